@@ -1,0 +1,43 @@
+# Every target does its own set-up: nothing is needed but Python 3.11 or newer, make and a package registry.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SHOP ?= shop
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+.PHONY: install run test lint bench clean
+.DELETE_ON_ERROR:
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing Bookmatch into .venv"
+	@$(PIP) --editable .
+	@touch $@
+
+.venv/.installed-test .venv/.installed-lint: .venv/.installed-%: .venv/.installed
+	@$(PIP) --editable '.[$*]'
+	@touch $@
+
+# One sample shop, built once: simulated, imported and trained, each step only when its result is missing.
+run: .venv/.installed
+	@PYTHON=$(PYTHON) SHOP=$(SHOP) sh scripts/sample-shop.sh
+	@$(BIN)/bookmatch serve --home $(SHOP) --host $(HOST) --port $(PORT) --hints
+
+test: .venv/.installed-test
+	@sh scripts/redis-for-tests.sh
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+lint: .venv/.installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.installed
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,55 @@
+"""The command's root: which commands there are, and how errors are shown.
+
+A command's module imports nothing heavy at its top; what it needs it imports when it runs, so that `--help` and a
+mistyped option answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from recsys import __version__
+from recsys.cli import import_, models, recommend, related, serve, simulate, train
+from recsys.errors import BookmatchError
+
+app = typer.Typer(
+    name="bookmatch",
+    help="A recommendation engine that shops run themselves.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("simulate")(simulate.simulate)
+app.command("import")(import_.import_files)
+app.command("train")(train.train)
+app.add_typer(models.app, name="models")
+app.command("recommend")(recommend.recommend)
+app.command("related")(related.related)
+app.command("serve")(serve.serve)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001
+    if wanted:
+        typer.echo(f"bookmatch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),  # noqa: FBT001, FBT003
+) -> None:
+    """A recommendation engine that shops run themselves."""
+
+
+def main() -> None:
+    """Runs the command. Errors of the domain are told in one paragraph, exit code 1; Ctrl-C is 130."""
+    try:
+        app()
+    except BookmatchError as error:
+        typer.secho(f"error: {error}", err=True, fg=typer.colors.RED if sys.stderr.isatty() else None)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("stopped; nothing was left half-written", err=True)
+        sys.exit(130)

@@ -1,0 +1,7 @@
+"""`bookmatch models`."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer()

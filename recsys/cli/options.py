@@ -1,0 +1,21 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Home = Annotated[
+    Path,
+    typer.Option(
+        "--home",
+        envvar="BOOKMATCH_HOME",
+        help="The shop's folder: its store, models and quarantined rows.",
+        file_okay=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
+
+DEFAULT_HOME = Path("shop")

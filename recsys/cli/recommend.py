@@ -1,0 +1,8 @@
+"""`bookmatch recommend`."""
+
+from __future__ import annotations
+
+
+def recommend() -> None:
+    """Being built."""
+    raise NotImplementedError

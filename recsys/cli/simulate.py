@@ -1,0 +1,8 @@
+"""`bookmatch simulate`."""
+
+from __future__ import annotations
+
+
+def simulate() -> None:
+    """Being built."""
+    raise NotImplementedError

@@ -1,0 +1,130 @@
+"""One customer's past, in the positions of one vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.events import EventKind
+from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, item_strengths
+from recsys.data.vocabulary import UNKNOWN, Vocabulary
+
+
+class HistoryRow(NamedTuple):
+    """One event of a history as a store hands it out; fields as in `Event`, `kind` as its code."""
+
+    item_id: str
+    kind: int
+    timestamp: int | None
+    position: int | None
+    quantity: float
+    rating: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHistory:
+    """What a store knows of one customer's behaviour: exposures, undone events and undos are not in it.
+
+    Attributes
+    ----------
+    version : grows with every event of this customer that belongs to the history (undos included); 0 when there is
+        none.
+    rows : the newest events, at most as many as were asked for, oldest first.
+    """
+
+    version: int
+    rows: Sequence[HistoryRow]
+
+
+def ages(
+    values: npt.NDArray[np.int64], row: npt.NDArray[np.int64], n_rows: int, unit: float
+) -> npt.NDArray[np.float64]:
+    """How long before the newest of its row each value is, in `unit`s; NaN where the value is `UNKNOWN_TIME`."""
+    newest = np.full(n_rows, UNKNOWN_TIME, dtype=np.int64)
+    np.maximum.at(newest, row, values)
+    age = (newest[row] - values) / unit
+    return np.asarray(np.where(values == UNKNOWN_TIME, np.nan, age), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One customer's events on known items, oldest first. Unknown items are dropped here and only here.
+
+    Attributes
+    ----------
+    item : int32, shape (n,); positions in the vocabulary.
+    kind : int8, shape (n,); kind codes.
+    timestamp : int64, shape (n,); milliseconds UTC, `UNKNOWN_TIME` where unknown.
+    position : int64, shape (n,); `UNKNOWN_TIME` where unknown.
+    quantity, rating : float32, shape (n,); `rating` is NaN where there is none.
+    version : the store's version of this history.
+    unknown_items : how many events were dropped because their item is not in the vocabulary.
+    """
+
+    item: npt.NDArray[np.int32]
+    kind: npt.NDArray[np.int8]
+    timestamp: npt.NDArray[np.int64]
+    position: npt.NDArray[np.int64]
+    quantity: npt.NDArray[np.float32]
+    rating: npt.NDArray[np.float32]
+    version: int = 0
+    unknown_items: int = 0
+
+    @classmethod
+    def from_stored(cls, stored: StoredHistory, items: Vocabulary) -> Self:
+        """A stored history in the positions of `items`."""
+        positions = items.positions(row.item_id for row in stored.rows)
+        keep = positions != UNKNOWN
+        rows = [row for row, known in zip(stored.rows, keep, strict=True) if known]
+
+        def times(values: Sequence[int | None]) -> npt.NDArray[np.int64]:
+            return np.array([UNKNOWN_TIME if value is None else value for value in values], dtype=np.int64)
+
+        return cls(
+            item=positions[keep],
+            kind=np.array([row.kind for row in rows], dtype=np.int8),
+            timestamp=times([row.timestamp for row in rows]),
+            position=times([row.position for row in rows]),
+            quantity=np.array([row.quantity for row in rows], dtype=np.float32),
+            rating=np.array([np.nan if row.rating is None else row.rating for row in rows], dtype=np.float32),
+            version=stored.version,
+            unknown_items=len(stored.rows) - len(rows),
+        )
+
+    @classmethod
+    def empty(cls) -> Self:
+        """The history of somebody who has done nothing yet."""
+        return cls.from_stored(StoredHistory(0, ()), Vocabulary.from_ids(()))
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def strengths(self, weights: EventWeights) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """The items that carry taste, ascending, and how much: int32 and float32 of shape (m,), strengths above 0."""
+        row = np.zeros(len(self), dtype=np.int64)
+        items, strength = item_strengths(
+            self.item.astype(np.int64),
+            self.kind,
+            ages(self.timestamp, row, 1, MS_PER_DAY),
+            ages(self.position, row, 1, 1.0),
+            self.quantity,
+            self.rating,
+            weights,
+        )
+        taste = strength > 0
+        return items[taste].astype(np.int32), strength[taste]
+
+    def items_of(self, kinds: Collection[EventKind]) -> npt.NDArray[np.int32]:
+        """The distinct items with an event of one of these kinds, ascending."""
+        codes = [kind.code for kind in kinds]
+        return np.unique(self.item[np.isin(self.kind, codes)])
+
+    def strongest_kind(self, item: int, weights: EventWeights) -> EventKind:
+        """The kind of event on `item` that weighs most; what an explanation names."""
+        kinds = {EventKind(k) for k in weights.kinds}
+        present = [kind for kind in kinds if np.any((self.item == item) & (self.kind == kind.code))]
+        return max(present, key=lambda kind: (weights.kinds[kind].weight, kind))

@@ -1,0 +1,1 @@
+"""A shop's files, read into the project's own schema."""

@@ -1,0 +1,132 @@
+"""All customers' histories at once: customers × items × kinds, with times; immutable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from scipy import sparse
+
+from recsys.data.history import History, ages
+from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, item_strengths
+from recsys.data.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class EventTable:
+    """Many customers' behaviour as a store hands it out: exposures, undone events and undos are not in it.
+
+    Attributes
+    ----------
+    events : one row per event, in any order: `customer` and `item` (Int32, rows of the two id series), `kind` (Int8
+        code), `timestamp` (Int64, milliseconds UTC, null when unknown), `position` (Int64, null when unknown),
+        `quantity` (Float32), `rating` (Float32, null when there is none). Events without an item are not in it.
+    customer_ids, item_ids : String; every customer and every item that the store knows, without repetition. An item
+        from the catalogue without events is among them.
+    """
+
+    events: pl.DataFrame
+    customer_ids: pl.Series
+    item_ids: pl.Series
+
+
+@dataclass(frozen=True, slots=True)
+class Interactions:
+    """Customers' histories as CSR arrays: the events of customer `u` are the rows `indptr[u]:indptr[u + 1]`.
+
+    Within a customer events ascend by time, then by position (unknown first); ties are broken by item, kind, quantity
+    and rating, so the arrays do not depend on the order in which events were stored.
+
+    Attributes
+    ----------
+    customers, items : who and what the positions mean.
+    indptr : int64, shape (customers + 1,).
+    item : int32, shape (events,).
+    kind : int8, shape (events,); kind codes.
+    timestamp : int64, shape (events,); milliseconds UTC, `UNKNOWN_TIME` where unknown.
+    position : int64, shape (events,); `UNKNOWN_TIME` where unknown.
+    quantity, rating : float32, shape (events,); `rating` is NaN where there is none.
+    """
+
+    customers: Vocabulary
+    items: Vocabulary
+    indptr: npt.NDArray[np.int64]
+    item: npt.NDArray[np.int32]
+    kind: npt.NDArray[np.int8]
+    timestamp: npt.NDArray[np.int64]
+    position: npt.NDArray[np.int64]
+    quantity: npt.NDArray[np.float32]
+    rating: npt.NDArray[np.float32]
+
+    @classmethod
+    def from_events(cls, table: EventTable) -> Self:
+        """The interactions of a store's events."""
+        customers = Vocabulary.from_ids(table.customer_ids)
+        items = Vocabulary.from_ids(table.item_ids)
+        customer = pl.Series("customer", customers.positions(table.customer_ids), dtype=pl.Int32)
+        item = pl.Series("item", items.positions(table.item_ids), dtype=pl.Int32)
+        frame = table.events.with_columns(
+            customer.gather(table.events["customer"]),
+            item.gather(table.events["item"]),
+            pl.col("timestamp", "position").fill_null(int(UNKNOWN_TIME)),
+            pl.col("rating").cast(pl.Float32).fill_null(float("nan")),
+        ).sort("customer", "timestamp", "position", "item", "kind", "quantity", "rating")
+        counts = np.bincount(frame["customer"].to_numpy(), minlength=len(customers))
+        indptr = np.zeros(len(customers) + 1, dtype=np.int64)
+        np.cumsum(counts, out=indptr[1:])
+        return cls(
+            customers=customers,
+            items=items,
+            indptr=indptr,
+            item=frame["item"].to_numpy().astype(np.int32),
+            kind=frame["kind"].to_numpy().astype(np.int8),
+            timestamp=frame["timestamp"].to_numpy().astype(np.int64),
+            position=frame["position"].to_numpy().astype(np.int64),
+            quantity=frame["quantity"].to_numpy().astype(np.float32),
+            rating=frame["rating"].to_numpy().astype(np.float32),
+        )
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    @property
+    def row(self) -> npt.NDArray[np.int64]:
+        """The customer position of each event, shape (events,)."""
+        return np.repeat(np.arange(len(self.customers), dtype=np.int64), np.diff(self.indptr))
+
+    def history(self, customer: int) -> History:
+        """One customer's row as a `History`."""
+        own = slice(self.indptr[customer], self.indptr[customer + 1])
+        return History(
+            item=self.item[own],
+            kind=self.kind[own],
+            timestamp=self.timestamp[own],
+            position=self.position[own],
+            quantity=self.quantity[own],
+            rating=self.rating[own],
+        )
+
+    def strengths(self, weights: EventWeights) -> sparse.csr_matrix:
+        """The strength of taste of every customer for every item they touched: float32, shape (customers, items).
+
+        Row `u` holds what `history(u).strengths(weights)` returns: training and serving see the same numbers.
+        """
+        row = self.row
+        n_customers, n_items = len(self.customers), len(self.items)
+        groups, strength = item_strengths(
+            row * n_items + self.item,
+            self.kind,
+            ages(self.timestamp, row, n_customers, MS_PER_DAY),
+            ages(self.position, row, n_customers, 1.0),
+            self.quantity,
+            self.rating,
+            weights,
+        )
+        groups, strength = groups[strength > 0], strength[strength > 0]
+        customer, item = np.divmod(groups, n_items)
+        matrix = sparse.csr_matrix((strength, (customer, item)), shape=(n_customers, n_items), dtype=np.float32)
+        matrix.sort_indices()
+        return matrix

@@ -1,0 +1,186 @@
+"""How strongly an event says "this is for me": one rule, read by training and by serving alike.
+
+The strength of a customer's taste for an item is the sum over the customer's events on it of
+
+    w_kind · scale(rating) · 2^(−age / half_life_kind),
+
+capped at `cap`. The age of an event is counted back from the customer's own newest event, not from the wall clock: the
+same history gives the same answer whenever it is asked for, and a customer who comes back after a year finds their
+shelf as they left it. Where only an order is known, the age is counted in steps of that order; where nothing is known,
+the event does not fade.
+
+What was returned, taken out of the cart, refused (`not_interested`) or bought for somebody else
+(`ignore_for_recommendations`) carries no taste.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.events import KIND_CODES, EventKind
+from recsys.errors import InputError
+
+UNKNOWN_TIME = np.iinfo(np.int64).min
+"""Stands for an unknown timestamp or position in integer arrays."""
+
+MS_PER_DAY = 86_400_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class KindWeight:
+    """What one event of a kind is worth (a fresh purchase is 1) and after how many days it is worth half of that.
+
+    `half_life_days` None means that it never fades.
+    """
+
+    weight: float
+    half_life_days: float | None
+
+
+_DEFAULT_KINDS: dict[EventKind, KindWeight] = {
+    EventKind.PURCHASE: KindWeight(1.0, 365.0),
+    EventKind.RATE: KindWeight(1.0, 730.0),
+    EventKind.REVIEW: KindWeight(0.8, 730.0),
+    EventKind.OWN: KindWeight(0.8, None),
+    EventKind.LIKE: KindWeight(0.7, 365.0),
+    EventKind.SHARE: KindWeight(0.6, 180.0),
+    EventKind.ADD_TO_LIST: KindWeight(0.5, 180.0),
+    EventKind.ADD_TO_CART: KindWeight(0.4, 60.0),
+    EventKind.VIEW: KindWeight(0.15, 30.0),
+    EventKind.CLICK: KindWeight(0.1, 30.0),
+    EventKind.EMAIL_CLICK: KindWeight(0.1, 30.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EventWeights:
+    """The weights of all kinds; a kind that is not named is worth nothing. Stands in every bundle's manifest.
+
+    Attributes
+    ----------
+    kinds : weight and half-life per kind.
+    half_life_steps : like `half_life_days`, in steps of the customer's own order, where times are unknown.
+    cap : the most that a customer's events on one item may add up to.
+    rating_scale : lowest and highest rating in the shop; a rating counts from 0 (lowest) to 1 (highest), a rating
+        event without a value counts half.
+    """
+
+    kinds: Mapping[EventKind, KindWeight] = field(default_factory=lambda: dict(_DEFAULT_KINDS))
+    half_life_steps: float | None = 50.0
+    cap: float = 3.0
+    rating_scale: tuple[float, float] = (1.0, 5.0)
+
+    def __post_init__(self) -> None:
+        for kind, entry in self.kinds.items():
+            if not (np.isfinite(entry.weight) and entry.weight >= 0):
+                raise InputError(f"the weight of {kind} is {entry.weight}", expected="a number of 0 or more")
+            if entry.half_life_days is not None and not entry.half_life_days > 0:
+                raise InputError(f"the half-life of {kind} is {entry.half_life_days} days", expected="more than 0")
+        if self.half_life_steps is not None and not self.half_life_steps > 0:
+            raise InputError(f"half_life_steps is {self.half_life_steps}", expected="more than 0")
+        if not self.cap > 0:
+            raise InputError(f"the cap is {self.cap}", expected="a number above 0")
+
+    def to_json(self) -> dict[str, Any]:
+        """As the manifest holds it."""
+        return {
+            "kinds": {
+                str(kind): {"weight": entry.weight, "half_life_days": entry.half_life_days}
+                for kind, entry in sorted(self.kinds.items())
+            },
+            "half_life_steps": self.half_life_steps,
+            "cap": self.cap,
+            "rating_scale": list(self.rating_scale),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote."""
+        low, high = data["rating_scale"]
+        return cls(
+            kinds={EventKind(kind): KindWeight(**entry) for kind, entry in data["kinds"].items()},
+            half_life_steps=data["half_life_steps"],
+            cap=data["cap"],
+            rating_scale=(low, high),
+        )
+
+
+def _fading(
+    kind: npt.NDArray[np.int8],
+    age_days: npt.NDArray[np.float64],
+    age_steps: npt.NDArray[np.float64],
+    weights: EventWeights,
+) -> npt.NDArray[np.float64]:
+    """w_kind · 2^(−age / half_life_kind) per event; ages are NaN where unknown."""
+    base = np.zeros(max(KIND_CODES.values()) + 1)
+    rate = np.zeros_like(base)
+    for name, entry in weights.kinds.items():
+        base[name.code] = entry.weight
+        rate[name.code] = 0.0 if entry.half_life_days is None else 1.0 / entry.half_life_days
+    step_rate = 0.0 if weights.half_life_steps is None else 1.0 / weights.half_life_steps
+    step_rates = np.where(rate > 0, step_rate, 0.0)
+    halvings = np.where(np.isnan(age_days), np.nan_to_num(age_steps) * step_rates[kind], age_days * rate[kind])
+    return np.asarray(base[kind] * np.exp2(-np.nan_to_num(halvings)), dtype=np.float64)
+
+
+def _rating_factor(
+    kind: npt.NDArray[np.int8], rating: npt.NDArray[np.float32], scale: tuple[float, float]
+) -> npt.NDArray[np.float64]:
+    """From 0 (the scale's lowest) to 1 (its highest) for events that carry a rating; 1/2 for a `rate` without one."""
+    low, high = scale
+    span = high - low
+    relative = np.clip((rating - low) / span, 0.0, 1.0) if span > 0 else np.ones(len(rating))
+    rated = ~np.isnan(rating) & np.isin(kind, [EventKind.RATE.code, EventKind.REVIEW.code])
+    unrated = np.where(kind == EventKind.RATE.code, 0.5, 1.0)
+    return np.asarray(np.where(rated, relative, unrated), dtype=np.float64)
+
+
+def item_strengths(
+    group: npt.NDArray[np.int64],
+    kind: npt.NDArray[np.int8],
+    age_days: npt.NDArray[np.float64],
+    age_steps: npt.NDArray[np.float64],
+    quantity: npt.NDArray[np.float32],
+    rating: npt.NDArray[np.float32],
+    weights: EventWeights,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """The strength of taste per group of events, a group being one customer's events on one item.
+
+    Parameters
+    ----------
+    group : shape (n,); the same number for events of the same customer on the same item.
+    kind : shape (n,); kind codes.
+    age_days, age_steps : shape (n,); counted back from the customer's newest event; NaN where unknown.
+    quantity : shape (n,); pieces.
+    rating : shape (n,); NaN where there is none.
+
+    Returns
+    -------
+    The distinct groups in ascending order, shape (m,), and the strength of each in [0, cap], shape (m,).
+    """
+    groups, index = np.unique(group, return_inverse=True)
+    size = len(groups)
+    strength = _fading(kind, age_days, age_steps, weights) * _rating_factor(kind, rating, weights.rating_scale)
+
+    def cancelled(gained: EventKind, lost: EventKind) -> npt.NDArray[np.bool_]:
+        """Groups in which at least as many pieces went back as came."""
+        sign = (kind == gained.code).astype(np.float64) - (kind == lost.code)
+        has_lost = np.bincount(index, weights=kind == lost.code, minlength=size) > 0
+        return np.asarray(has_lost & (np.bincount(index, weights=sign * quantity, minlength=size) <= 0))
+
+    for gained, lost in (
+        (EventKind.PURCHASE, EventKind.RETURN),
+        (EventKind.ADD_TO_CART, EventKind.REMOVE_FROM_CART),
+    ):
+        if np.any(kind == lost.code):
+            strength[(kind == gained.code) & cancelled(gained, lost)[index]] = 0.0
+    total = np.bincount(index, weights=strength, minlength=size)
+    silent = np.isin(kind, [EventKind.NOT_INTERESTED.code, EventKind.IGNORE_FOR_RECOMMENDATIONS.code])
+    if silent.any():
+        total[index[silent]] = 0.0
+    return groups, np.minimum(total, weights.cap).astype(np.float32)

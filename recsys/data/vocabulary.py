@@ -1,0 +1,73 @@
+"""Outside ids (strings) and inside positions (int32): the only place where the two meet."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+UNKNOWN = -1
+"""The position of an id that is not in the vocabulary."""
+
+
+class Vocabulary(Sequence[str]):
+    """Ids in ascending order of their UTF-8 bytes; the position of an id is its place in that order.
+
+    The ids lie end to end in one byte array, so that a bundle can map them into memory and all workers share them;
+    nothing is unpacked at start. A looked-up id is remembered, so asking again costs one dictionary access.
+
+    Parameters
+    ----------
+    text : uint8, shape (total bytes,); the ids' UTF-8 bytes, end to end.
+    offsets : int64, shape (n + 1,); id `i` is `text[offsets[i]:offsets[i + 1]]`.
+    """
+
+    def __init__(self, text: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> None:
+        self.text = text
+        self.offsets = offsets
+        self._bytes = memoryview(text.data)
+        self._known: dict[str, int] = {}
+
+    @classmethod
+    def from_ids(cls, ids: Iterable[str]) -> Vocabulary:
+        """The vocabulary of these ids; order and repetition do not matter."""
+        encoded = sorted({identifier.encode() for identifier in ids})
+        lengths = np.fromiter((len(raw) for raw in encoded), dtype=np.int64, count=len(encoded))
+        offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def _raw(self, position: int) -> bytes:
+        return bytes(self._bytes[self.offsets[position] : self.offsets[position + 1]])
+
+    def __getitem__(self, position: int) -> str:  # type: ignore[override]
+        """The id at a position in [0, n); IndexError outside."""
+        if not 0 <= position < len(self):
+            raise IndexError(f"position {position} is outside a vocabulary of {len(self)} ids")
+        return self._raw(position).decode()
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[position] for position in range(len(self)))
+
+    def __contains__(self, identifier: object) -> bool:
+        return isinstance(identifier, str) and self.position(identifier) != UNKNOWN
+
+    def position(self, identifier: str) -> int:
+        """The position of an id, or `UNKNOWN`."""
+        position = self._known.get(identifier)
+        if position is None:
+            raw = identifier.encode(errors="surrogatepass")
+            position = bisect_left(range(len(self)), raw, key=self._raw)
+            if position == len(self) or self._raw(position) != raw:
+                return UNKNOWN
+            self._known[identifier] = position
+        return position
+
+    def positions(self, ids: Iterable[str]) -> npt.NDArray[np.int32]:
+        """The positions of many ids, in their order, `UNKNOWN` where there is none."""
+        return np.fromiter((self.position(identifier) for identifier in ids), dtype=np.int32)

@@ -1,0 +1,71 @@
+"""Questions and answers: what is asked of a `Recommender` and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """How many items are wanted, which not, and as of when.
+
+    Attributes
+    ----------
+    limit : at most this many items, 1 or more.
+    now : milliseconds UTC; decides which items are published and not expired.
+    exclude : ids that must not be in the answer; unknown ids are fine.
+    """
+
+    limit: int
+    now: int
+    exclude: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One part of an item's score: the customer's `kind` of event on `item_id` contributed `share`.
+
+    `item_id` is None for parts that come from no single item: kind `popular`, or `other` for the sum of small parts.
+    """
+
+    item_id: str | None
+    kind: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an item is there: a stable code and the evidence, largest share first; the shares sum to the score."""
+
+    code: str
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One item of an answer; scores descend within an answer and compare only within it."""
+
+    item_id: str
+    score: float
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A list and what there is to say about it.
+
+    Attributes
+    ----------
+    items : best first, no id twice.
+    sources : the sources that contributed at least one item's score, by name.
+    fallback : why the list is not personal (`unknown_customer`, `no_usable_history`), or None when it is.
+    masked : how many items of the catalogue each mask removed, by the mask's name.
+    short : why there are fewer items than asked for, or None.
+    """
+
+    items: tuple[Recommendation, ...]
+    sources: tuple[str, ...]
+    fallback: str | None = None
+    masked: Mapping[str, int] = field(default_factory=dict)
+    short: str | None = None

@@ -1,0 +1,28 @@
+"""The folder that holds all of one shop's state; the same layout for the command and for the service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ShopFolder:
+    """Where things are below a shop's home folder. Nothing is created by asking."""
+
+    home: Path
+
+    @property
+    def store(self) -> Path:
+        """The embedded store's file."""
+        return self.home / "store.db"
+
+    @property
+    def models(self) -> Path:
+        """The model repository: one folder per bundle, and `current`."""
+        return self.home / "models"
+
+    @property
+    def quarantine(self) -> Path:
+        """Bad rows and rows set aside by rule, one pair of files per import."""
+        return self.home / "quarantine"

@@ -1,0 +1,1 @@
+"""Where ranked lists are kept between requests."""

@@ -1,0 +1,1 @@
+"""From a store's history to a published bundle."""
