@@ -30,7 +30,7 @@ app.command("related")(related.related)
 app.command("serve")(serve.serve)
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"bookmatch {__version__}")
         raise typer.Exit
@@ -38,7 +38,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001
 
 @app.callback()
 def root(
-    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),  # noqa: FBT001, FBT003
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
     """A recommendation engine that shops run themselves."""
 

@@ -1,7 +1,99 @@
-"""`bookmatch models`."""
+"""`bookmatch models`: which bundles there are and which one answers."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-app = typer.Typer()
+from recsys.cli.options import DEFAULT_HOME, Home, Json
+
+app = typer.Typer(help="List, show, promote and roll back published models.", no_args_is_help=True)
+BundleId = Annotated[str, typer.Argument(help="A bundle's id, as `bookmatch models list` shows it.", metavar="BUNDLE")]
+
+
+@app.command("list")
+def list_bundles(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
+    """Show every bundle, the oldest first, and which one is in force."""
+    import orjson
+    from rich.console import Console
+    from rich.table import Table
+
+    from recsys.bundle import BundleRepository
+    from recsys.cli.text import utc
+    from recsys.errors import BundleError
+    from recsys.shop import ShopFolder
+
+    repository = BundleRepository(ShopFolder(home).models)
+    current = repository.current_id()
+    rows = []
+    for bundle_id in repository.bundle_ids():
+        row: dict[str, object] = {"bundle": bundle_id, "in_force": bundle_id == current}
+        try:
+            manifest, build = repository.manifest(bundle_id), repository.build(bundle_id)
+            row |= {"built": build.get("at"), "software": manifest.software, "error": None}
+            row |= {key: manifest.data.get(key) for key in ("customers", "items", "events")}
+        except BundleError as error:
+            row |= {"error": str(error)}
+        rows.append(row)
+    if as_json:
+        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        return
+    if not rows:
+        typer.echo("no bundle yet; train one with `bookmatch train`")
+        return
+    table = Table("", "bundle", "built (UTC)", "customers", "items", "events")
+    for row in rows:
+        mark = "▶" if row["in_force"] else ""
+        if row["error"]:
+            table.add_row(mark, str(row["bundle"]), f"unreadable: {row['error']}")
+        else:
+            counts = [f"{row[key]:,}" for key in ("customers", "items", "events")]
+            table.add_row(mark, str(row["bundle"]), utc(row["built"]), *counts)
+    Console().print(table)
+
+
+@app.command()
+def show(bundle: BundleId = "", home: Home = DEFAULT_HOME) -> None:
+    """Print a bundle's manifest, and how it was built, as JSON; without BUNDLE that of the one in force."""
+    import orjson
+
+    from recsys.bundle import BundleRepository
+    from recsys.errors import BundleError
+    from recsys.shop import ShopFolder
+
+    repository = BundleRepository(ShopFolder(home).models)
+    bundle_id = bundle or repository.current_id()
+    if bundle_id is None:
+        raise BundleError("nothing has been published yet", remedy="train a bundle with `bookmatch train`")
+    shown = {
+        "bundle": bundle_id,
+        "in_force": bundle_id == repository.current_id(),
+        "manifest": repository.manifest(bundle_id).to_json(),
+        "build": repository.build(bundle_id),
+    }
+    typer.echo(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
+
+
+@app.command()
+def promote(bundle: BundleId, home: Home = DEFAULT_HOME) -> None:
+    """Put an earlier bundle in force."""
+    import time
+
+    from recsys.bundle import BundleRepository
+    from recsys.shop import ShopFolder
+
+    BundleRepository(ShopFolder(home).models).promote(bundle, int(time.time() * 1000))
+    typer.echo(f"bundle {bundle} is in force")
+
+
+@app.command()
+def rollback(home: Home = DEFAULT_HOME) -> None:
+    """Go back to the bundle that was in force before the current one."""
+    import time
+
+    from recsys.bundle import BundleRepository
+    from recsys.shop import ShopFolder
+
+    bundle = BundleRepository(ShopFolder(home).models).rollback(int(time.time() * 1000))
+    typer.echo(f"bundle {bundle} is in force again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -19,3 +20,10 @@ Home = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
 
 DEFAULT_HOME = Path("shop")
+
+
+def available_cores() -> int:
+    """How many cores this process may use, 1 or more."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,8 +1,50 @@
-"""`bookmatch recommend`."""
+"""`bookmatch recommend`: one customer's list, with reasons."""
 
 from __future__ import annotations
 
+from typing import Annotated
 
-def recommend() -> None:
-    """Being built."""
-    raise NotImplementedError
+import typer
+
+from recsys.cli.options import DEFAULT_HOME, Home, Json
+
+HISTORY_LIMIT = 500
+"""So many of a customer's newest events are looked at, as in the service's default settings."""
+
+
+def recommend(
+    customer: Annotated[str, typer.Argument(help="The customer's id.", metavar="CUSTOMER")],
+    home: Home = DEFAULT_HOME,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many items at most.")] = 10,
+    exclude: Annotated[list[str] | None, typer.Option(help="An item that must not be listed; may be repeated.")] = None,
+    history: Annotated[int, typer.Option(min=0, help="Show so many of the customer's newest events, too.")] = 8,
+    as_json: Json = False,
+) -> None:
+    """Show what would be recommended to a customer, and why."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from recsys.cli.answering import evidence_ids, open_shop, print_answer, print_json
+    from recsys.cli.text import utc
+    from recsys.data.events import KIND_BY_CODE
+    from recsys.data.history import History
+    from recsys.shop import ShopFolder
+
+    with open_shop(ShopFolder(home)) as shop:
+        stored = shop.store.events.history(customer, HISTORY_LIMIT)
+        past = History.from_stored(stored, shop.bundle.items)
+        answer = shop.recommender.recommend(past, shop.catalog, shop.request(limit, exclude or []))
+        if as_json:
+            print_json({"customer_id": customer}, shop.bundle.bundle_id, answer)
+            return
+        console = Console()
+        newest = list(reversed(stored.rows))[:history]
+        titles = shop.titles(sorted({row.item_id for row in newest} | set(evidence_ids(answer))))
+        if newest:
+            shown = f"the newest {len(newest)} of {len(stored.rows)} events" if history else ""
+            table = Table("when (UTC)", "did", "item", "title", title=shown, title_justify="left")
+            for row in newest:
+                when = utc(row.timestamp) if row.timestamp is not None or row.position is None else f"#{row.position}"
+                table.add_row(when, str(KIND_BY_CODE[row.kind]), row.item_id, titles.get(row.item_id, ""))
+            console.print(table)
+        print_answer(console, answer, titles, f"for customer {customer}")

@@ -1,8 +1,78 @@
-"""`bookmatch train`."""
+"""`bookmatch train`: learn from the store, publish, say what it cost."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
 
-def train() -> None:
-    """Being built."""
-    raise NotImplementedError
+import typer
+
+from recsys.cli.options import DEFAULT_HOME, Home, Json, available_cores
+
+if TYPE_CHECKING:
+    from training.pipeline import Trained
+
+
+def train(
+    home: Home = DEFAULT_HOME,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random; the same seed gives the same bundle.")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, help="Cores to use; 0 is all of them. Does not change the result.")
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """Learn popularity, item-item and ALS models from the store and put them in force."""
+    import platform
+    import time
+
+    from recsys.bundle import BundleRepository
+    from recsys.cli.progress import Bars
+    from recsys.shop import ShopFolder
+    from recsys.stores import open_store
+    from training.pipeline import TrainingConfig
+    from training.pipeline import train as run
+    from training.stages import StageLog
+
+    shop = ShopFolder(home)
+    config = TrainingConfig(seed=seed, threads=threads or available_cores())
+    store = open_store(shop.store, create=False)
+    try:
+        with Bars(visible=not as_json) as bars:
+            trained = run(
+                store,
+                BundleRepository(shop.models),
+                config,
+                now=int(time.time() * 1000),
+                stages=StageLog(bars),
+                host=platform.node(),
+            )
+    finally:
+        store.close()
+    _show(trained, as_json=as_json)
+
+
+def _show(trained: Trained, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    import orjson
+    from rich.console import Console
+    from rich.table import Table
+
+    if as_json:
+        report = {"bundle": trained.bundle_id, "data": trained.data, "stages": [asdict(c) for c in trained.costs]}
+        typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
+        return
+    console = Console()
+    data = trained.data
+    console.print(
+        f"learned from {data['events']:,} events of {data['customers']:,} customers on {data['items']:,} items"
+    )
+    table = Table("stage", "seconds", "peak memory, MB")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for cost in trained.costs:
+        table.add_row(cost.name, f"{cost.seconds:.2f}", f"{cost.peak_bytes / 1e6:,.0f}")
+    total = sum(cost.seconds for cost in trained.costs)
+    table.add_section()
+    table.add_row("all", f"{total:.2f}", f"{max(cost.peak_bytes for cost in trained.costs) / 1e6:,.0f}")
+    console.print(table)
+    console.print(f"bundle {trained.bundle_id} is in force")

@@ -1,0 +1,168 @@
+"""A set of fitted models as one value, and how it lies on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from recsys.bundle.manifest import FORMAT_VERSION, ArrayEntry, Manifest
+from recsys.data.vocabulary import Vocabulary
+from recsys.errors import BundleError
+from recsys.models.als import ALS
+from recsys.models.item_item import ItemItem
+from recsys.models.popularity import Popularity
+
+MANIFEST = "manifest.json"
+BUILD = "build.json"
+ARRAYS = "arrays"
+_REMEDY = "publish again with `bookmatch train`, or go back with `bookmatch models rollback`"
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelBundle:
+    """Everything that answering needs, except the customer's history and the catalogue.
+
+    Attributes
+    ----------
+    bundle_id : the first 16 hexadecimal digits of the SHA-256 of `manifest.json`, which holds the arrays' hashes.
+    manifest : what it says about itself.
+    items : the ids of the items; position `i` is row `i` of every model.
+    popularity, item_item, als : the sources; `als` is None when the data did not allow it (the manifest says why).
+    """
+
+    bundle_id: str
+    manifest: Manifest
+    items: Vocabulary
+    popularity: Popularity
+    item_item: ItemItem
+    als: ALS | None
+
+
+def bundle_arrays(items: Vocabulary, popularity: Popularity, item_item: ItemItem, als: ALS | None) -> Arrays:
+    """The arrays of a bundle by name, as they are stored."""
+    arrays: Arrays = {"items.text": items.text, "items.offsets": items.offsets}
+    for model in (popularity, item_item, als):
+        if model is not None:
+            arrays.update(model.arrays())
+    return arrays
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _array_path(folder: Path, name: str) -> Path:
+    return folder / ARRAYS / f"{name}.npy"
+
+
+def write_bundle(folder: Path, manifest: Manifest, arrays: Arrays, build: Mapping[str, object]) -> str:
+    """Writes a bundle into a new folder, every file flushed to disk, and returns its id.
+
+    `manifest.arrays` is filled in here. `build` (when, where, how long) stands beside the manifest and is no part of
+    the id, so that the same data, configuration and seed give the same id.
+    """
+    (folder / ARRAYS).mkdir(parents=True)
+    entries = {}
+    for name, array in sorted(arrays.items()):
+        path = _array_path(folder, name)
+        with path.open("xb") as file:
+            np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        entries[name] = ArrayEntry(array.dtype.str, array.shape, file_sha256(path))
+    content = orjson.dumps(
+        replace(manifest, arrays=entries).to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
+    )
+    _write(folder / MANIFEST, content)
+    _write(folder / BUILD, orjson.dumps(build, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+    sync_folder(folder / ARRAYS)
+    sync_folder(folder)
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def read_manifest(folder: Path) -> tuple[str, Manifest]:
+    """The id and manifest of the bundle in a folder; BundleError when it is missing, damaged or too new."""
+    path = folder / MANIFEST
+    try:
+        content = path.read_bytes()
+        data = orjson.loads(content)
+        found = data["format_version"]
+        if found == FORMAT_VERSION:
+            return hashlib.sha256(content).hexdigest()[:16], Manifest.from_json(data)
+    except FileNotFoundError:
+        raise BundleError(f"there is no bundle at {folder}", remedy=_REMEDY) from None
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(
+            f"{path} cannot be read: {error!r}", expected="a bundle's manifest", remedy=_REMEDY
+        ) from error
+    raise BundleError(
+        f"{path} has format version {found}",
+        expected=f"format version {FORMAT_VERSION}",
+        remedy="use the version of Bookmatch that wrote it, or train again with this one",
+    )
+
+
+def _read_array(folder: Path, name: str, entry: ArrayEntry) -> npt.NDArray[np.generic]:
+    path = _array_path(folder, name)
+    try:
+        if file_sha256(path) != entry.sha256:
+            raise BundleError(f"{path} is damaged: its SHA-256 is not the manifest's", remedy=_REMEDY)
+        array = np.load(path, mmap_mode=None if 0 in entry.shape else "r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read: {error}", remedy=_REMEDY) from error
+    if array.dtype.str != entry.dtype or array.shape != entry.shape:
+        raise BundleError(
+            f"{path} holds {array.dtype.str} of shape {array.shape}",
+            expected=f"{entry.dtype} of shape {entry.shape}, as the manifest says",
+            remedy=_REMEDY,
+        )
+    return np.asarray(array)
+
+
+def read_bundle(folder: Path, expected_id: str) -> ModelBundle:
+    """Verifies every hash and maps the arrays into memory; BundleError when anything does not fit."""
+    found_id, manifest = read_manifest(folder)
+    if found_id != expected_id:
+        raise BundleError(f"the manifest in {folder} has id {found_id}", expected=expected_id, remedy=_REMEDY)
+    arrays = {name: _read_array(folder, name, entry) for name, entry in manifest.arrays.items()}
+    try:
+        als = None
+        if "als.item_factors" in arrays:
+            als = ALS.from_arrays(arrays, float(manifest.models["als"]["alpha"]))
+        return ModelBundle(
+            bundle_id=found_id,
+            manifest=manifest,
+            items=Vocabulary(arrays["items.text"].view(np.uint8), arrays["items.offsets"].view(np.int64)),
+            popularity=Popularity.from_arrays(arrays),
+            item_item=ItemItem.from_arrays(arrays),
+            als=als,
+        )
+    except KeyError as error:
+        raise BundleError(f"the bundle in {folder} has no array {error}", remedy=_REMEDY) from error

@@ -1,0 +1,179 @@
+"""All published bundles of a shop, which of them answers, and the way back."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+
+from recsys.bundle.bundle import (
+    BUILD,
+    Arrays,
+    ModelBundle,
+    read_bundle,
+    read_manifest,
+    sync_folder,
+    write_bundle,
+)
+from recsys.bundle.manifest import Manifest
+from recsys.errors import BundleError
+
+CURRENT = "current"
+_UNFINISHED = ".unfinished-"
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One change of the bundle in force: `action` is `publish`, `promote` or `rollback`; `at` in milliseconds UTC."""
+
+    bundle: str
+    action: str
+    at: int
+
+
+class BundleRepository:
+    """A folder of bundles. `current` is one small file that is replaced as a whole, so that readers see the old state
+    or the new one and a crash leaves either; it holds every publication, the last of which is in force.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def publications(self) -> list[Publication]:
+        """Every change of the current bundle, oldest first."""
+        path = self.folder / CURRENT
+        try:
+            return [Publication(**entry) for entry in orjson.loads(path.read_bytes())]
+        except FileNotFoundError:
+            return []
+        except (OSError, orjson.JSONDecodeError, TypeError) as error:
+            raise BundleError(
+                f"{path} cannot be read: {error!r}",
+                expected="the list of publications",
+                remedy="delete it and name the bundle to use with `bookmatch models promote`",
+            ) from error
+
+    def current_id(self) -> str | None:
+        """The id of the bundle in force, or None when nothing was published."""
+        publications = self.publications()
+        return publications[-1].bundle if publications else None
+
+    def bundle_ids(self) -> list[str]:
+        """The ids of all bundles in the folder, in the order in which they were first published."""
+        if not self.folder.is_dir():
+            return []
+        order = {entry.bundle: place for place, entry in reversed(list(enumerate(self.publications())))}
+        ids = [path.name for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        return sorted(ids, key=lambda bundle_id: (order.get(bundle_id, len(order)), bundle_id))
+
+    def manifest(self, bundle_id: str) -> Manifest:
+        """The manifest alone; BundleError for an unknown or unreadable bundle."""
+        return read_manifest(self._known(bundle_id))[1]
+
+    def build(self, bundle_id: str) -> Mapping[str, object]:
+        """When, where and how long: what is true of this build and not of its content."""
+        path = self._known(bundle_id) / BUILD
+        try:
+            build: Mapping[str, object] = orjson.loads(path.read_bytes())
+        except (OSError, orjson.JSONDecodeError) as error:
+            raise BundleError(f"{path} cannot be read: {error}") from error
+        return build
+
+    def load(self, bundle_id: str) -> ModelBundle:
+        """The bundle, verified and mapped into memory."""
+        return read_bundle(self._known(bundle_id), bundle_id)
+
+    def publish(self, manifest: Manifest, arrays: Arrays, build: Mapping[str, object], now: int) -> str:
+        """Writes a bundle, verifies it by reading it back, puts it in force, and returns its id.
+
+        Publishing a bundle that is there already writes no second copy (a damaged copy is replaced).
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            for leftover in self.folder.glob(f"{_UNFINISHED}*"):
+                shutil.rmtree(leftover)
+            unfinished = self.folder / f"{_UNFINISHED}{secrets.token_hex(4)}"
+            try:
+                bundle_id = write_bundle(unfinished, manifest, arrays, build)
+                read_bundle(unfinished, bundle_id)
+                self._adopt(unfinished, bundle_id)
+            except OSError as error:
+                raise BundleError(
+                    f"the bundle cannot be written to {self.folder}: {error}",
+                    remedy="see that there is room and that the folder may be written; the bundle in force stays",
+                ) from error
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+            self._put_in_force(Publication(bundle_id, "publish", now))
+        return bundle_id
+
+    def promote(self, bundle_id: str, now: int) -> None:
+        """Puts a bundle that is there in force; BundleError when it does not verify."""
+        self.load(bundle_id)
+        with self._locked():
+            self._put_in_force(Publication(bundle_id, "promote", now))
+
+    def rollback(self, now: int) -> str:
+        """Puts the bundle that was in force before the current one in force again and returns its id.
+
+        Rolling back again goes one further back; BundleError when there is nothing further back.
+        """
+        with self._locked():
+            stack: list[str] = []
+            for entry in self.publications():
+                if entry.action == "rollback":
+                    stack.pop()
+                elif not stack or stack[-1] != entry.bundle:
+                    stack.append(entry.bundle)
+            if len(stack) < 2:
+                raise BundleError(
+                    "there is no earlier bundle to go back to", remedy="see `bookmatch models list` for what there is"
+                )
+            self.load(stack[-2])
+            self._put_in_force(Publication(stack[-2], "rollback", now))
+            return stack[-2]
+
+    def _known(self, bundle_id: str) -> Path:
+        if bundle_id not in self.bundle_ids():
+            raise BundleError(
+                f"there is no bundle {bundle_id!r} in {self.folder}",
+                expected="one of those that `bookmatch models list` shows" if self.bundle_ids() else "",
+                remedy="" if self.bundle_ids() else "train one with `bookmatch train`",
+            )
+        return self.folder / bundle_id
+
+    def _adopt(self, unfinished: Path, bundle_id: str) -> None:
+        final = self.folder / bundle_id
+        if final.exists():
+            try:
+                read_bundle(final, bundle_id)
+            except BundleError:
+                shutil.rmtree(final)
+            else:
+                return
+        unfinished.rename(final)
+        sync_folder(self.folder)
+
+    def _put_in_force(self, publication: Publication) -> None:
+        entries = [asdict(entry) for entry in [*self.publications(), publication]]
+        path = self.folder / f".{CURRENT}.new"
+        with path.open("wb") as file:
+            file.write(orjson.dumps(entries, option=orjson.OPT_INDENT_2))
+            file.flush()
+            os.fsync(file.fileno())
+        path.replace(self.folder / CURRENT)
+        sync_folder(self.folder)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One publisher at a time, over all processes of the machine."""
+        with (self.folder / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield

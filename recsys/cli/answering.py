@@ -1,0 +1,95 @@
+"""What `recommend` and `related` share: opening the shop, and showing a list."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from recsys.bundle import BundleRepository, ModelBundle
+from recsys.data.catalog import Catalog
+from recsys.errors import BundleError
+from recsys.recommend.recommender import Recommender
+from recsys.recommend.types import Answer, Recommendation, Request
+from recsys.shop import ShopFolder
+from recsys.stores import open_store
+from recsys.stores.protocols import Store
+
+
+@dataclass(frozen=True, slots=True)
+class OpenShop:
+    """A store, the bundle in force and what answers from both."""
+
+    store: Store
+    bundle: ModelBundle
+    recommender: Recommender
+    catalog: Catalog
+
+    def request(self, limit: int, exclude: Sequence[str]) -> Request:
+        """A request as of now."""
+        return Request(limit=limit, now=int(time.time() * 1000), exclude=frozenset(exclude))
+
+    def titles(self, item_ids: Sequence[str]) -> dict[str, str]:
+        """The titles of those of these items that have one."""
+        rows = self.store.catalog.get(item_ids).select("item_id", "title").drop_nulls()
+        return dict(rows.iter_rows())
+
+
+@contextmanager
+def open_shop(shop: ShopFolder) -> Iterator[OpenShop]:
+    """Opens the store and the bundle in force; a clear error when one of them is missing."""
+    store = open_store(shop.store, create=False)
+    try:
+        repository = BundleRepository(shop.models)
+        bundle_id = repository.current_id()
+        if bundle_id is None:
+            raise BundleError(f"no model is published in {shop.models}", remedy="train one with `bookmatch train`")
+        bundle = repository.load(bundle_id)
+        catalog = Catalog.from_items(store.catalog.read(), bundle.items, store.catalog.version())
+        yield OpenShop(store, bundle, Recommender(bundle), catalog)
+    finally:
+        store.close()
+
+
+def print_json(asked: dict[str, str], bundle_id: str, answer: Answer) -> None:
+    """The answer for programs: what was asked, the bundle, and the fields of `Answer`."""
+    typer.echo(orjson.dumps(asked | {"bundle": bundle_id} | asdict(answer), option=orjson.OPT_INDENT_2).decode())
+
+
+def print_answer(console: Console, answer: Answer, titles: dict[str, str], heading: str) -> None:
+    """The answer for people."""
+    table = Table("", "item", "title", "score", "because of", title=heading, title_justify="left")
+    for rank, item in enumerate(answer.items, start=1):
+        table.add_row(
+            str(rank), item.item_id, titles.get(item.item_id, ""), f"{item.score:.3f}", _because(item, titles)
+        )
+    if answer.items:
+        console.print(table)
+    if answer.fallback:
+        console.print(f"not personal: {answer.fallback.replace('_', ' ')}")
+    if answer.short:
+        console.print(answer.short)
+
+
+def _because(item: Recommendation, titles: dict[str, str]) -> str:
+    parts = []
+    for evidence in item.reason.evidence:
+        if evidence.item_id is None:
+            parts.append(evidence.kind)
+        else:
+            share = evidence.share / item.score if item.score else 0.0
+            parts.append(f"{evidence.kind} {titles.get(evidence.item_id, evidence.item_id)} ({share:.0%})")
+    return ", ".join(parts)
+
+
+def evidence_ids(answer: Answer) -> list[str]:
+    """Every item that the answer names, listed or as evidence."""
+    named = {item.item_id for item in answer.items}
+    named |= {part.item_id for item in answer.items for part in item.reason.evidence if part.item_id is not None}
+    return sorted(named)

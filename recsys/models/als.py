@@ -1,0 +1,116 @@
+"""Implicit-feedback matrix factorisation by alternating least squares, with fold-in from a history.
+
+Hu, Koren, Volinsky: Collaborative Filtering for Implicit Feedback Datasets (2008). Letters as there: confidence
+c_ui = 1 + α r_ui, preference p_ui = 1 where r_ui > 0, customer factors x_u, item factors y_i.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+
+@dataclass(frozen=True, slots=True)
+class ALSConfig:
+    """How the factorisation is done.
+
+    Attributes
+    ----------
+    factors : the length of a factor vector.
+    regularization : λ, added to the diagonal of every solve.
+    alpha : α, how much confidence a strength of 1 adds.
+    iterations : how often both sides are solved.
+    """
+
+    factors: int = 64
+    regularization: float = 1.0
+    alpha: float = 10.0
+    iterations: int = 15
+
+
+@dataclass(frozen=True, slots=True)
+class ALS:
+    """The item side; no customer factors are kept, every customer folds in.
+
+    Attributes
+    ----------
+    item_factors : float32, shape (items, factors); y_i.
+    gram : float64, shape (factors, factors); YᵀY + λI.
+    alpha : α of the fit, which the fold-in must use too.
+    """
+
+    item_factors: npt.NDArray[np.float32]
+    gram: npt.NDArray[np.float64]
+    alpha: float
+
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """What a bundle stores."""
+        return {"als.item_factors": self.item_factors, "als.gram": self.gram}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[np.generic]], alpha: float) -> Self:
+        """What `arrays` gave."""
+        return cls(arrays["als.item_factors"].view(np.float32), arrays["als.gram"].view(np.float64), alpha)
+
+    def fold_in(self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """What each item of a history adds to the customer's factors: float64, shape (m, factors).
+
+        The sum over the rows is x_u = (YᵀY + λI + Yᵀ(Cᵘ − I)Y)⁻¹ Yᵀ Cᵘ p(u), equation 4 of the paper: the solve is
+        linear in its right-hand side, which is a sum over the history.
+        """
+        y = self.item_factors[items].astype(np.float64)
+        extra = self.alpha * strengths.astype(np.float64)
+        system = self.gram + (y * extra[:, None]).T @ y
+        return np.asarray(np.linalg.solve(system, (y * (1.0 + extra)[:, None]).T).T, dtype=np.float64)
+
+    def scores(self, factors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """x_u · y_i for all items: float64, shape (items,)."""
+        return np.asarray(self.item_factors @ factors.astype(np.float32), dtype=np.float64)
+
+
+def fit_als(
+    strengths: sparse.csr_matrix,
+    config: ALSConfig,
+    seed: int,
+    threads: int,
+    progress: Callable[[int], None] | None = None,
+) -> ALS:
+    """Factorises with `implicit`.
+
+    Parameters
+    ----------
+    strengths : float32, shape (customers, items); r_ui, above 0 where stored.
+    seed : of the random start.
+    threads : 1 or more; does not change the result, for every row is solved by itself and BLAS runs on one thread.
+    progress : called after each iteration with the number done.
+    """
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    confidence = strengths.copy()
+    confidence.data = (1.0 + config.alpha * confidence.data).astype(np.float32)
+    with threadpool_limits(1, "blas"):
+        model = AlternatingLeastSquares(
+            factors=config.factors,
+            regularization=config.regularization,
+            alpha=1.0,
+            iterations=config.iterations,
+            num_threads=threads,
+            random_state=seed,
+        )
+        model.fit(
+            confidence,
+            show_progress=False,
+            callback=(lambda iteration, _seconds, _loss: progress(iteration + 1)) if progress else None,
+        )
+        factors = model.item_factors.astype(np.float32)
+        # An item nobody touched keeps its random start; it must not be found by accident.
+        factors[np.bincount(strengths.indices, minlength=strengths.shape[1]) == 0] = 0.0
+        wide = factors.astype(np.float64)
+        gram = wide.T @ wide + config.regularization * np.eye(config.factors)
+    return ALS(factors, gram, config.alpha)

@@ -1,0 +1,57 @@
+"""From scores to items with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.vocabulary import Vocabulary
+from recsys.recommend.types import Evidence, Reason, Recommendation
+
+NAMED_EVIDENCE = 3
+"""How many items of the history an explanation names; the others' shares are added up as one."""
+
+OTHER = "other"
+POPULAR = "popular"
+
+
+def explained(
+    ids: Vocabulary,
+    code: str,
+    chosen: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float64],
+    shares: npt.NDArray[np.float64],
+    history: npt.NDArray[np.int32],
+    kinds: Sequence[str],
+) -> tuple[Recommendation, ...]:
+    """The chosen items with their reasons.
+
+    Parameters
+    ----------
+    chosen, scores : shape (k,); positions and their scores, best first.
+    shares : shape (m, k); what each item of the history adds to each score.
+    history, kinds : shape (m,); the history's items and what the customer did with each.
+    """
+    named = [ids[int(item)] for item in history]
+    listed = []
+    for column, (item, score) in enumerate(zip(chosen, scores, strict=True)):
+        own = shares[:, column]
+        top = [int(row) for row in np.argsort(-own, kind="stable")[:NAMED_EVIDENCE] if own[row] > 0]
+        evidence = [Evidence(named[row], str(kinds[row]), float(own[row])) for row in top]
+        rest = float(score) - sum(part.share for part in evidence)
+        if abs(rest) > 1e-9 * abs(float(score)):
+            evidence.append(Evidence(None, OTHER, rest))
+        listed.append(Recommendation(ids[int(item)], float(score), Reason(code, tuple(evidence))))
+    return tuple(listed)
+
+
+def popular_items(
+    ids: Vocabulary, chosen: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]
+) -> tuple[Recommendation, ...]:
+    """Items that stand there because many want them; chosen and scores of shape (k,), best first."""
+    return tuple(
+        Recommendation(ids[int(item)], float(score), Reason(POPULAR, (Evidence(None, POPULAR, float(score)),)))
+        for item, score in zip(chosen, scores, strict=True)
+    )

@@ -1,0 +1,114 @@
+"""What each source says about every item, and whose word it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.models.als import ALS
+from recsys.models.item_item import ItemItem
+
+
+class Opinion(Protocol):
+    """One source's scores for one history. Every score is a sum over the history, so it can be explained."""
+
+    def scores(self) -> npt.NDArray[np.float64]:
+        """Shape (items,)."""
+        ...
+
+    def shares(self, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """How much each item of the history (rows) adds to each chosen item's score (columns).
+
+        Shape (history, chosen); a column sums to the item's score.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ItemItemOpinion:
+    """What the neighbours of a history's items say."""
+
+    history: int
+    items: int
+    speaker: npt.NDArray[np.int64]
+    about: npt.NDArray[np.int32]
+    value: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, model: ItemItem, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]) -> ItemItemOpinion:
+        """The opinion on a history's items and strengths, each of shape (m,)."""
+        return cls(len(items), len(model.indptr) - 1, *model.contributions(items, strengths))
+
+    def scores(self) -> npt.NDArray[np.float64]:
+        """Σ strength × weight over the history."""
+        total = np.bincount(self.about, weights=self.value, minlength=self.items)
+        return np.asarray(total, dtype=np.float64)
+
+    def shares(self, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """See `Opinion`."""
+        column = np.full(self.items, -1)
+        column[chosen] = np.arange(len(chosen))
+        where = column[self.about]
+        hit = where >= 0
+        shares = np.zeros((self.history, len(chosen)))
+        np.add.at(shares, (self.speaker[hit], where[hit]), self.value[hit])
+        return shares
+
+
+@dataclass(frozen=True, slots=True)
+class ALSOpinion:
+    """What the factors folded in from a history say."""
+
+    model: ALS
+    parts: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, model: ALS, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]) -> ALSOpinion:
+        """The opinion on a history's items and strengths, each of shape (m,)."""
+        return cls(model, model.fold_in(items, strengths))
+
+    def scores(self) -> npt.NDArray[np.float64]:
+        """x_u · y_i."""
+        return self.model.scores(self.parts.sum(axis=0))
+
+    def shares(self, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """See `Opinion`."""
+        return self.parts @ self.model.item_factors[chosen].astype(np.float64).T
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """Several opinions as one: Σ_s w_s · score_s / scale_s.
+
+    The scale of a source is its largest score among the items that may be shown, so that every source counts by its
+    weight whatever its units; a source without any score above 0 there has nothing to say and is left out.
+    """
+
+    opinions: Mapping[str, Opinion]
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def over(
+        cls, opinions: Mapping[str, Opinion], weights: Mapping[str, float], allowed: npt.NDArray[np.bool_]
+    ) -> tuple[Blend, npt.NDArray[np.float64]]:
+        """The blend and its scores, shape (items,)."""
+        total = np.zeros(len(allowed))
+        factors = {}
+        for name, opinion in opinions.items():
+            scores = opinion.scores()
+            scale = float(scores.max(where=allowed, initial=0.0))
+            if weights.get(name, 0.0) > 0 and scale > 0:
+                factors[name] = weights[name] / scale
+                total += factors[name] * scores
+        return cls(opinions, factors), total
+
+    def shares(self, chosen: npt.NDArray[np.int64], history: int) -> npt.NDArray[np.float64]:
+        """See `Opinion`."""
+        total = np.zeros((history, len(chosen)))
+        for name, factor in self.factors.items():
+            total += factor * self.opinions[name].shares(chosen)
+        return total

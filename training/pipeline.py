@@ -1,0 +1,183 @@
+"""From a store to a published bundle: read → compile → fit → publish."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from recsys import __version__
+from recsys.bundle.bundle import Arrays, bundle_arrays
+from recsys.bundle.manifest import FORMAT_VERSION, Manifest
+from recsys.bundle.repository import BundleRepository
+from recsys.data.events import EventKind
+from recsys.data.interactions import EventTable, Interactions
+from recsys.data.signals import UNKNOWN_TIME, EventWeights
+from recsys.errors import InputError, NotEnoughDataError
+from recsys.models.als import ALSConfig, fit_als
+from recsys.models.item_item import ItemItemConfig, fit_item_item
+from recsys.models.popularity import PopularityConfig, fit_popularity
+from recsys.stores.protocols import Store
+from training.stages import StageCost, StageLog
+
+MIN_CUSTOMERS = 5
+"""So many customers with a taste for two or more items are the least that anything can be learned from."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """The shipped settings; what a bundle was trained with stands in its manifest.
+
+    Attributes
+    ----------
+    event_weights : what each kind of event is worth; the rating scale is taken from the data.
+    popularity, item_item, als : of the three sources.
+    blend : the fixed weights of the sources in the blended score.
+    seed : of everything random.
+    threads : how many cores fitting may use; does not change the result.
+    """
+
+    event_weights: EventWeights = field(default_factory=EventWeights)
+    popularity: PopularityConfig = field(default_factory=PopularityConfig)
+    item_item: ItemItemConfig = field(default_factory=ItemItemConfig)
+    als: ALSConfig = field(default_factory=ALSConfig)
+    blend: Mapping[str, float] = field(default_factory=lambda: {"item_item": 0.7, "als": 0.3})
+    seed: int = 0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.seed < 0 or self.threads < 1:
+            raise InputError(
+                f"seed {self.seed}, threads {self.threads}", expected="a seed of 0 or more and at least one thread"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training run made: the bundle's id, its manifest's data section and what each stage cost."""
+
+    bundle_id: str
+    data: Mapping[str, Any]
+    costs: list[StageCost]
+
+
+def train(
+    store: Store, repository: BundleRepository, config: TrainingConfig, now: int, stages: StageLog, host: str
+) -> Trained:
+    """Learns from everything in the store and puts the result in force.
+
+    Parameters
+    ----------
+    now : milliseconds UTC, for the list of publications; the bundle itself does not depend on it.
+    host : a name of this machine for `build.json`.
+
+    Raises NotEnoughDataError when the store holds too little, BundleError when the bundle cannot be written.
+    """
+    with stages.stage("read"):
+        table = store.events.read()
+    with stages.stage("compile"):
+        interactions = compile_interactions(table)
+        config = replace(config, event_weights=_with_rating_scale(config.event_weights, interactions))
+        strengths = interactions.strengths(config.event_weights)
+        _require_enough(interactions, strengths)
+    manifest, arrays = fit(interactions, strengths, config, stages)
+    with stages.stage("publish"):
+        build = {
+            "at": now,
+            "host": host,
+            "threads": config.threads,
+            "stages": [asdict(cost) for cost in stages.costs],
+        }
+        bundle_id = repository.publish(manifest, arrays, build, now)
+    return Trained(bundle_id, manifest.data, stages.costs)
+
+
+def compile_interactions(table: EventTable) -> Interactions:
+    """A store's events as arrays; NotEnoughDataError when there are none."""
+    if table.events.is_empty():
+        raise NotEnoughDataError(
+            "the store holds no events on items",
+            expected=f"at least {MIN_CUSTOMERS} customers with two or more items each",
+            remedy="import a history first: `bookmatch import FILE`, or try `bookmatch simulate`",
+        )
+    return Interactions.from_events(table)
+
+
+def fit(
+    interactions: Interactions, strengths: sparse.csr_matrix, config: TrainingConfig, stages: StageLog
+) -> tuple[Manifest, Arrays]:
+    """Fits every source; the manifest (without the arrays' hashes) and the arrays."""
+    with stages.stage("popularity"):
+        popularity = fit_popularity(interactions, config.event_weights, config.popularity)
+    with stages.stage("item-item"):
+        item_item = fit_item_item(strengths, config.item_item, config.threads)
+    with stages.stage("als", config.als.iterations):
+        als = fit_als(strengths, config.als, config.seed, config.threads, stages.progress.advance)
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        software=__version__,
+        data=_described(interactions, strengths),
+        event_weights=config.event_weights,
+        blend=dict(config.blend),
+        models={
+            "popularity": asdict(config.popularity),
+            "item_item": asdict(config.item_item) | {"pairs": len(item_item.neighbour)},
+            "als": asdict(config.als),
+        },
+        seed=config.seed,
+        arrays={},
+    )
+    return manifest, bundle_arrays(interactions.items, popularity, item_item, als)
+
+
+def _require_enough(interactions: Interactions, strengths: sparse.csr_matrix) -> None:
+    able = int(np.count_nonzero(np.diff(strengths.indptr) >= 2))
+    if able < MIN_CUSTOMERS:
+        raise NotEnoughDataError(
+            f"{able} of {len(interactions.customers)} customers showed an interest in two or more items",
+            expected=f"at least {MIN_CUSTOMERS} such customers; some hundreds give useful lists",
+            remedy="import more history; `bookmatch import --dry-run` shows whether the kinds of events are recognised",
+        )
+
+
+def _with_rating_scale(weights: EventWeights, interactions: Interactions) -> EventWeights:
+    """The weights with the lowest and highest rating found; unchanged when nothing was rated."""
+    rated = np.isin(interactions.kind, [EventKind.RATE.code, EventKind.REVIEW.code])
+    ratings = interactions.rating[rated & ~np.isnan(interactions.rating)]
+    if not len(ratings):
+        return weights
+    return replace(weights, rating_scale=(float(ratings.min()), float(ratings.max())))
+
+
+def _described(interactions: Interactions, strengths: sparse.csr_matrix) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for array in (
+        interactions.customers.text,
+        interactions.customers.offsets,
+        interactions.items.text,
+        interactions.items.offsets,
+        interactions.indptr,
+        interactions.item,
+        interactions.kind,
+        interactions.timestamp,
+        interactions.position,
+        interactions.quantity,
+        interactions.rating,
+    ):
+        digest.update(np.ascontiguousarray(array).data)
+    codes, counts = np.unique(interactions.kind, return_counts=True)
+    known = interactions.timestamp[interactions.timestamp != UNKNOWN_TIME]
+    by_code = {kind.code: str(kind) for kind in EventKind}
+    return {
+        "fingerprint": digest.hexdigest(),
+        "customers": len(interactions.customers),
+        "items": len(interactions.items),
+        "events": len(interactions),
+        "kinds": {by_code[int(code)]: int(count) for code, count in zip(codes, counts, strict=True)},
+        "tastes": int(strengths.nnz),
+        "newest": int(known.max()) if len(known) else None,
+    }
