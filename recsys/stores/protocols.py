@@ -1,11 +1,13 @@
 """What the rest of the project asks of a database. Small protocols; every implementation runs the same contract tests.
 
-The store is the only durable truth. When a write method returns, what it wrote survives a power cut.
+The store is the only durable truth. When a write method returns, what it wrote survives a power cut. Text may hold any
+Unicode but NUL and lone surrogates, which no database takes: writing one raises InputError, and asking for an id with
+one finds nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,10 +21,19 @@ from recsys.data.interactions import EventTable
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What became of a frame of rows: how many were new and how many were there before."""
+    """What became of a frame of rows; the three numbers sum to its height.
+
+    Attributes
+    ----------
+    added : rows whose id was new.
+    known : rows that changed nothing: the same was there before, or another row of the same frame with the same id
+        counted instead (the first of two events, the last of two items or customers).
+    changed : rows that replaced a different row with the same id; never events.
+    """
 
     added: int
     known: int
+    changed: int = 0
 
 
 class EventStore(Protocol):
@@ -30,19 +41,27 @@ class EventStore(Protocol):
 
     def append(self, events: Sequence[Event]) -> list[bool]:
         """Stores live events; True for each that is new, False for one whose `event_id` was there (or came before
-        in the same call). All or nothing: StoreUnavailableError means that none of them is stored."""
+        in the same call). All or nothing: StoreUnavailableError means that none of them is stored, and so does
+        InputError, for an event that no store can hold (an empty or overlong id, a kind without the item it needs, a
+        number that is not finite, an `undo` whose context names no event)."""
         ...
 
-    def ingest(self, events: pl.DataFrame) -> Ingested:
-        """Stores a frame in `EVENT_SCHEMA`, already checked; rows whose `event_id` is there already change nothing."""
+    def ingest(self, events: pl.DataFrame, progress: Callable[[int], None] | None = None) -> Ingested:
+        """Stores a frame in `EVENT_SCHEMA`, already checked; rows whose `event_id` is there already change nothing.
+
+        All or nothing, and InputError, as in `append`. `progress` is called now and then with the number of rows of
+        the frame that are dealt with, last of all with its height. In memory it needs a few times the frame's size.
+        """
         ...
 
     def history(self, customer_id: str, limit: int) -> StoredHistory:
-        """The newest `limit` events of a customer's history that name an item; empty, version 0, for one unknown.
+        """The newest `limit` (0 or more, else InputError) events of a customer's history that name an item; empty,
+        version 0, for one unknown.
 
-        Newest by timestamp, then position, then arrival. Undone events and undos are left out (an undo that is itself
-        undone takes nothing back; an undo works only on the same customer's events, whichever of the two arrived
-        first), exposures too.
+        Newest by timestamp, then position, then arrival; an unknown timestamp or position is older than any known
+        one. Undone events and undos are left out (an undo that is itself undone takes nothing back; an undo works only
+        on the same customer's events, whichever of the two arrived first; of undos that name each other in a circle
+        the one that arrived last counts), exposures too.
         """
         ...
 
@@ -51,12 +70,13 @@ class EventStore(Protocol):
         ...
 
     def read(self) -> EventTable:
-        """All customers' histories, as one consistent state, for training."""
+        """All customers' histories, as one consistent state, for training. In memory it needs about 60 bytes per
+        event while it reads."""
         ...
 
     def summary(self) -> Mapping[str, Any]:
         """Counts for people: `customers`, `items`, `events` (dict of kind to number), `first` and `last` timestamps
-        (milliseconds UTC or None)."""
+        (milliseconds UTC or None). Undone events, undos and exposures are counted too."""
         ...
 
 
@@ -72,7 +92,7 @@ class CatalogStore(Protocol):
         ...
 
     def get(self, item_ids: Sequence[str]) -> pl.DataFrame:
-        """The rows of these items, in `ITEM_SCHEMA`; those without a row are left out."""
+        """The rows of these items, in `ITEM_SCHEMA`, ordered by id, each once; those without a row are left out."""
         ...
 
     def version(self) -> int:
@@ -92,12 +112,17 @@ class CustomerStore(Protocol):
         ...
 
     def get(self, customer_ids: Sequence[str]) -> pl.DataFrame:
-        """The rows of these customers, in `CUSTOMER_SCHEMA`; those without a row are left out."""
+        """The rows of these customers, in `CUSTOMER_SCHEMA`, ordered by id, each once; those without a row are left
+        out."""
         ...
 
 
 class Store(Protocol):
-    """One database: its parts, and what holds for all of them. Usable from one thread at a time."""
+    """One database: its parts, and what holds for all of them.
+
+    Usable from one thread at a time: threads may hand it to one another (an event loop to its pool and back), but two
+    must never be inside it at once. A child process opens its own.
+    """
 
     @property
     def events(self) -> EventStore: ...
@@ -109,17 +134,23 @@ class Store(Protocol):
     def customers(self) -> CustomerStore: ...
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Everything written inside is stored together when the block ends, or not at all when it raises."""
+        """Everything written inside is stored together when the block ends, or not at all when it raises.
+
+        Blocks nest: an inner block that raises takes back what it wrote, and what the outer block wrote is stored or
+        not with the outer block. Writes by others wait meanwhile; reads by others see the state before.
+        """
         ...
 
     def changes(self) -> int:
-        """A number that differs whenever anything was written by another connection or process since the last call
-        with the other value: while it stays equal, everything read before is still true. The cheapest check there is
-        (microseconds)."""
+        """A number that differs whenever anything was written, by this store or by another connection or process,
+        since the last call: while it stays equal, everything read before is still true. It may also differ when
+        nothing was written. The cheapest check there is (microseconds)."""
         ...
 
     def secret(self) -> bytes:
         """32 random bytes, made when the store was made and the same ever after: the key for signed tokens."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Ends the use of the database; a transaction that is still open is taken back. Closing twice is fine."""
+        ...

@@ -1,0 +1,185 @@
+"""One SQLite connection: statements, transactions that nest, and errors in the project's words."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+
+from recsys.errors import StoreError, StoreUnavailableError
+from recsys.stores.sqlite.faults import translated
+
+Row = tuple[Any, ...]
+
+_CACHE_KIB = 16 * 1024
+_BULK_CACHE_KIB = 256 * 1024
+_WAL_KEPT_BYTES = 64 * 1024 * 1024
+# One JSON array of this many texts stands for as many bound values; longer arrays gain nothing.
+_TEXTS_AT_ONCE = 10_000
+
+
+class Database:
+    """A connection in autocommit mode; what must be one transaction says so with `transaction` or `snapshot`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self.path = path
+        self._connection = connection
+        self._depth = 0
+        stat = path.stat()
+        self._identity = (stat.st_dev, stat.st_ino)
+
+    @classmethod
+    def open(cls, path: Path, *, mode: str, busy_seconds: float) -> Self:
+        """Connects to the file; `mode` is SQLite's: `ro`, `rw` or `rwc` (create)."""
+        # PRAGMA synchronous = FULL: with WAL, each commit is on the disk before it returns.
+        pragmas = (
+            "PRAGMA synchronous = FULL",
+            "PRAGMA foreign_keys = ON",
+            f"PRAGMA cache_size = -{_CACHE_KIB}",
+            f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}",
+            f"PRAGMA query_only = {int(mode == 'ro')}",
+        )
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=busy_seconds,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=64,
+            )
+            for pragma in pragmas:
+                connection.execute(pragma)
+            return cls(connection, path)
+        except (sqlite3.Error, OSError) as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, OSError):
+                raise StoreError(f"the store {path} cannot be opened: {error}") from error
+            raise translated(error, path) from error
+
+    def close(self) -> None:
+        """Closes the connection; an open transaction is taken back."""
+        self._connection.close()
+
+    @property
+    def changed_rows(self) -> int:
+        """How many rows this connection has written since it was opened, taken back or not."""
+        return self._connection.total_changes
+
+    def query(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
+        """All rows of a statement."""
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise translated(error, self.path) from error
+
+    def one(self, sql: str, values: Sequence[object] = ()) -> Row:
+        """The only row of a statement that always has one."""
+        (row,) = self.query(sql, values)
+        return row
+
+    def chunks(self, sql: str, values: Sequence[object], size: int) -> Iterator[list[Row]]:
+        """The rows of a statement, `size` at a time; to be used up inside a `snapshot`."""
+        try:
+            cursor = self._connection.execute(sql, values)
+            while rows := cursor.fetchmany(size):
+                yield rows
+        except sqlite3.Error as error:
+            raise translated(error, self.path) from error
+
+    def run(self, sql: str, values: Sequence[object] = ()) -> None:
+        """A statement that answers nothing."""
+        self.query(sql, values)
+
+    def run_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """One statement for each row of values."""
+        try:
+            self._connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise translated(error, self.path) from error
+
+    def matching(self, sql: str, texts: Sequence[str]) -> Iterator[Row]:
+        """The rows of a statement that reads its one value with `json_each(?)`, over any number of texts."""
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            yield from self.query(sql, (orjson.dumps(texts[start : start + _TEXTS_AT_ONCE]).decode(),))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A write transaction; inside another one, a part of it that can be taken back alone."""
+        drop: tuple[str, ...]
+        if self._depth:
+            self._check_alive()
+            name = f"inner_{self._depth}"
+            begin, keep, drop = (
+                f"SAVEPOINT {name}",
+                f"RELEASE {name}",
+                (f"ROLLBACK TO {name}", f"RELEASE {name}"),
+            )
+        else:
+            self._check_same_file()
+            # IMMEDIATE takes the write lock now: what is read inside is what the writes build on.
+            begin, keep, drop = "BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",)
+        self._depth += 1
+        try:
+            self.run(begin)
+            yield
+            self._check_alive()
+            self.run(keep)
+        except BaseException:
+            # A full disk may have made SQLite roll back by itself.
+            if self._connection.in_transaction:
+                for statement in drop:
+                    self.run(statement)
+            raise
+        finally:
+            self._depth -= 1
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read inside is of one state."""
+        if self._connection.in_transaction:
+            yield
+            return
+        self.run("BEGIN")
+        try:
+            yield
+        finally:
+            self.run("ROLLBACK")
+
+    @contextmanager
+    def bulk(self) -> Iterator[None]:
+        """A larger page cache while much is written: a page is then written to the log once and not each time that
+        it has to make room."""
+        self.run(f"PRAGMA cache_size = -{_BULK_CACHE_KIB}")
+        try:
+            yield
+        finally:
+            self.run(f"PRAGMA cache_size = -{_CACHE_KIB}")
+
+    def _check_alive(self) -> None:
+        if not self._connection.in_transaction:
+            raise StoreUnavailableError(
+                f"the store {self.path} gave up the transaction after an earlier error; nothing of it was stored",
+                remedy="resolve the earlier error, then try again",
+            )
+
+    def _check_same_file(self) -> None:
+        """On a removed file SQLite would go on writing, and what it acknowledged would be lost."""
+        try:
+            stat = self.path.stat()
+        except OSError as error:
+            raise self._moved() from error
+        if (stat.st_dev, stat.st_ino) != self._identity:
+            raise self._moved()
+
+    def _moved(self) -> StoreUnavailableError:
+        return StoreUnavailableError(
+            f"the store {self.path} was removed or replaced since it was opened; nothing was stored",
+            remedy="put the file back if that was a mistake, then restart what uses it",
+        )

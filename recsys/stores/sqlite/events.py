@@ -1,0 +1,155 @@
+"""Events in SQLite: live writes and histories. Bulk writes are in `ingest`, reads of everything in `scan`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from recsys.data.events import Event
+from recsys.data.history import HistoryRow, StoredHistory
+from recsys.data.interactions import EventTable
+from recsys.errors import InputError
+from recsys.stores.admission import check_event_frame, check_events, storable
+from recsys.stores.protocols import Ingested
+from recsys.stores.sqlite import ingest, scan, schema
+from recsys.stores.sqlite.database import Database
+from recsys.stores.sqlite.names import Names
+from recsys.stores.sqlite.sequence import known_ids, reserve
+from recsys.stores.sqlite.undone import undone_seqs
+
+_INSERT = """
+    INSERT INTO events (customer, exposure, seq, event_id, item, kind, timestamp, position, quantity, price, currency,
+                        rating, session_id, recommendation_id, context)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_CUSTOMER = "SELECT customer FROM customers WHERE customer_id = ?"
+_VERSION = f"SELECT max(seq) FROM events WHERE customer = ({_CUSTOMER}) AND exposure = 0"  # noqa: S608
+_CUSTOMER_AND_VERSION = """
+    SELECT customer, max(seq), count(*) FROM events
+    WHERE customer = (SELECT customer FROM customers WHERE customer_id = ?) AND exposure = 0
+"""
+_OWN = f"customer = ? AND exposure = 0 AND item IS NOT NULL AND kind <> {schema.UNDO_CODE}"
+_NOT_UNDONE = "AND seq NOT IN (SELECT value FROM json_each(?))"
+_ALL_OWN = f"""
+    SELECT item_id, kind, timestamp, position, quantity, rating FROM events JOIN items USING (item)
+    WHERE {_OWN} {{undone}} ORDER BY seq
+"""  # noqa: S608
+_NEWEST_OWN = f"""
+    SELECT item_id, kind, timestamp, position, quantity, rating FROM (
+        SELECT item, kind, timestamp, position, quantity, rating, seq FROM events WHERE {_OWN} {{undone}}
+        ORDER BY timestamp DESC NULLS LAST, position DESC NULLS LAST, seq DESC LIMIT ?
+    ) JOIN items USING (item) ORDER BY seq
+"""  # noqa: S608
+# Sorting in SQL costs more than fetching, unless most rows need not be fetched.
+_SORT_IN_SQL_ABOVE = 3
+
+
+class SqliteEvents:
+    """Implements `EventStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._customers = Names(database, "customers", "customer")
+        self._items = Names(database, "items", "item")
+
+    def append(self, events: Sequence[Event]) -> list[bool]:
+        """See `EventStore`."""
+        check_events(events)
+        with self._database.transaction():
+            seen = known_ids(self._database, [event.event_id for event in events])
+            new: list[bool] = []
+            for event in events:
+                new.append(event.event_id not in seen)
+                seen.add(event.event_id)
+            self._insert([event for event, is_new in zip(events, new, strict=True) if is_new])
+        return new
+
+    def _insert(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        customers = self._customers.intern({event.customer_id for event in events})
+        items = self._items.intern({event.item_id for event in events if event.item_id is not None})
+        first = reserve(self._database, len(events))
+        self._database.run_many(
+            _INSERT,
+            [
+                (
+                    customers[event.customer_id],
+                    int(event.kind.is_exposure),
+                    seq,
+                    event.event_id,
+                    None if event.item_id is None else items[event.item_id],
+                    event.kind.code,
+                    event.timestamp,
+                    event.position,
+                    event.quantity,
+                    event.price,
+                    event.currency,
+                    event.rating,
+                    event.session_id,
+                    event.recommendation_id,
+                    event.context,
+                )
+                for seq, event in enumerate(events, first)
+            ],
+        )
+
+    def ingest(self, events: pl.DataFrame, progress: Callable[[int], None] | None = None) -> Ingested:
+        """See `EventStore`."""
+        check_event_frame(events)
+        with self._database.bulk(), self._database.transaction():
+            return ingest.ingest(self._database, self._customers, self._items, events, progress)
+
+    def history(self, customer_id: str, limit: int) -> StoredHistory:
+        """See `EventStore`."""
+        if limit < 0:
+            raise InputError(f"a history of at most {limit} events", expected="a limit of 0 or more")
+        if not storable(customer_id):
+            return StoredHistory(0, ())
+        with self._database.snapshot():
+            ((customer, version, count),) = self._database.query(_CUSTOMER_AND_VERSION, (customer_id,))
+            if version is None:
+                return StoredHistory(0, ())
+            rows = self._own_rows(customer, count, limit)
+        # What SQL hands out is in order of arrival, and sorting keeps that order among equals.
+        rows.sort(key=_age_order)
+        return StoredHistory(version, rows[max(len(rows) - limit, 0) :])
+
+    def _own_rows(self, customer: int, count: int, limit: int) -> list[HistoryRow]:
+        """The effective events of one customer in order of arrival: all, or the newest `limit` of many."""
+        undone = undone_seqs(self._database, customer)
+        values: list[object] = [customer]
+        if undone:
+            values.append(scan.as_json(undone))
+        sql = _ALL_OWN
+        if count > _SORT_IN_SQL_ABOVE * limit:
+            sql = _NEWEST_OWN
+            values.append(limit)
+        rows = self._database.query(sql.format(undone=_NOT_UNDONE if undone else ""), values)
+        return [HistoryRow._make(row) for row in rows]
+
+    def version(self, customer_id: str) -> int:
+        """See `EventStore`."""
+        if not storable(customer_id):
+            return 0
+        (version,) = self._database.one(_VERSION, (customer_id,))
+        return version or 0
+
+    def read(self) -> EventTable:
+        """See `EventStore`."""
+        with self._database.snapshot():
+            return scan.read(self._database, self._customers, self._items)
+
+    def summary(self) -> Mapping[str, Any]:
+        """See `EventStore`."""
+        with self._database.snapshot():
+            return scan.summary(self._database)
+
+
+def _age_order(row: HistoryRow) -> tuple[float, float]:
+    """Ascends from old to new; what is unknown is oldest."""
+    timestamp, position = row.timestamp, row.position
+    return (-math.inf if timestamp is None else timestamp, -math.inf if position is None else position)

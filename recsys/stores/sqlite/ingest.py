@@ -1,0 +1,79 @@
+"""Many events at once, from a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import polars as pl
+
+from recsys.data.events import EVENT_SCHEMA, KIND_CODES
+from recsys.stores.protocols import Ingested
+from recsys.stores.sqlite.database import Database
+from recsys.stores.sqlite.names import Names
+from recsys.stores.sqlite.sequence import known_ids, reserve
+
+# Small enough that Ctrl-C and the progress bar are answered many times a second.
+_ROWS_AT_ONCE = 20_000
+_IDS = ("customer_id", "item_id")
+_KINDS = pl.DataFrame(
+    {
+        "kind": [str(kind) for kind in KIND_CODES],
+        "code": list(KIND_CODES.values()),
+        "exposure": [int(kind.is_exposure) for kind in KIND_CODES],
+    }
+)
+
+
+def ingest(
+    database: Database,
+    customers: Names,
+    items: Names,
+    events: pl.DataFrame,
+    progress: Callable[[int], None] | None,
+) -> Ingested:
+    """See `EventStore.ingest`; inside a write transaction."""
+    fresh = _fresh(database, events)
+    known = len(events) - len(fresh)
+    rows = _numbered(database, customers, items, fresh)
+    # What is null in the whole frame need not be bound; binding is most of the time.
+    rows = rows.select(column for column in rows if column.null_count() < len(column))
+    insert = f"INSERT INTO events ({', '.join(rows.columns)}) VALUES ({', '.join('?' * rows.width)})"  # noqa: S608
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = rows.slice(start, _ROWS_AT_ONCE)
+        database.run_many(insert, zip(*(column.to_list() for column in part), strict=True))
+        if progress is not None:
+            progress(known + start + len(part))
+    if progress is not None and not len(rows):
+        progress(known)
+    return Ingested(added=len(rows), known=known)
+
+
+def _fresh(database: Database, events: pl.DataFrame) -> pl.DataFrame:
+    """The first row of each event that is not stored yet."""
+    first = events.filter(pl.col("event_id").is_first_distinct())
+    if not database.query("SELECT 1 FROM events LIMIT 1"):
+        return first
+    known = known_ids(database, first["event_id"].sort().to_list())
+    if not known:
+        return first
+    return first.join(pl.DataFrame({"event_id": list(known)}), on="event_id", how="anti", maintain_order="left")
+
+
+def _numbered(database: Database, customers: Names, items: Names, events: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the table `events`, in its order: each page of the table is then written once."""
+    first = reserve(database, len(events)) if len(events) else 1
+    numbers = {"customer": customers, "item": items}
+    rows = events.join(_KINDS, on="kind", how="left", maintain_order="left").with_columns(
+        pl.int_range(first, first + len(events), dtype=pl.Int64).alias("seq")
+    )
+    for number, names in numbers.items():
+        text = f"{number}_id"
+        found = names.intern(rows[text].drop_nulls().unique().to_list())
+        table = pl.DataFrame(
+            {text: list(found.keys()), number: list(found.values())}, schema={text: pl.String, number: pl.Int64}
+        )
+        rows = rows.join(table, on=text, how="left", maintain_order="left")
+    kept = [name for name in EVENT_SCHEMA if name not in _IDS and name != "kind"]
+    return rows.select("customer", "exposure", "seq", "item", pl.col("code").alias("kind"), *kept).sort(
+        "customer", "exposure", "seq"
+    )

@@ -1,0 +1,44 @@
+"""Text ids and the integers that stand for them inside the database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from recsys.stores.sqlite.database import Database
+
+
+class Names:
+    """The ids of one table, `customers` or `items`: column `customer` and `customer_id`, or `item` and `item_id`."""
+
+    def __init__(self, database: Database, table: str, number: str) -> None:
+        self._database = database
+        text = f"{number}_id"
+        self._find = f"SELECT {text}, {number} FROM {table} WHERE {text} IN (SELECT value FROM json_each(?))"  # noqa: S608
+        self._add = f"INSERT INTO {table} ({number}, {text}) VALUES (?, ?)"  # noqa: S608
+        self._last = f"SELECT coalesce(max({number}), 0) FROM {table}"  # noqa: S608
+        self._all = f"SELECT {number}, {text} FROM {table} ORDER BY {number}"  # noqa: S608
+
+    def intern(self, ids: Collection[str]) -> dict[str, int]:
+        """The numbers of these ids, new ones for those that have none; inside a write transaction only."""
+        # In the order of the index, so that neighbours in it are met and made one after the other.
+        ordered = sorted(set(ids))
+        numbers: dict[str, int] = dict(self._database.matching(self._find, ordered))
+        missing = [identifier for identifier in ordered if identifier not in numbers]
+        if missing:
+            (last,) = self._database.one(self._last)
+            added = dict(zip(missing, range(last + 1, last + 1 + len(missing)), strict=True))
+            self._database.run_many(self._add, ((number, identifier) for identifier, number in added.items()))
+            numbers |= added
+        return numbers
+
+    def all(self) -> tuple[pl.Series, npt.NDArray[np.int32]]:
+        """All ids, and the row of each number among them: int32, shape (largest number + 1,), -1 where none is."""
+        rows = self._database.query(self._all)
+        numbers = np.fromiter((number for number, _ in rows), dtype=np.int64, count=len(rows))
+        row_of = np.full(int(numbers[-1]) + 1 if len(rows) else 1, -1, dtype=np.int32)
+        row_of[numbers] = np.arange(len(rows), dtype=np.int32)
+        return pl.Series([text for _, text in rows], dtype=pl.String), row_of

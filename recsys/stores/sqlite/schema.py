@@ -1,0 +1,65 @@
+"""The tables of the embedded store, version by version. What is released here is frozen: changes are new migrations."""
+
+from __future__ import annotations
+
+from recsys.data.events import EventKind
+
+APPLICATION_ID = 0x424D5354
+"""'BMST': marks a SQLite file as a store of this project."""
+
+UNDO_CODE = EventKind.UNDO.code
+
+VERSION_1 = (
+    # Single values: last_seq, catalog_version, secret.
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
+    # Ids are text outside and integers inside; has_row says whether the shop told us more than the id.
+    """
+    CREATE TABLE customers (
+        customer INTEGER PRIMARY KEY,
+        customer_id TEXT NOT NULL UNIQUE,
+        account_id TEXT,
+        attributes TEXT,
+        has_row INTEGER NOT NULL DEFAULT 0
+    )
+    """,
+    """
+    CREATE TABLE items (
+        item INTEGER PRIMARY KEY,
+        item_id TEXT NOT NULL UNIQUE,
+        title TEXT,
+        author TEXT,
+        category TEXT,
+        price REAL,
+        currency TEXT,
+        available INTEGER,
+        published INTEGER,
+        expires INTEGER,
+        attributes TEXT,
+        has_row INTEGER NOT NULL DEFAULT 0
+    )
+    """,
+    # Clustered by customer: a history is one contiguous range, and its version is the last seq of that range.
+    """
+    CREATE TABLE events (
+        customer INTEGER NOT NULL REFERENCES customers,
+        exposure INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        event_id TEXT NOT NULL UNIQUE,
+        item INTEGER REFERENCES items,
+        kind INTEGER NOT NULL,
+        timestamp INTEGER,
+        position INTEGER,
+        quantity REAL NOT NULL,
+        price REAL,
+        currency TEXT,
+        rating REAL,
+        session_id TEXT,
+        recommendation_id TEXT,
+        context TEXT,
+        PRIMARY KEY (customer, exposure, seq)
+    ) WITHOUT ROWID
+    """,
+    # 15 is the code of `undo`, which never changes. Few customers have any, and each answer asks.
+    "CREATE INDEX undos ON events (customer, seq) WHERE kind = 15",
+    "INSERT INTO meta (key, value) VALUES ('last_seq', 0), ('catalog_version', 0)",
+)

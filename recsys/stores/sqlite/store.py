@@ -1,0 +1,109 @@
+"""The embedded store: one SQLite file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Self
+
+from recsys.errors import StoreError
+from recsys.stores.sqlite import migrations
+from recsys.stores.sqlite.catalog import SqliteCatalog
+from recsys.stores.sqlite.customers import SqliteCustomers
+from recsys.stores.sqlite.database import Database
+from recsys.stores.sqlite.events import SqliteEvents
+
+
+class SqliteStore:
+    """Implements `Store`. Usable from one thread at a time; threads may hand it to one another."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._events = SqliteEvents(database)
+        self._catalog = SqliteCatalog(database)
+        self._customers = SqliteCustomers(database)
+        self._changes = 0
+        self._seen = (0, 0)
+        (secret,) = database.one("SELECT value FROM meta WHERE key = 'secret'")
+        self._secret = bytes(secret)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        create: bool,
+        read_only: bool,
+        busy_seconds: float,
+        steps: Sequence[migrations.Migration] | None = None,
+    ) -> Self:
+        """See `recsys.stores.open_store`; `steps` are the migrations, those of this release unless told otherwise."""
+        mode = "ro" if read_only else "rw"
+        if create:
+            mode = "rwc"
+            _make_folder(path.parent)
+        if path.is_dir():
+            raise StoreError(f"the store {path} is a folder", expected="a file", remedy="name the file in it")
+        if not create and not path.exists():
+            raise StoreError(f"there is no store at {path}", remedy="make one with `bookmatch import FILE...`")
+        database = Database.open(path, mode=mode, busy_seconds=busy_seconds)
+        try:
+            migrations.prepare(
+                database,
+                create=create,
+                read_only=read_only,
+                busy_seconds=busy_seconds,
+                migrations=migrations.MIGRATIONS if steps is None else steps,
+            )
+            return cls(database)
+        except BaseException:
+            database.close()
+            raise
+
+    @property
+    def events(self) -> SqliteEvents:
+        """See `Store`."""
+        return self._events
+
+    @property
+    def catalog(self) -> SqliteCatalog:
+        """See `Store`."""
+        return self._catalog
+
+    @property
+    def customers(self) -> SqliteCustomers:
+        """See `Store`."""
+        return self._customers
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """See `Store`."""
+        return self._database.transaction()
+
+    def changes(self) -> int:
+        """See `Store`."""
+        # data_version tells of commits by other connections only; the rows that this one wrote are counted beside it.
+        (others,) = self._database.one("PRAGMA data_version")
+        seen = (others, self._database.changed_rows)
+        if seen != self._seen:
+            self._seen = seen
+            self._changes += 1
+        return self._changes
+
+    def secret(self) -> bytes:
+        """See `Store`."""
+        return self._secret
+
+    def close(self) -> None:
+        """See `Store`."""
+        self._database.close()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the folder {folder} for the store cannot be made: {error}",
+            remedy="name a folder that this user may write",
+        ) from error
