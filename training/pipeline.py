@@ -45,7 +45,7 @@ class TrainingConfig:
     popularity: PopularityConfig = field(default_factory=PopularityConfig)
     item_item: ItemItemConfig = field(default_factory=ItemItemConfig)
     als: ALSConfig = field(default_factory=ALSConfig)
-    blend: Mapping[str, float] = field(default_factory=lambda: {"item_item": 0.7, "als": 0.3})
+    blend: Mapping[str, float] = field(default_factory=lambda: {"item_item": 0.5, "als": 0.5})
     seed: int = 0
     threads: int = 1
 

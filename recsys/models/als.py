@@ -29,7 +29,7 @@ class ALSConfig:
     """
 
     factors: int = 64
-    regularization: float = 1.0
+    regularization: float = 10.0
     alpha: float = 10.0
     iterations: int = 15
 

@@ -26,8 +26,8 @@ class ItemItemConfig:
     """
 
     neighbours: int = 100
-    customer_exponent: float = 0.5
-    item_exponent: float = 0.5
+    customer_exponent: float = 1.0
+    item_exponent: float = 0.4
     history_cap: int = 500
 
 
@@ -116,7 +116,7 @@ def fit_item_item(strengths: sparse.csr_matrix, config: ItemItemConfig, threads:
     weighted = sparse.diags_array(customer_scale) @ capped.astype(np.float64)
     norm = np.asarray(weighted.multiply(weighted).sum(axis=0)).ravel()
     item_scale = np.where(norm > 0, np.power(np.maximum(norm, np.finfo(np.float64).tiny), -config.item_exponent), 0.0)
-    scaled = sparse.csr_matrix((weighted @ sparse.diags_array(item_scale)).T)
+    scaled = sparse.csr_matrix(weighted @ sparse.diags_array(item_scale))
     # One more than wanted: an item is its own nearest neighbour and is left out below.
     pairs = all_pairs_knn(scaled, config.neighbours + 1, num_threads=threads, show_progress=False).tocoo()
     keep = (pairs.row != pairs.col) & (pairs.data > 0)

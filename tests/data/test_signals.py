@@ -1,0 +1,163 @@
+"""How events become tastes."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.data.events import EventKind
+from recsys.data.history import History, HistoryRow, StoredHistory
+from recsys.data.interactions import Interactions
+from recsys.data.signals import EventWeights, KindWeight
+from recsys.data.vocabulary import Vocabulary
+from recsys.errors import InputError
+from tests.worlds import DAY, START, event_frame, event_table
+
+WEIGHTS = EventWeights(
+    kinds={
+        EventKind.PURCHASE: KindWeight(1.0, 10.0),
+        EventKind.VIEW: KindWeight(0.25, 5.0),
+        EventKind.ADD_TO_CART: KindWeight(0.5, None),
+        EventKind.RATE: KindWeight(1.0, None),
+    },
+    half_life_steps=2.0,
+    cap=2.0,
+)
+ITEMS = Vocabulary.from_ids(["a", "b", "c"])
+
+
+def tastes(*rows: HistoryRow) -> dict[str, float]:
+    """The strengths of a history by item id."""
+    history = History.from_stored(StoredHistory(1, rows), ITEMS)
+    items, strengths = history.strengths(WEIGHTS)
+    return {ITEMS[int(item)]: float(value) for item, value in zip(items, strengths, strict=True)}
+
+
+def did(
+    item: str,
+    kind: EventKind,
+    day: int | None = 0,
+    *,
+    quantity: float = 1.0,
+    rating: float | None = None,
+    position: int | None = None,
+) -> HistoryRow:
+    """One event."""
+    return HistoryRow(item, kind.code, None if day is None else START + day * DAY, position, quantity, rating)
+
+
+def test_a_purchase_fades_by_its_half_life_counted_from_the_newest_event() -> None:
+    """After one half-life of 10 days a purchase is worth half, after two a quarter; the newest is worth all."""
+    found = tastes(did("a", EventKind.PURCHASE, 0), did("b", EventKind.PURCHASE, 10), did("c", EventKind.PURCHASE, 20))
+    assert found == pytest.approx({"a": 2.0**-2, "b": 2.0**-1, "c": 1.0})
+
+
+def test_when_it_is_asked_does_not_matter() -> None:
+    """The same events a thousand days later give the same strengths."""
+    early = tastes(did("a", EventKind.PURCHASE, 0), did("b", EventKind.VIEW, 7))
+    late = tastes(did("a", EventKind.PURCHASE, 1000), did("b", EventKind.VIEW, 1007))
+    assert early == late
+
+
+def test_events_on_one_item_add_up_to_the_cap() -> None:
+    """Three fresh purchases are worth 2, the cap, not 3; a view and a cart are worth 0.25 + 0.5."""
+    found = tastes(*[did("a", EventKind.PURCHASE)] * 3, did("b", EventKind.VIEW), did("b", EventKind.ADD_TO_CART))
+    assert found == pytest.approx({"a": 2.0, "b": 0.75})
+
+
+def test_where_only_an_order_is_known_steps_count() -> None:
+    """With a half-life of two steps an event four positions back is worth a quarter."""
+    found = tastes(did("a", EventKind.PURCHASE, None, position=3), did("b", EventKind.PURCHASE, None, position=7))
+    assert found == pytest.approx({"a": 2.0**-2, "b": 1.0})
+
+
+def test_where_nothing_is_known_nothing_fades() -> None:
+    """Events without time and place all count in full."""
+    assert tastes(did("a", EventKind.PURCHASE, None), did("b", EventKind.VIEW, None)) == {"a": 1.0, "b": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("events", "left"),
+    [
+        ([did("a", EventKind.PURCHASE, quantity=2), did("a", EventKind.RETURN, quantity=2)], {}),
+        ([did("a", EventKind.PURCHASE, quantity=2), did("a", EventKind.RETURN)], {"a": 1.0}),
+        ([did("a", EventKind.ADD_TO_CART), did("a", EventKind.REMOVE_FROM_CART)], {}),
+        (
+            [did("a", EventKind.VIEW), did("a", EventKind.ADD_TO_CART), did("a", EventKind.REMOVE_FROM_CART)],
+            {"a": 0.25},
+        ),
+        ([did("a", EventKind.PURCHASE), did("a", EventKind.NOT_INTERESTED)], {}),
+        (
+            [did("a", EventKind.PURCHASE), did("a", EventKind.IGNORE_FOR_RECOMMENDATIONS), did("b", EventKind.VIEW)],
+            {"b": 0.25},
+        ),
+    ],
+    ids=["returned", "partly-returned", "out-of-the-cart", "looked-at-still", "refused", "a-gift"],
+)
+def test_what_was_taken_back_carries_no_taste(events: list[HistoryRow], left: dict[str, float]) -> None:
+    """Returns, removals, refusals and gifts silence what they refer to and nothing else."""
+    assert tastes(*events) == pytest.approx(left)
+
+
+def test_a_rating_counts_by_its_place_on_the_scale() -> None:
+    """On a scale of 1 to 5 a 5 counts in full, a 3 half, and a 1 says nothing good."""
+    found = tastes(
+        did("a", EventKind.RATE, rating=5), did("b", EventKind.RATE, rating=3), did("c", EventKind.RATE, rating=1)
+    )
+    assert found == pytest.approx({"a": 1.0, "b": 0.5})
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["u", "v", "w"]),
+        st.sampled_from(["a", "b", "c", "d"]),
+        st.sampled_from(list(EventKind)),
+        st.one_of(st.none(), st.integers(0, 40)),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(EVENTS)
+def test_training_and_serving_see_the_same_strengths(rows: list[tuple[str, str, EventKind, int | None]]) -> None:
+    """A row of the training matrix is what the same customer's history gives when serving."""
+    interactions = Interactions.from_events(event_table(event_frame(rows)))
+    matrix = interactions.strengths(WEIGHTS)
+    for customer in range(len(interactions.customers)):
+        items, strengths = interactions.history(customer).strengths(WEIGHTS)
+        row = matrix[[customer]]
+        assert row.indices.tolist() == items.tolist()
+        np.testing.assert_array_equal(row.data, strengths)
+
+
+@given(EVENTS, st.randoms())
+def test_interactions_do_not_depend_on_the_order_of_storage(
+    rows: list[tuple[str, str, EventKind, int | None]], chance: random.Random
+) -> None:
+    """Shuffled events give the same arrays, byte for byte."""
+    shuffled = list(rows)
+    chance.shuffle(shuffled)
+    one, other = (Interactions.from_events(event_table(event_frame(r))) for r in (rows, shuffled))
+    for name in ("indptr", "item", "kind", "timestamp", "position", "quantity", "rating"):
+        assert getattr(one, name).tobytes() == getattr(other, name).tobytes(), name
+
+
+def test_weights_survive_the_manifest() -> None:
+    """What is written as JSON reads back equal."""
+    assert EventWeights.from_json(WEIGHTS.to_json()) == WEIGHTS
+    assert EventWeights.from_json(EventWeights().to_json()) == EventWeights()
+
+
+def test_impossible_weights_are_refused() -> None:
+    """A negative weight, a half-life of nothing and a cap of nothing say what is wrong."""
+    with pytest.raises(InputError, match="weight of view is -1"):
+        EventWeights(kinds={EventKind.VIEW: KindWeight(-1, None)})
+    with pytest.raises(InputError, match="half-life of view is 0"):
+        EventWeights(kinds={EventKind.VIEW: KindWeight(1, 0)})
+    with pytest.raises(InputError, match="cap is 0"):
+        EventWeights(cap=0)

@@ -1,0 +1,215 @@
+"""What holds for every answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recsys.bundle import ModelBundle
+from recsys.data.catalog import ITEM_SCHEMA, Catalog
+from recsys.data.events import EventKind
+from recsys.data.history import History, HistoryRow, StoredHistory
+from recsys.errors import UnknownItemError
+from recsys.recommend.recommender import Recommender
+from recsys.recommend.types import Answer, Request
+from tests.worlds import DAY, START, published, two_tastes
+
+NOW = START + 100 * DAY
+ALL = [f"{shelf}{book}" for shelf in "cg" for book in range(6)] + ["bestseller"]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
+    """A bundle of the shop with two tastes."""
+    return published(tmp_path_factory.mktemp("models"), two_tastes(36))
+
+
+def catalog(bundle: ModelBundle, *unavailable: str, **published_days: int) -> Catalog:
+    """A catalogue in which these items cannot be had, and these appear some days from now."""
+    rows = [{"item_id": item, "available": False} for item in unavailable]
+    rows += [{"item_id": item, "published": NOW + days * DAY} for item, days in published_days.items()]  # type: ignore[misc]
+    return Catalog.from_items(pl.DataFrame(rows, schema=ITEM_SCHEMA), bundle.items, 1)
+
+
+def history(bundle: ModelBundle, *did: tuple[str, EventKind]) -> History:
+    """A history of these events, a day apart."""
+    rows = [HistoryRow(item, kind.code, START + day * DAY, None, 1.0, None) for day, (item, kind) in enumerate(did)]
+    return History.from_stored(StoredHistory(len(rows), rows), bundle.items)
+
+
+def ask(bundle: ModelBundle, past: History, limit: int = 5, exclude: frozenset[str] = frozenset()) -> Answer:
+    """An answer with everything available."""
+    request = Request(limit=limit, now=NOW, exclude=exclude)
+    return Recommender(bundle).recommend(past, catalog(bundle), request)
+
+
+def ids(answer: Answer) -> list[str]:
+    """The listed items."""
+    return [item.item_id for item in answer.items]
+
+
+def test_the_missing_book_comes_first(bundle: ModelBundle) -> None:
+    """Who bought four of the six crime novels is shown the other two before anything else."""
+    past = history(bundle, *[(f"c{book}", EventKind.PURCHASE) for book in range(4)])
+    answer = ask(bundle, past, limit=2)
+    assert set(ids(answer)) == {"c4", "c5"}
+    assert answer.fallback is None
+    assert set(answer.sources) == {"item_item", "als"}
+
+
+def test_one_view_changes_the_answer(bundle: ModelBundle) -> None:
+    """A customer with no past is shown gardening after looking at one gardening book."""
+    answer = ask(bundle, history(bundle, ("g0", EventKind.VIEW)), limit=5)
+    shelves = [item[0] for item in ids(answer)]
+    assert shelves.count("g") == 4 or shelves.count("g") == 5
+    assert "c" not in shelves
+
+
+def test_what_was_viewed_may_be_shown_and_what_was_had_or_refused_may_not(bundle: ModelBundle) -> None:
+    """Purchases, ratings, owned, returned and refused items are left out, counted, and viewed ones are not."""
+    past = history(
+        bundle,
+        ("c0", EventKind.PURCHASE),
+        ("c1", EventKind.RATE),
+        ("c2", EventKind.OWN),
+        ("c3", EventKind.NOT_INTERESTED),
+        ("g1", EventKind.RETURN),
+        ("c4", EventKind.VIEW),
+    )
+    answer = ask(bundle, past, limit=50)
+    assert set(ids(answer)) == set(ALL) - {"c0", "c1", "c2", "c3", "g1"}
+    assert answer.masked == {"unavailable": 0, "seen": 5, "excluded": 0}
+    assert answer.short is not None
+    assert "5 seen" in answer.short
+
+
+def test_an_unknown_customer_gets_popular_items_and_is_told_so(bundle: ModelBundle) -> None:
+    """The bestseller comes first, every reason says popular, and the fallback names the cause."""
+    answer = ask(bundle, History.empty())
+    assert ids(answer)[0] == "bestseller"
+    assert {item.reason.code for item in answer.items} == {"popular"}
+    assert (answer.fallback, answer.sources) == ("unknown_customer", ("popular",))
+
+
+def test_a_history_without_known_items_says_so(bundle: ModelBundle) -> None:
+    """Events on items newer than the model make no personal list, and no error."""
+    rows = [HistoryRow("brand-new", EventKind.PURCHASE.code, START, None, 1.0, None)]
+    past = History.from_stored(StoredHistory(9, rows), bundle.items)
+    assert past.unknown_items == 1
+    assert ask(bundle, past).fallback == "no_usable_history"
+
+
+def test_a_gift_is_not_shown_again_but_says_nothing_about_taste(bundle: ModelBundle) -> None:
+    """One crime novel for oneself and one gardening book for a friend: the list is crime."""
+    past = history(
+        bundle,
+        ("c0", EventKind.PURCHASE),
+        ("g0", EventKind.PURCHASE),
+        ("g0", EventKind.IGNORE_FOR_RECOMMENDATIONS),
+    )
+    answer = ask(bundle, past, limit=5)
+    assert {item[0] for item in ids(answer)} == {"c"}
+
+
+def test_related_items_share_the_shelf(bundle: ModelBundle) -> None:
+    """What goes with a crime novel is crime (and the bestseller everybody has), never the item itself."""
+    answer = Recommender(bundle).related("c0", catalog(bundle), Request(limit=5, now=NOW))
+    assert set(ids(answer)) == {"c1", "c2", "c3", "c4", "c5"}
+    assert all(item.reason.code == "related" and item.reason.evidence[0].item_id == "c0" for item in answer.items)
+
+
+def test_related_says_why_it_is_short(bundle: ModelBundle) -> None:
+    """Weak items are not filled in; the answer says how many there are."""
+    answer = Recommender(bundle).related("c0", catalog(bundle, "c1"), Request(limit=50, now=NOW))
+    assert "c1" not in ids(answer)
+    assert answer.short == f"{len(answer.items)} items that may be shown are known to go with this one"
+
+
+def test_related_to_an_unknown_item_is_an_error(bundle: ModelBundle) -> None:
+    """The error names the item."""
+    with pytest.raises(UnknownItemError, match="'c77'"):
+        Recommender(bundle).related("c77", catalog(bundle), Request(limit=5, now=NOW))
+
+
+def test_items_not_yet_published_wait(bundle: ModelBundle) -> None:
+    """An item published tomorrow is not shown today; one published yesterday is."""
+    recommender = Recommender(bundle)
+    coming, there = catalog(bundle, c4=1), catalog(bundle, c4=-1)
+    past = history(bundle, *[(f"c{book}", EventKind.PURCHASE) for book in range(4)])
+    assert "c4" not in ids(recommender.recommend(past, coming, Request(limit=20, now=NOW)))
+    assert "c4" in ids(recommender.recommend(past, there, Request(limit=20, now=NOW)))
+
+
+KINDS = st.sampled_from(
+    [
+        EventKind.PURCHASE,
+        EventKind.VIEW,
+        EventKind.ADD_TO_CART,
+        EventKind.RETURN,
+        EventKind.NOT_INTERESTED,
+        EventKind.LIKE,
+    ]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([*ALL, "newer-than-the-model"]), KINDS), max_size=12),
+    st.integers(1, 20),
+    st.sets(st.sampled_from([*ALL, "no such item"]), max_size=6),
+    st.sets(st.sampled_from(ALL), max_size=6),
+)
+def test_what_holds_for_every_answer(
+    bundle: ModelBundle, did: list[tuple[str, EventKind]], limit: int, exclude: set[str], unavailable: set[str]
+) -> None:
+    """No id twice, never more than asked, nothing masked, descending scores, shares that sum to the score, a cause
+    whenever the list is short, and the same answer again."""
+    past, shop = history(bundle, *did), catalog(bundle, *unavailable)
+    request = Request(limit=limit, now=NOW, exclude=frozenset(exclude))
+    recommender = Recommender(bundle)
+    answer = recommender.recommend(past, shop, request)
+    listed = ids(answer)
+    assert len(listed) == len(set(listed)) <= limit
+    assert not set(listed) & (exclude | unavailable)
+    masked = {EventKind.PURCHASE, EventKind.RETURN, EventKind.NOT_INTERESTED}
+    assert not set(listed) & {item for item, kind in did if kind in masked}
+    scores = [item.score for item in answer.items]
+    assert scores == sorted(scores, reverse=True)
+    assert all(score > 0 for score in scores)
+    for item in answer.items:
+        assert sum(part.share for part in item.reason.evidence) == pytest.approx(item.score, rel=1e-9)
+    assert (answer.short is None) == (len(listed) == limit)
+    assert sum(answer.masked.values()) + len(listed) <= len(ALL)
+    assert recommender.recommend(past, shop, request) == answer
+    shorter = recommender.recommend(past, shop, replace(request, limit=max(1, limit // 2)))
+    assert ids(shorter) == listed[: max(1, limit // 2)]
+
+
+def test_evidence_names_what_the_customer_did(bundle: ModelBundle) -> None:
+    """The strongest event on the item that speaks is named: bought, not merely viewed."""
+    past = history(bundle, ("c0", EventKind.VIEW), ("c0", EventKind.PURCHASE), ("c1", EventKind.VIEW))
+    first = ask(bundle, past, limit=1).items[0]
+    kinds = {part.item_id: part.kind for part in first.reason.evidence}
+    assert kinds["c0"] == "purchase"
+    assert kinds["c1"] == "view"
+
+
+def test_the_score_is_the_weighted_sum_of_the_manifest(bundle: ModelBundle) -> None:
+    """Each source is scaled to its best item that may be shown, weighted as the manifest says, and added."""
+    past = history(bundle, ("c0", EventKind.PURCHASE), ("g0", EventKind.VIEW))
+    items, strengths = past.strengths(bundle.manifest.event_weights)
+    assert bundle.als is not None
+    als = bundle.als.scores(bundle.als.fold_in(items, strengths).sum(axis=0))
+    _, about, value = bundle.item_item.contributions(items, strengths)
+    near = np.bincount(about, weights=value, minlength=len(bundle.items))
+    open_to = np.ones(len(bundle.items), dtype=bool)
+    open_to[bundle.items.position("c0")] = False
+    expected = 0.5 * near / near[open_to].max() + 0.5 * als / als[open_to].max()
+    for item in ask(bundle, past, limit=50).items:
+        if item.reason.code == "history":
+            assert item.score == pytest.approx(expected[bundle.items.position(item.item_id)])
