@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys.bundle import BundleRepository, ModelBundle
+from recsys.cli.text import did
 from recsys.data.catalog import Catalog
 from recsys.errors import BundleError
 from recsys.recommend.recommender import Recommender
@@ -64,11 +65,13 @@ def print_json(asked: dict[str, str], bundle_id: str, answer: Answer) -> None:
 
 def print_answer(console: Console, answer: Answer, titles: dict[str, str], heading: str) -> None:
     """The answer for people."""
-    table = Table("", "item", "title", "score", "because of", title=heading, title_justify="left")
+    table = Table("", "item", "title", "score", title=heading, title_justify="left")
+    explained = any(item.reason.code != "related" for item in answer.items)
+    if explained:
+        table.add_column("because")
     for rank, item in enumerate(answer.items, start=1):
-        table.add_row(
-            str(rank), item.item_id, titles.get(item.item_id, ""), f"{item.score:.3f}", _because(item, titles)
-        )
+        row = [str(rank), item.item_id, titles.get(item.item_id, ""), f"{item.score:.3f}"]
+        table.add_row(*row, *([_because(item, titles)] if explained else []))
     if answer.items:
         console.print(table)
     if answer.fallback:
@@ -80,12 +83,10 @@ def print_answer(console: Console, answer: Answer, titles: dict[str, str], headi
 def _because(item: Recommendation, titles: dict[str, str]) -> str:
     parts = []
     for evidence in item.reason.evidence:
-        if evidence.item_id is None:
-            parts.append(evidence.kind)
-        else:
-            share = evidence.share / item.score if item.score else 0.0
-            parts.append(f"{evidence.kind} {titles.get(evidence.item_id, evidence.item_id)} ({share:.0%})")
-    return ", ".join(parts)
+        if evidence.item_id is not None:
+            what = titles.get(evidence.item_id, evidence.item_id)
+            parts.append(f"{did(evidence.kind)} {what} ({evidence.share / item.score:.0%})")
+    return ", ".join(parts) or item.reason.code
 
 
 def evidence_ids(answer: Answer) -> list[str]:

@@ -5,6 +5,30 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 
+_PAST = {
+    "view": "viewed",
+    "add_to_cart": "put in the cart",
+    "remove_from_cart": "took out of the cart",
+    "purchase": "bought",
+    "return": "returned",
+    "rate": "rated",
+    "review": "reviewed",
+    "own": "owns",
+    "like": "liked",
+    "add_to_list": "put on a list",
+    "share": "shared",
+    "not_interested": "not interested in",
+    "ignore_for_recommendations": "does not count",
+    "click": "clicked",
+    "email_click": "clicked in a mail",
+}
+
+
+def did(kind: str) -> str:
+    """What somebody did, as one would say it; a kind without such words is named as it is."""
+    return _PAST.get(kind, kind)
+
+
 def utc(milliseconds: object) -> str:
     """A time in milliseconds UTC, to the minute; a dash when unknown."""
     if not isinstance(milliseconds, int):

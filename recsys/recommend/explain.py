@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,10 @@ from recsys.recommend.types import Evidence, Reason, Recommendation
 
 NAMED_EVIDENCE = 3
 """How many items of the history an explanation names; the others' shares are added up as one."""
+
+ROUNDING = 1e-6
+"""Scores are computed in single precision, shares in double: a difference below this part of the score is no evidence.
+"""
 
 OTHER = "other"
 POPULAR = "popular"
@@ -41,7 +46,9 @@ def explained(
         top = [int(row) for row in np.argsort(-own, kind="stable")[:NAMED_EVIDENCE] if own[row] > 0]
         evidence = [Evidence(named[row], str(kinds[row]), float(own[row])) for row in top]
         rest = float(score) - sum(part.share for part in evidence)
-        if abs(rest) > 1e-9 * abs(float(score)):
+        if evidence and abs(rest) <= ROUNDING * float(score):
+            evidence[0] = replace(evidence[0], share=evidence[0].share + rest)
+        else:
             evidence.append(Evidence(None, OTHER, rest))
         listed.append(Recommendation(ids[int(item)], float(score), Reason(code, tuple(evidence))))
     return tuple(listed)
