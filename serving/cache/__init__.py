@@ -1,1 +1,1 @@
-"""Where ranked lists are kept between requests."""
+"""Keeping ranked lists: in this process, or in Redis for all. A dead cache costs speed, never an answer."""

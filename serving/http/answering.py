@@ -1,0 +1,281 @@
+"""From a question to the body of an answer: history, cache, recommender, and what is said about how it came about."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import structlog
+
+from recsys.data.history import History
+from recsys.data.vocabulary import UNKNOWN
+from recsys.recommend.types import Answer, Recommendation, Request
+from serving.cache.payload import ItemJson, Question, RankedList, Sealer
+from serving.cache.protocol import DAMAGED, Cache, CacheUnavailableError
+from serving.http.engine import Engine, Engines
+from serving.http.live import STORE_UNAVAILABLE, LiveStore
+from serving.http.metrics import Metrics
+from serving.http.tokens import AnswerIdentity, RecommendationTokens
+
+log = structlog.get_logger("bookmatch.serving")
+
+PROFILE_VERSION = 0
+"""Consent and feedback have no store of their own yet."""
+
+MAX_PENDING_WRITES = 64
+"""Lists on their way into the cache; when it is slower than the answers, further ones are not kept."""
+
+HISTORY_UNAVAILABLE = "history_unavailable"
+"""The fallback of an answer to somebody whose history could not be read."""
+
+HIT, MISS, RECOMPUTED, UNAVAILABLE, OFF = "hit", "miss", "recomputed", "unavailable", "off"
+
+_DEPTHS = {20: 30, 50: 75, 100: 150, 200: 300}
+"""Items asked for, at most, and the length of the list that is ranked and kept for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheNote:
+    """What the cache did for an answer; as it stands in `served_from`.
+
+    Attributes
+    ----------
+    status : `hit`; `miss`; `recomputed` (there was a list, but what may be shown changed); `unavailable`; `off`.
+    age_s : seconds since the list was ranked; None when it was ranked for this answer.
+    trouble : what is wrong with the cache, or None.
+    """
+
+    status: str
+    age_s: float | None = None
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One question on its way: `rank` answers it anew."""
+
+    engine: Engine
+    subject: tuple[str, ...]
+    history_version: int
+    rank: Callable[[Request], Answer]
+    limit: int
+    now: int
+
+
+def depth_for(limit: int) -> int:
+    """How long a list is ranked when `limit` items are wanted: spare items, and few distinct lengths to keep."""
+    return next(depth for most, depth in _DEPTHS.items() if limit <= most)
+
+
+class Answerer:
+    """Answers questions of one worker, on the event loop's thread.
+
+    An answer is ranked right there: it takes a few milliseconds, and a thread would only queue for the interpreter.
+
+    Parameters
+    ----------
+    engines, live : what answers, and what is known of customers.
+    cache : where ranked lists are kept; None keeps none.
+    history_limit : the newest events of a customer that an answer looks at.
+    now : milliseconds UTC.
+    """
+
+    def __init__(
+        self,
+        engines: Engines,
+        live: LiveStore,
+        cache: Cache | None,
+        metrics: Metrics,
+        history_limit: int,
+        now: Callable[[], int],
+    ) -> None:
+        self._engines = engines
+        self._live = live
+        self._cache = cache
+        self._metrics = metrics
+        self._history_limit = history_limit
+        self._now = now
+        self._writes: set[asyncio.Task[None]] = set()
+        self._reported: str | None = None
+        self._signing: tuple[bytes, Sealer, RecommendationTokens] | None = None
+
+    async def recommendations(self, customer_id: str, limit: int) -> dict[str, Any]:
+        """The body for a customer. Raises Problem while nothing can answer."""
+        engine, confirmed = await self._engines.current()
+        seen = self._live.history(customer_id, engine.bundle)
+        now = self._now()
+        # Everybody without a history gets the same list, and it is kept once.
+        subject = ("customer", customer_id) if seen.history.version else ("nobody",)
+        asked = _Asked(engine, subject, seen.history.version, _for_customer(engine, seen.history), limit, now)
+        ranked, note = await self._ranked(asked)
+        if not seen.known:
+            ranked = replace(ranked, fallback=HISTORY_UNAVAILABLE)
+        degraded = seen.degraded or (None if confirmed else STORE_UNAVAILABLE)
+        return self._body("recommendations", asked, ranked, note, degraded)
+
+    async def related(self, item_id: str, limit: int) -> dict[str, Any]:
+        """The body for an item. Raises UnknownItemError, and Problem while nothing can answer."""
+        engine, confirmed = await self._engines.current()
+        asked = _Asked(engine, ("item", item_id), 0, _for_item(engine, item_id), limit, self._now())
+        ranked, note = await self._ranked(asked)
+        return self._body("related", asked, ranked, note, None if confirmed else STORE_UNAVAILABLE)
+
+    async def close(self) -> None:
+        """Waits for lists on their way into the cache."""
+        await asyncio.gather(*self._writes)
+
+    async def _ranked(self, asked: _Asked) -> tuple[RankedList, CacheNote]:
+        """The list, with as many items as asked for where there are any, from the cache or ranked now."""
+        signing = self._signed_with()
+        if self._cache is None or signing is None:
+            return self._fresh(asked, asked.limit), CacheNote(OFF)
+        sealer = signing[0]
+        key = sealer.key(self._question(asked))
+        kept: RankedList | None = None
+        status = MISS
+        try:
+            payload = await self._cache.get(key)
+        except CacheUnavailableError as error:
+            self._failed("get", error)
+            return self._fresh(asked, asked.limit), CacheNote(UNAVAILABLE, trouble=error.cause)
+        if payload is not None:
+            kept = sealer.unseal(key, payload)
+            if kept is None:
+                self._failed("get", CacheUnavailableError(DAMAGED))
+            else:
+                status = RECOMPUTED
+        usable = _still_good(kept, asked) if kept is not None else None
+        if usable is not None:
+            age = max(0, asked.now - usable.computed_at) / 1000
+            return usable, CacheNote(HIT, age, self._cache.trouble)
+        ranked = self._fresh(asked, depth_for(asked.limit))
+        self._keep(key, sealer.seal(key, ranked))
+        return ranked, CacheNote(status, trouble=self._cache.trouble)
+
+    def _question(self, asked: _Asked) -> Question:
+        placement = asked.engine.recommender.placement
+        return Question(
+            bundle=asked.engine.bundle.bundle_id,
+            subject=asked.subject,
+            history_version=asked.history_version,
+            profile_version=PROFILE_VERSION,
+            placement=placement.name,
+            policy_version=placement.version,
+            history_limit=self._history_limit,
+            depth=depth_for(asked.limit),
+        )
+
+    def _fresh(self, asked: _Asked, depth: int) -> RankedList:
+        answer = asked.rank(Request(limit=depth, now=asked.now))
+        return RankedList(
+            items=[_item_json(item) for item in answer.items],
+            sources=list(answer.sources),
+            fallback=answer.fallback,
+            masked=dict(answer.masked),
+            short=answer.short,
+            computed_at=asked.now,
+            catalog_version=asked.engine.catalog.version,
+        )
+
+    def _keep(self, key: str, payload: bytes) -> None:
+        """Puts a list into the cache without the answer waiting for it."""
+        if len(self._writes) < MAX_PENDING_WRITES:
+            task = asyncio.create_task(self._put(key, payload))
+            self._writes.add(task)
+            task.add_done_callback(self._writes.discard)
+
+    async def _put(self, key: str, payload: bytes) -> None:
+        assert self._cache is not None  # noqa: S101 - only called with a cache
+        try:
+            await self._cache.put(key, payload)
+        except CacheUnavailableError as error:
+            self._failed("put", error)
+        else:
+            if self._reported is not None:
+                log.info("the cache serves again", after=self._reported)
+                self._reported = None
+
+    def _failed(self, operation: str, error: CacheUnavailableError) -> None:
+        self._metrics.cache_failures.labels(operation, error.cause).inc()
+        # Trouble is told once when it begins, not with every answer; the metric counts each.
+        if self._reported is None:
+            self._reported = error.cause
+            log.warning("the cache does not serve", operation=operation, cause=error.cause, detail=str(error))
+
+    def _body(
+        self, route: str, asked: _Asked, ranked: RankedList, note: CacheNote, degraded: str | None
+    ) -> dict[str, Any]:
+        items = ranked.items[: asked.limit]
+        short = ranked.short if len(items) < asked.limit else None
+        self._metrics.answers.labels(route, ranked.fallback or "personal", note.status).inc()
+        if short is not None:
+            self._metrics.short_answers.labels(route).inc()
+        if degraded is not None:
+            self._metrics.degraded.labels(degraded).inc()
+        return {
+            "items": items,
+            "served_from": {
+                "bundle": asked.engine.bundle.bundle_id,
+                "sources": ranked.sources,
+                "fallback": ranked.fallback,
+                "cache": asdict(note),
+                "masked": ranked.masked,
+                "short": short,
+                "degraded": degraded,
+            },
+            "recommendation_id": self._token(asked),
+        }
+
+    def _signed_with(self) -> tuple[Sealer, RecommendationTokens] | None:
+        """What the store's secret makes; None while the store has never been seen: then nothing is kept or signed."""
+        secret = self._live.secret
+        if secret is None:
+            return None
+        if self._signing is None or self._signing[0] != secret:
+            self._signing = (secret, Sealer(secret), RecommendationTokens(secret))
+        return self._signing[1:]
+
+    def _token(self, asked: _Asked) -> str | None:
+        signing = self._signed_with()
+        if signing is None:
+            return None
+        engine = asked.engine
+        return signing[1].sign(
+            AnswerIdentity(
+                engine.bundle.bundle_id, engine.recommender.placement.name, asked.now, secrets.token_urlsafe(9)
+            )
+        )
+
+
+def _for_customer(engine: Engine, history: History) -> Callable[[Request], Answer]:
+    return lambda request: engine.recommender.recommend(history, engine.catalog, request)
+
+
+def _for_item(engine: Engine, item_id: str) -> Callable[[Request], Answer]:
+    return lambda request: engine.recommender.related(item_id, engine.catalog, request)
+
+
+def _item_json(item: Recommendation) -> ItemJson:
+    evidence = [{"item_id": part.item_id, "kind": part.kind, "share": part.share} for part in item.reason.evidence]
+    return {"item_id": item.item_id, "score": item.score, "reason": {"code": item.reason.code, "evidence": evidence}}
+
+
+def _still_good(kept: RankedList, asked: _Asked) -> RankedList | None:
+    """The kept list without what may no longer be shown; None when it must be ranked anew."""
+    engine = asked.engine
+    if not engine.missed_nothing(kept.catalog_version, kept.computed_at, asked.now):
+        return None
+    showable = _showable(kept.items, engine, asked.now)
+    complete = kept.short is not None and len(showable) == len(kept.items)
+    if len(showable) < asked.limit and not complete:
+        return None
+    return replace(kept, items=showable)
+
+
+def _showable(items: Sequence[ItemJson], engine: Engine, now: int) -> Sequence[ItemJson]:
+    position = engine.bundle.items.position
+    places = [(item, position(item["item_id"])) for item in items]
+    return [item for item, place in places if place != UNKNOWN and engine.catalog.is_showable(place, now)]

@@ -1,0 +1,111 @@
+"""The application: routes, errors and resources put together. Importing this module does nothing."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+
+from recsys import __version__
+from recsys.errors import BookmatchError
+from serving.http.logs import configure_logging
+from serving.http.metrics import Metrics
+from serving.http.problems import Fault, Problem, invalid, of_domain, of_status, shortened
+from serving.http.request_layer import RequestLayer, instance_of
+from serving.http.routes import COMPONENTS, api, operations
+from serving.http.settings import Settings
+from serving.http.state import Clocks, open_state
+
+
+def wall_clock() -> int:
+    """This moment, milliseconds UTC."""
+    return time.time_ns() // 1_000_000
+
+
+SYSTEM_CLOCKS = Clocks(now=wall_clock, monotonic=time.monotonic)
+
+
+def create_app(settings: Settings, clocks: Clocks = SYSTEM_CLOCKS) -> FastAPI:
+    """The service as an ASGI application; its resources open and close with its lifespan."""
+    metrics = Metrics(settings.metrics_folder)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_state(settings, metrics, clocks) as state:
+            app.state.service = state
+            yield
+
+    app = FastAPI(
+        title="Bookmatch",
+        version=__version__,
+        description="Recommendations for a shop, and the events that they are made from.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    app.include_router(api)
+    app.include_router(operations)
+    app.add_exception_handler(HTTPException, _bare_status)
+    app.add_exception_handler(RequestValidationError, _invalid_parameters)
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(BookmatchError, _domain_error)
+    app.add_middleware(RequestLayer, metrics=metrics, clock=clocks.monotonic)
+    app.openapi = lambda: _description(app)  # type: ignore[method-assign]
+    return app
+
+
+def create_app_from_environment() -> FastAPI:
+    """The service with the settings that BOOKMATCH_… variables say; what each worker process runs.
+
+    Raises InputError for a variable that is unknown or does not fit.
+    """
+    settings = Settings.from_environment(os.environ)
+    configure_logging(settings.logging_level, settings.log_format)
+    return create_app(settings)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101 - registered for this type alone
+    return error.response(instance_of(request.scope))
+
+
+async def _bare_status(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type alone
+    return of_status(error.status_code, error.detail, error.headers).response(instance_of(request.scope))
+
+
+async def _domain_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, BookmatchError)  # noqa: S101 - registered for this type alone
+    problem = of_domain(error)
+    if problem is None:
+        raise error
+    return problem.response(instance_of(request.scope))
+
+
+async def _invalid_parameters(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type alone
+    faults = [
+        Fault(tuple(detail["loc"]), shortened(detail.get("input")), detail["msg"].removeprefix("Input should be "))
+        for detail in error.errors()
+    ]
+    return invalid(faults).response(instance_of(request.scope))
+
+
+def _description(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the shapes that only error answers refer to."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        for shape in COMPONENTS:
+            schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs", {}))
+            schemas[shape.__name__] = schema
+        app.openapi_schema = document
+    return app.openapi_schema

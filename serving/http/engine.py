@@ -1,0 +1,212 @@
+"""What answers: one bundle with the catalogue in its positions, replaced as a whole when either changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import structlog
+
+from recsys.bundle import BundleRepository, ModelBundle
+from recsys.data.catalog import ITEM_SCHEMA, Catalog
+from recsys.data.history import History
+from recsys.errors import BundleError, StoreError
+from recsys.recommend.recommender import Recommender
+from recsys.recommend.types import Request
+from recsys.stores import open_store
+from serving.http.live import LiveStore
+from serving.http.metrics import Metrics
+from serving.http.problems import Problem
+
+log = structlog.get_logger("bookmatch.serving")
+
+UNKNOWN_CATALOG = -1
+"""The version of the catalogue of a worker that has never seen the store: everything counts as available."""
+
+RETRY_REFUSED = 30.0
+"""Seconds after which a bundle that was refused is tried again: the fault may have been the disk's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Immutable; an answer keeps the one that it started with.
+
+    Attributes
+    ----------
+    bundle, recommender : the models and what asks them.
+    catalog : in the bundle's positions.
+    gained_version : the newest version of the catalogue at which an item may have become showable: lists that were
+        ranked under an older one may miss something.
+    publications : int64, ascending; the times at which items become showable by themselves, milliseconds UTC.
+    """
+
+    bundle: ModelBundle
+    recommender: Recommender
+    catalog: Catalog
+    gained_version: int
+    publications: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, bundle: ModelBundle, catalog: Catalog) -> Self:
+        """A bundle that starts to answer."""
+        return cls(bundle, Recommender(bundle), catalog, catalog.version, _publications(catalog))
+
+    def with_catalog(self, catalog: Catalog) -> Engine:
+        """The same models under a newer catalogue."""
+        old = self.catalog
+        gained = (
+            (catalog.available & ~old.available) | (catalog.published < old.published) | (catalog.expires > old.expires)
+        ).any()
+        version = catalog.version if gained or old.version == UNKNOWN_CATALOG else self.gained_version
+        return Engine(self.bundle, self.recommender, catalog, version, _publications(catalog))
+
+    def missed_nothing(self, catalog_version: int, computed_at: int, now: int) -> bool:
+        """Whether no item became showable since a list was ranked; what went away is seen on the list itself."""
+        if catalog_version < self.gained_version:
+            return False
+        start, end = np.searchsorted(self.publications, [computed_at, now], side="right")
+        return bool(start == end)
+
+
+def _publications(catalog: Catalog) -> npt.NDArray[np.int64]:
+    dated = catalog.published > np.iinfo(np.int64).min
+    return np.sort(catalog.published[dated])
+
+
+def read_catalog(store_path: Path, bundle: ModelBundle) -> Catalog:
+    """The catalogue as the store has it now, through a connection of its own. Raises StoreError."""
+    store = open_store(store_path, create=False, read_only=True)
+    try:
+        # The version first: what is written in between is then read again.
+        version = store.catalog.version()
+        return Catalog.from_items(store.catalog.read(), bundle.items, version)
+    finally:
+        store.close()
+
+
+class Engines:
+    """Keeps the engine in force up to date: polls for bundles, re-reads the catalogue when its version changed.
+
+    Parameters
+    ----------
+    repository : where bundles are published.
+    store_path : where the catalogue is.
+    live : the worker's view of the store.
+    poll : seconds between two looks for a new bundle.
+    now : milliseconds UTC.
+    """
+
+    def __init__(
+        self,
+        repository: BundleRepository,
+        store_path: Path,
+        live: LiveStore,
+        metrics: Metrics,
+        poll: float,
+        now: Callable[[], int],
+    ) -> None:
+        self._repository = repository
+        self._store_path = store_path
+        self._live = live
+        self._metrics = metrics
+        self._poll = poll
+        self._now = now
+        self._engine: Engine | None = None
+        self._refused: tuple[str, int] | None = None
+        self._reading: tuple[str, asyncio.Task[Catalog]] | None = None
+        self.trouble: str | None = "no bundle was loaded yet"
+        """Why there is no engine, or why the newest bundle is not it; None when all is well."""
+
+    async def current(self) -> tuple[Engine, bool]:
+        """The engine under the catalogue of this moment, and whether the store confirmed the catalogue.
+
+        Raises Problem (503) until a bundle is loaded.
+        """
+        while True:
+            engine = self._engine
+            if engine is None:
+                raise Problem(503, "not-ready", f"No model answers yet: {self.trouble}.", headers={"Retry-After": "1"})
+            try:
+                version = self._live.catalog_version()
+                if version == engine.catalog.version:
+                    return engine, True
+                catalog = await self._read_once(engine.bundle)
+            except StoreError:
+                return engine, False
+            # A bundle may have been swapped in meanwhile; then the catalogue is in the positions of another one.
+            if self._engine is engine:
+                self._engine = engine.with_catalog(catalog)
+            if self._engine is not None and self._engine.catalog.version >= version:
+                return self._engine, True
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a bundle that answers."""
+        return self._engine is not None
+
+    async def watch(self) -> None:
+        """Takes every newly published bundle into use; runs until it is cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(self._poll)
+
+    async def look(self) -> None:
+        """One look for a bundle other than the one in force. What goes wrong is logged and counted, never raised."""
+        wanted = None
+        try:
+            wanted = self._repository.current_id()
+            if wanted is None:
+                self.trouble = (
+                    f"nothing is published in {self._repository.folder}; train a model with `bookmatch train`"
+                )
+                return
+            if self._engine is not None and self._engine.bundle.bundle_id == wanted:
+                self.trouble = None
+                return
+            if self._refused is not None and self._refused[0] == wanted and self._now() < self._refused[1]:
+                return
+            engine = await asyncio.to_thread(self._load, wanted)
+        except Exception as error:
+            # Whatever is wrong with a bundle, the one that answers stays.
+            expected = isinstance(error, BundleError | StoreError)
+            self.trouble = str(error) if expected else repr(error)
+            self._refused = (wanted, self._now() + int(RETRY_REFUSED * 1000)) if wanted is not None else None
+            self._metrics.bundle_loads.labels("refused").inc()
+            log.warning("bundle refused", bundle=wanted, cause=self.trouble, exc_info=not expected)
+            return
+        self._engine = engine
+        self.trouble = None
+        self._refused = None
+        self._metrics.bundle_loads.labels("used").inc()
+        self._metrics.bundle_loaded_at.set(self._now() / 1000)
+        log.info("bundle in use", bundle=wanted, items=len(engine.bundle.items))
+
+    def _load(self, bundle_id: str) -> Engine:
+        """Verifies and maps the bundle and asks it once, so that the first customer does not wait for the disk."""
+        bundle = self._repository.load(bundle_id)
+        try:
+            catalog = read_catalog(self._store_path, bundle)
+        except StoreError:
+            if self._engine is not None:
+                raise
+            catalog = Catalog.from_items(pl.DataFrame(schema=ITEM_SCHEMA), bundle.items, UNKNOWN_CATALOG)
+        engine = Engine.of(bundle, catalog)
+        request = Request(limit=1, now=self._now())
+        answer = engine.recommender.recommend(History.empty(), catalog, request)
+        for item in answer.items:
+            engine.recommender.related(item.item_id, catalog, request)
+        return engine
+
+    async def _read_once(self, bundle: ModelBundle) -> Catalog:
+        """The catalogue, read in a thread; all answers that wait for it share one reading."""
+        reading = self._reading
+        if reading is None or reading[0] != bundle.bundle_id or reading[1].done():
+            task = asyncio.create_task(asyncio.to_thread(read_catalog, self._store_path, bundle))
+            reading = self._reading = (bundle.bundle_id, task)
+        return await asyncio.shield(reading[1])

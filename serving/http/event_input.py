@@ -1,0 +1,203 @@
+"""Posted events: from parsed JSON to `Event`, or to what is wrong with each."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from recsys.data.events import MAX_ID_LENGTH, Event, EventKind
+from recsys.stores.undo import undo_target
+from serving.http.problems import Fault, invalid, shortened
+
+MAX_EVENTS = 1_000
+MAX_FUTURE_MS = 5 * 60 * 1_000
+"""How far ahead a storefront's clock may be."""
+
+MAX_CONTEXT_DEPTH = 32
+_SECONDS_BELOW = 100_000_000_000
+"""Whole numbers below this are seconds (until the year 5138), others milliseconds (from 1973 on)."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TIME = "an ISO 8601 time with its zone (2026-03-01T12:00:00Z), or whole seconds or milliseconds since 1970"
+_ID = f"a text of 1 to {MAX_ID_LENGTH} characters without control characters"
+
+
+def id_fault(text: str) -> str | None:
+    """What is expected instead of this id, or None when it is fine."""
+    if 1 <= len(text) <= MAX_ID_LENGTH and not any(unicodedata.category(character) == "Cc" for character in text):
+        return None
+    return _ID
+
+
+def _id(value: object) -> object:
+    if not isinstance(value, str) or id_fault(value) is not None:
+        raise PydanticCustomError("id", _ID)
+    return value
+
+
+def _milliseconds(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value * 1_000 if abs(value) < _SECONDS_BELOW else value
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise PydanticCustomError("time", _TIME) from error
+        if moment.tzinfo is not None:
+            return (moment - _EPOCH) // timedelta(milliseconds=1)
+    raise PydanticCustomError("time", _TIME)
+
+
+def _depth_fits(value: object, left: int = MAX_CONTEXT_DEPTH) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    parts = value.values() if isinstance(value, dict) else value
+    return left > 0 and all(_depth_fits(part, left - 1) for part in parts)
+
+
+def _context(value: object) -> object:
+    if not isinstance(value, dict) or not _depth_fits(value):
+        raise PydanticCustomError("context", f"a JSON object at most {MAX_CONTEXT_DEPTH} levels deep")
+    return value
+
+
+Id = Annotated[str, BeforeValidator(_id)]
+Time = Annotated[int, BeforeValidator(_milliseconds, json_schema_input_type=str | int)]
+Amount = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class EventIn(BaseModel):
+    """One event as it is posted. Only `customer_id` and `kind` are always needed; `item_id` by most kinds."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, title="Event")
+
+    event_id: Id | None = Field(None, description="Unique for ever; absent: one is made and returned.")
+    customer_id: Id
+    kind: Annotated[EventKind, Field(strict=False)]
+    item_id: Id | None = Field(
+        None, description="Needed by every kind but searches, undos, e-mail and (un)subscribing."
+    )
+    timestamp: Time | None = Field(None, description=f"{_TIME}. Absent: the time of receipt.")
+    position: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
+        None, description="The event's place in the customer's order; larger is later."
+    )
+    quantity: Annotated[Amount, Field(gt=0)] = 1.0
+    price: Annotated[Amount, Field(ge=0)] | None = Field(None, description="Per piece, in `currency`.")
+    currency: Annotated[str, Field(pattern="^[A-Za-z]{3}$")] | None = Field(None, description="ISO 4217.")
+    rating: Amount | None = None
+    session_id: Id | None = None
+    recommendation_id: Annotated[str, Field(min_length=1, max_length=1_024, pattern=r"^[\x21-\x7e]+$")] | None = Field(
+        None, description="Of the answer that led here."
+    )
+    context: Annotated[dict[str, Any], BeforeValidator(_context)] | None = Field(
+        None, description='Anything else. An undo names the event it takes back: {"undoes": "<event_id>"}.'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An event that is not stored: the id it gave itself, if it is one, and what is wrong."""
+
+    event_id: str | None
+    faults: tuple[Fault, ...]
+
+
+def parse_events(body: object, now: int, new_id: Callable[[], str]) -> list[Event | Refused]:
+    """The events of a request's body, each for itself. Raises Problem (422) when the body is not a list of events.
+
+    Parameters
+    ----------
+    now : the time of receipt, milliseconds UTC.
+    new_id : makes ids for events without one.
+    """
+    return [_parsed(entry, index, now, new_id) for index, entry in enumerate(_entries(body))]
+
+
+def _entries(body: object) -> Sequence[object]:
+    if not isinstance(body, dict):
+        raise invalid([Fault(("body",), shortened(body), 'an object {"events": […]}')])
+    faults = [Fault(("body", _name(name)), "an unknown field", "only `events`") for name in body if name != "events"]
+    if faults:
+        raise invalid(faults)
+    entries = body.get("events")
+    if not isinstance(entries, list):
+        found = shortened(entries) if "events" in body else "nothing"
+        raise invalid([Fault(("body", "events"), found, f"a list of 1 to {MAX_EVENTS} events")])
+    if not 1 <= len(entries) <= MAX_EVENTS:
+        raise invalid([Fault(("body", "events"), f"{len(entries)} events", f"1 to {MAX_EVENTS} events")])
+    return entries
+
+
+def _parsed(entry: object, index: int, now: int, new_id: Callable[[], str]) -> Event | Refused:
+    place = ("body", "events", index)
+    if not isinstance(entry, dict):
+        return Refused(None, (Fault(place, shortened(entry), "an object"),))
+    try:
+        given = EventIn.model_validate(entry)
+    except ValidationError as error:
+        return Refused(_given_id(entry), tuple(_fault(place, detail) for detail in error.errors(include_url=False)))
+    context = None if given.context is None else orjson.dumps(given.context).decode()
+    timestamp = now if given.timestamp is None else given.timestamp
+    faults = _faults_between_fields(given, context, timestamp, now, place)
+    if faults:
+        return Refused(given.event_id, tuple(faults))
+    return Event(
+        event_id=given.event_id or new_id(),
+        customer_id=given.customer_id,
+        kind=given.kind,
+        item_id=given.item_id,
+        timestamp=timestamp,
+        position=given.position,
+        quantity=given.quantity,
+        price=given.price,
+        currency=given.currency,
+        rating=given.rating,
+        session_id=given.session_id,
+        recommendation_id=given.recommendation_id,
+        context=context,
+    )
+
+
+def _faults_between_fields(
+    given: EventIn, context: str | None, timestamp: int, now: int, place: tuple[str | int, ...]
+) -> list[Fault]:
+    faults = []
+    if given.kind.needs_item and given.item_id is None:
+        faults.append(Fault((*place, "item_id"), "nothing", f"the id of an item, as the kind is {given.kind}"))
+    if not 0 <= timestamp <= now + MAX_FUTURE_MS:
+        when = "before 1970" if timestamp < 0 else "in the future"
+        faults.append(
+            Fault((*place, "timestamp"), f"a time {when}", "a time from 1970 to at most 5 minutes after this moment")
+        )
+    if given.kind is EventKind.UNDO and undo_target(context) is None:
+        faults.append(Fault((*place, "context"), "no event to undo", '{"undoes": "<event_id>"}'))
+    return faults
+
+
+def _given_id(entry: dict[str, object]) -> str | None:
+    given = entry.get("event_id")
+    return given if isinstance(given, str) and id_fault(given) is None else None
+
+
+def _name(key: object, limit: int = 80) -> str:
+    """A field's name from outside, of bounded length."""
+    text = str(key)
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _fault(place: tuple[str | int, ...], detail: ErrorDetails) -> Fault:
+    """One of pydantic's findings in our words."""
+    where = (*place, *(part if isinstance(part, int) else _name(part) for part in detail["loc"]))
+    if detail["type"] == "extra_forbidden":
+        return Fault(where, "an unknown field", f"one of {', '.join(EventIn.model_fields)}")
+    if detail["type"] == "missing":
+        return Fault(where, "nothing", "a value: this field is always needed")
+    expected = detail["msg"].removeprefix("Input should be ")
+    return Fault(where, shortened(detail["input"]), expected)

@@ -1,0 +1,133 @@
+"""What the store knows this moment: histories and the catalogue's version, re-read only when something changed.
+
+An answer whose request starts after an event was acknowledged counts that event, on every worker: before each answer
+the store is asked whether anything was written (microseconds); if not, every copy is still true; if so, the customer's
+version decides.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+from recsys.bundle import ModelBundle
+from recsys.data.history import History
+from recsys.errors import StoreError
+from recsys.stores.protocols import Store
+from serving.http.store_handle import StoreHandle
+
+STORE_UNAVAILABLE = "store_unavailable"
+"""The store does not answer: the list was made from an earlier copy of the history, or from what is popular."""
+
+Stamp = tuple[int, int]
+"""The state of the store that something was read in: generation of the connection, and its `changes()`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A customer's history as an answer uses it.
+
+    Attributes
+    ----------
+    history : empty when nothing is known.
+    degraded : None when it is the store's word of this moment; else why it is not.
+    known : whether the history is the store's word, of now or of an earlier moment.
+    """
+
+    history: History
+    degraded: str | None = None
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    bundle: str
+    history: History
+    stamp: Stamp
+
+
+class LiveStore:
+    """The reading side of one worker, on the event loop's thread.
+
+    Parameters
+    ----------
+    handle : a connection of its own.
+    history_limit : the newest events of a customer that are read.
+    max_copies : histories kept; the one used longest ago goes first.
+    """
+
+    def __init__(self, handle: StoreHandle, history_limit: int, max_copies: int) -> None:
+        self._handle = handle
+        self._history_limit = history_limit
+        self._max_copies = max_copies
+        self._copies: OrderedDict[str, _Copy] = OrderedDict()
+        self._catalog: tuple[Stamp, int] | None = None
+        self._copied_from: bytes | None = None
+
+    @property
+    def secret(self) -> bytes | None:
+        """The secret of the store; None while it has never been seen."""
+        return self._handle.secret
+
+    def history(self, customer_id: str, bundle: ModelBundle) -> Seen:
+        """The customer's history in the bundle's positions. Never raises for a store that does not answer."""
+        copy = self._copies.get(customer_id)
+        if copy is not None and copy.bundle != bundle.bundle_id:
+            copy = None
+        try:
+            fresh = self._handle.use(lambda store: self._fresh(store, customer_id, bundle, copy))
+        except StoreError:
+            if copy is None:
+                return Seen(History.empty(), STORE_UNAVAILABLE, known=False)
+            self._copies.move_to_end(customer_id)
+            return Seen(copy.history, STORE_UNAVAILABLE)
+        self._remember(customer_id, fresh)
+        return Seen(fresh.history)
+
+    def catalog_version(self) -> int:
+        """The version of the catalogue now. Raises StoreError."""
+
+        def ask(store: Store) -> int:
+            stamp = self._stamp(store)
+            if self._catalog is None or self._catalog[0] != stamp:
+                self._catalog = (stamp, store.catalog.version())
+            return self._catalog[1]
+
+        return self._handle.use(ask)
+
+    def check(self) -> None:
+        """Asks the store for a sign of life. Raises StoreError."""
+        self._handle.use(lambda store: store.catalog.version())
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._handle.close()
+
+    def _stamp(self, store: Store) -> Stamp:
+        return self._handle.generation, store.changes()
+
+    def _fresh(self, store: Store, customer_id: str, bundle: ModelBundle, copy: _Copy | None) -> _Copy:
+        if self._copied_from != self._handle.secret:
+            # Another store was put in this one's place; its versions mean other histories.
+            self._copies.clear()
+            self._copied_from = self._handle.secret
+            copy = None
+        # The stamp comes first: a write between the two reads then shows as a change next time.
+        stamp = self._stamp(store)
+        if copy is not None:
+            if copy.stamp == stamp:
+                return copy
+            if store.events.version(customer_id) == copy.history.version:
+                return replace(copy, stamp=stamp)
+        stored = store.events.history(customer_id, self._history_limit)
+        return _Copy(bundle.bundle_id, History.from_stored(stored, bundle.items), stamp)
+
+    def _remember(self, customer_id: str, copy: _Copy) -> None:
+        # Nobody's history is not worth a place: whoever asks for made-up ids would push real customers out.
+        if not copy.history.version:
+            self._copies.pop(customer_id, None)
+            return
+        self._copies[customer_id] = copy
+        self._copies.move_to_end(customer_id)
+        if len(self._copies) > self._max_copies:
+            self._copies.popitem(last=False)

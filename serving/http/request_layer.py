@@ -1,0 +1,104 @@
+"""What happens to every request, whatever its route: a request id, the exact path, one count, and no bare error."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.http.metrics import Metrics
+from serving.http.problems import Problem
+from serving.http.raw_path import routable_path
+
+log = structlog.get_logger("bookmatch.serving")
+
+REQUEST_ID_HEADER = "x-request-id"
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_GONE = 499
+"""The status under which a request is counted whose client went away before it was answered."""
+
+
+def instance_of(scope: Scope) -> str:
+    """The URI of this very request, as a problem document names it."""
+    return f"urn:bookmatch:request:{scope['bookmatch.request_id']}"
+
+
+class RequestLayer:
+    """The outermost layer of the application.
+
+    Parameters
+    ----------
+    clock : seconds from any origin, to time the requests.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request; anything but HTTP passes untouched."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = self._clock()
+        own = _own_scope(scope)
+        reply = _Reply(send, str(own["bookmatch.request_id"]), is_head=scope["method"] == "HEAD")
+        with structlog.contextvars.bound_contextvars(request_id=own["bookmatch.request_id"]):
+            status = await self._answered(own, receive, reply)
+            self._record(scope, own, status, self._clock() - started)
+
+    async def _answered(self, scope: Scope, receive: Receive, reply: _Reply) -> int:
+        try:
+            scope["path"] = routable_path(scope)
+            await self._app(scope, receive, reply)
+        except Problem as problem:
+            await problem.response(instance_of(scope))(scope, receive, reply)
+        except ClientDisconnect:
+            return _GONE
+        except Exception:
+            log.exception("request failed")
+            if reply.status is not None:
+                raise  # Half an answer is out; the server can only cut the connection.
+            failure = Problem(500, "internal-error", "The fault is logged under this request's id.")
+            await failure.response(instance_of(scope))(scope, receive, reply)
+        return _GONE if reply.status is None else reply.status
+
+    def _record(self, scope: Scope, own: Scope, status: int, seconds: float) -> None:
+        route = getattr(own.get("route"), "path", "unmatched")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.requests.labels(route, method, str(status)).inc()
+        self._metrics.request_seconds.labels(route).observe(seconds)
+        log.debug("request", method=method, path=own["path"], status=status, ms=round(seconds * 1000, 2))
+
+
+class _Reply:
+    """Sends the answer, with the request's id; to HEAD without its body. Remembers the status."""
+
+    def __init__(self, send: Send, request_id: str, *, is_head: bool) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._is_head = is_head
+        self.status: int | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = int(message["status"])
+            MutableHeaders(scope=message)[REQUEST_ID_HEADER] = self._request_id
+        elif message["type"] == "http.response.body" and self._is_head:
+            message = {**message, "body": b""}
+        await self._send(message)
+
+
+def _own_scope(scope: Scope) -> Scope:
+    """A copy to route by. HEAD is answered as GET, without the body."""
+    given = next((value for name, value in scope["headers"] if name == REQUEST_ID_HEADER.encode()), b"")
+    request_id = given.decode() if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    return {**scope, "method": method, "bookmatch.request_id": request_id}

@@ -1,0 +1,139 @@
+"""What the service can be told from outside: one frozen value, read from the environment once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Final, Self
+
+from recsys.errors import InputError
+from recsys.shop import ShopFolder
+
+PREFIX: Final = "BOOKMATCH_"
+METRICS_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+LOG_FORMATS: Final = ("console", "json")
+_ELSEWHERE: Final = frozenset({"BOOKMATCH_DATA"})
+"""Variables of this prefix that are read by other parts of the project."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How one service runs. Every field but `metrics_folder` is the variable BOOKMATCH_<NAME>.
+
+    Attributes
+    ----------
+    home : the shop's folder, with its store and its models.
+    redis_url : where answers are cached for all workers and machines; None caches in each worker's own memory.
+    redis_timeout_ms : how long one answer waits for Redis, connecting included, before it is computed instead.
+    cache_size : MiB of answers that each worker keeps in memory when there is no Redis; 0 turns this cache off.
+    cache_ttl : seconds after which a cached list is forgotten even though nothing changed.
+    history_limit : the newest events of a customer that an answer looks at.
+    history_cache_size : histories that each worker keeps in memory.
+    bundle_poll : seconds between two looks for a newly published bundle.
+    max_body_bytes : the largest request body that is read.
+    log_level : `debug` also logs every request; `info`, `warning`, `error`.
+    log_format : `console` for people, `json` for programs.
+    metrics_folder : where several workers add up their metrics (PROMETHEUS_MULTIPROC_DIR); None with one worker.
+    """
+
+    home: Path = Path("shop")
+    redis_url: str | None = None
+    redis_timeout_ms: int = 25
+    cache_size: int = 64
+    cache_ttl: int = 300
+    history_limit: int = 500
+    history_cache_size: int = 10_000
+    bundle_poll: float = 1.0
+    max_body_bytes: int = 2 * 1024 * 1024
+    log_level: str = "info"
+    log_format: str = "console"
+    metrics_folder: Path | None = None
+
+    @property
+    def shop(self) -> ShopFolder:
+        """Where the shop's files are."""
+        return ShopFolder(self.home)
+
+    @classmethod
+    def variables(cls) -> dict[str, str]:
+        """The environment variable of each field that has one."""
+        return {f"{PREFIX}{field.name.upper()}": field.name for field in fields(cls) if field.name != "metrics_folder"}
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """The settings that these variables say; InputError for one that is unknown or does not fit."""
+        variables = cls.variables()
+        unknown = sorted(
+            name for name in environment if name.startswith(PREFIX) and name not in variables and name not in _ELSEWHERE
+        )
+        if unknown:
+            raise InputError(
+                f"the environment sets {', '.join(unknown)}, which nothing reads",
+                expected=f"only {', '.join(sorted({*variables, *_ELSEWHERE}))}",
+                remedy="correct the name or unset it",
+            )
+        values = cls()
+        texts = {field: environment[name] for name, field in variables.items() if name in environment}
+        folder = environment.get(METRICS_FOLDER_VARIABLE)
+
+        def whole(field: str, default: int, low: int, high: int) -> int:
+            return int(_number(field, texts[field], int, low, high)) if field in texts else default
+
+        return cls(
+            home=_path(texts["home"]) if "home" in texts else values.home,
+            redis_url=_redis_url(texts.get("redis_url", "")),
+            redis_timeout_ms=whole("redis_timeout_ms", values.redis_timeout_ms, 1, 10_000),
+            cache_size=whole("cache_size", values.cache_size, 0, 1_000_000),
+            cache_ttl=whole("cache_ttl", values.cache_ttl, 1, 86_400),
+            history_limit=whole("history_limit", values.history_limit, 1, 100_000),
+            history_cache_size=whole("history_cache_size", values.history_cache_size, 1, 100_000_000),
+            bundle_poll=_number("bundle_poll", texts["bundle_poll"], float, 0.01, 3_600)
+            if "bundle_poll" in texts
+            else values.bundle_poll,
+            max_body_bytes=whole("max_body_bytes", values.max_body_bytes, 1_024, 1_073_741_824),
+            log_level=_choice("log_level", texts.get("log_level", values.log_level), LOG_LEVELS),
+            log_format=_choice("log_format", texts.get("log_format", values.log_format), LOG_FORMATS),
+            metrics_folder=Path(folder) if folder else None,
+        )
+
+    @property
+    def logging_level(self) -> int:
+        """The level as the standard library counts it."""
+        return logging.getLevelNamesMapping()[self.log_level.upper()]
+
+
+def _refused(field: str, text: str, expected: str) -> InputError:
+    name = f"{PREFIX}{field.upper()}"
+    return InputError(f"{name} is {text!r}", expected=expected, remedy=f"correct {name} or unset it")
+
+
+def _number(field: str, text: str, kind: Callable[[str], float], low: float, high: float) -> float:
+    expected = f"a {'whole ' if kind is int else ''}number from {low} to {high}"
+    try:
+        value = kind(text)
+    except ValueError:
+        raise _refused(field, text, expected) from None
+    if not low <= value <= high:
+        raise _refused(field, text, expected)
+    return value
+
+
+def _choice(field: str, text: str, choices: tuple[str, ...]) -> str:
+    if text not in choices:
+        raise _refused(field, text, f"one of {', '.join(choices)}")
+    return text
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise _refused("home", text, "the path of a folder")
+    return Path(text)
+
+
+def _redis_url(text: str) -> str | None:
+    if text and not text.startswith(("redis://", "rediss://", "unix://")):
+        raise _refused("redis_url", text, "redis://host:port/number, rediss://… or unix://path")
+    return text or None

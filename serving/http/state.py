@@ -1,0 +1,127 @@
+"""Everything that one worker holds open, in one typed object that opens and closes with the application."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from recsys.bundle import BundleRepository
+from recsys.errors import StoreError
+from recsys.stores import open_store
+from recsys.stores.protocols import Store
+from serving.cache.memory import MemoryCache
+from serving.cache.protocol import Cache
+from serving.http.answering import Answerer
+from serving.http.engine import Engines
+from serving.http.live import LiveStore
+from serving.http.metrics import Metrics
+from serving.http.settings import Settings
+from serving.http.store_handle import StoreHandle
+from serving.http.writer import EventWriter
+
+WRITE_BUSY_SECONDS = 5.0
+"""How long a durable write waits for another process that is writing, before the client is told to come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The two clocks that are passed down.
+
+    Attributes
+    ----------
+    now : milliseconds UTC.
+    monotonic : seconds from any origin; never runs backwards.
+    """
+
+    now: Callable[[], int]
+    monotonic: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """One worker's resources; routes get it with `State`."""
+
+    settings: Settings
+    clocks: Clocks
+    metrics: Metrics
+    live: LiveStore
+    engines: Engines
+    writer: EventWriter
+    answerer: Answerer
+
+    def reasons_not_ready(self) -> list[str]:
+        """Why this worker should get no requests; empty when it should."""
+        reasons = []
+        if not self.engines.ready:
+            reasons.append(f"no model answers: {self.engines.trouble}")
+        try:
+            self.live.check()
+        except StoreError as error:
+            reasons.append(str(error))
+        return reasons
+
+
+def _read_only(path: Path) -> Store:
+    return open_store(path, create=False, read_only=True)
+
+
+def _writable(path: Path) -> Store:
+    return open_store(path, create=False, busy_seconds=WRITE_BUSY_SECONDS)
+
+
+def _open_cache(settings: Settings, clock: Callable[[], float]) -> Cache | None:
+    if settings.redis_url is not None:
+        # Imported here: the library costs start-up time that a service without Redis need not pay.
+        from serving.cache.redis import RedisCache
+
+        return RedisCache(settings.redis_url, settings.redis_timeout_ms / 1000, settings.cache_ttl, clock)
+    if settings.cache_size == 0:
+        return None
+    return MemoryCache(settings.cache_size * 1024 * 1024, settings.cache_ttl, clock)
+
+
+@asynccontextmanager
+async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> AsyncIterator[ServiceState]:
+    """Opens everything, looks once for a bundle, and keeps looking until it closes everything again.
+
+    A store or a bundle that is not there is no error here: `/health/ready` says so until it is.
+    """
+    live = LiveStore(
+        StoreHandle(settings.shop.store, _read_only, clocks.monotonic),
+        settings.history_limit,
+        settings.history_cache_size,
+    )
+    cache = _open_cache(settings, clocks.monotonic)
+    repository = BundleRepository(settings.shop.models)
+    engines = Engines(repository, settings.shop.store, live, metrics, settings.bundle_poll, clocks.now)
+    writer = EventWriter(StoreHandle(settings.shop.store, _writable, clocks.monotonic), metrics, clocks.monotonic)
+    answerer = Answerer(engines, live, cache, metrics, settings.history_limit, clocks.now)
+    writer.start()
+    await engines.look()
+    watching = asyncio.create_task(engines.watch())
+    try:
+        yield ServiceState(settings, clocks, metrics, live, engines, writer, answerer)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await asyncio.to_thread(writer.close)
+        await answerer.close()
+        if cache is not None:
+            await cache.close()
+        live.close()
+        metrics.close(os.getpid())
+
+
+def _state(request: Request) -> ServiceState:
+    state: ServiceState = request.app.state.service
+    return state
+
+
+State = Annotated[ServiceState, Depends(_state)]

@@ -1,0 +1,91 @@
+"""One connection to the store that heals: opened when needed, opened anew after a failure or when the file changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from recsys.errors import StoreError, StoreUnavailableError
+from recsys.stores.protocols import Store
+
+T = TypeVar("T")
+
+PAUSE_AFTER_FAILURE = 1.0
+"""Seconds for which a store that failed is left alone: a dying disk is slow, and answers must not wait for it."""
+
+
+class StoreHandle:
+    """Used from one thread at a time, as `Store` is.
+
+    Parameters
+    ----------
+    path : the embedded store's file.
+    open_at : opens it.
+    clock : seconds from any origin; never runs backwards.
+    pause : seconds after a failure during which every use fails at once.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        open_at: Callable[[Path], Store],
+        clock: Callable[[], float],
+        pause: float = PAUSE_AFTER_FAILURE,
+    ) -> None:
+        self._path = path
+        self._open_at = open_at
+        self._clock = clock
+        self._pause = pause
+        self._store: Store | None = None
+        self._file: tuple[int, int] | None = None
+        self._last_failure: tuple[float, StoreError] | None = None
+        self.generation = 0
+        """Grows with every opening; `Store.changes` compares only within one generation."""
+        self.secret: bytes | None = None
+        """Of the store that was opened last: another secret is another store. None until one was opened."""
+
+    def use(self, ask: Callable[[Store], T]) -> T:
+        """What `ask` returns. Raises StoreError when the store cannot be opened or does not answer."""
+        if self._last_failure is not None and self._clock() < self._last_failure[0] + self._pause:
+            failure = self._last_failure[1]
+            raise StoreUnavailableError(
+                failure.found, remedy=f"it is tried again {self._pause:g} s after a failure"
+            ) from failure
+        try:
+            result = ask(self._opened())
+        except StoreError as error:
+            self._last_failure = (self._clock(), error)
+            self.close()
+            raise
+        self._last_failure = None
+        return result
+
+    def close(self) -> None:
+        """Closes the connection; the next use opens it again."""
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
+
+    def _opened(self) -> Store:
+        # A file that was deleted or replaced stays readable through an open connection: answers would go on from a
+        # store that is gone, and never see the new one.
+        file = self._identity()
+        if self._store is not None and file == self._file:
+            return self._store
+        self.close()
+        self._store = self._open_at(self._path)
+        self._file = file
+        self.secret = self._store.secret()
+        self.generation += 1
+        return self._store
+
+    def _identity(self) -> tuple[int, int]:
+        try:
+            status = self._path.stat()
+        except OSError as error:
+            raise StoreUnavailableError(
+                f"the store {self._path} cannot be reached: {error.strerror or error}",
+                remedy="see that the shop's folder is there and may be read and written",
+            ) from error
+        return status.st_dev, status.st_ino

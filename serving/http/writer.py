@@ -1,0 +1,146 @@
+"""Writing events: one thread with its own connection, so that waiting for the disk never holds up an answer.
+
+Requests that arrive while the disk is busy are written together with the next flush (group commit): a durable write
+costs milliseconds whether it holds one event or a thousand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from recsys.data.events import Event
+from recsys.errors import StoreError, StoreUnavailableError
+from serving.http.metrics import Metrics
+from serving.http.store_handle import StoreHandle
+
+log = structlog.get_logger("bookmatch.serving")
+
+MAX_GROUP = 5_000
+"""Events in one durable write."""
+
+MAX_WAITING = 20_000
+"""Events that may wait for the disk; beyond that requests are told to come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    events: Sequence[Event]
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[list[bool]]
+
+    def settle(self, result: list[bool] | BaseException) -> None:
+        """Hands the result to the request, which may have gone away."""
+
+        def hand_over() -> None:
+            if self.done.done():
+                return
+            if isinstance(result, BaseException):
+                self.done.set_exception(result)
+            else:
+                self.done.set_result(result)
+
+        self.loop.call_soon_threadsafe(hand_over)
+
+
+class EventWriter:
+    """The writing side of one worker.
+
+    Parameters
+    ----------
+    handle : a connection that only this writer's thread uses.
+    clock : seconds from any origin, to time the writes.
+    """
+
+    def __init__(self, handle: StoreHandle, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._handle = handle
+        self._metrics = metrics
+        self._clock = clock
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    async def append(self, events: Sequence[Event]) -> list[bool]:
+        """Stores events, all or none; True for each that is new. They are durable when this returns.
+
+        Raises StoreUnavailableError when they could not be written, StoreError when the store is unfit.
+        """
+        if self._waiting + len(events) > MAX_WAITING:
+            raise StoreUnavailableError(
+                f"{self._waiting} events are waiting to be written",
+                expected=f"at most {MAX_WAITING} at a time",
+                remedy="send these events again in a moment",
+            )
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[list[bool]] = loop.create_future()
+        self._waiting += len(events)
+        done.add_done_callback(lambda _: self._written(len(events)))
+        self._jobs.put(_Job(events, loop, done))
+        return await done
+
+    def close(self) -> None:
+        """Writes what waits, then stops the thread and closes the connection."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _written(self, count: int) -> None:
+        self._waiting -= count
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            group, stopping = self._next_group()
+            if group:
+                self._write(group)
+        self._handle.close()
+
+    def _next_group(self) -> tuple[list[_Job], bool]:
+        """All jobs that wait, the first of them waited for; and whether it is time to stop."""
+        job = self._jobs.get()
+        group: list[_Job] = []
+        count = 0
+        while job is not None:
+            group.append(job)
+            count += len(job.events)
+            if count >= MAX_GROUP:
+                return group, False
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return group, False
+        return group, True
+
+    def _write(self, group: Sequence[_Job]) -> None:
+        events = [event for job in group for event in job.events]
+        started = self._clock()
+        try:
+            added = self._handle.use(lambda store: store.events.append(events))
+        except StoreError as error:
+            self._metrics.store_failures.labels("write").inc()
+            log.warning("events not written", events=len(events), cause=str(error))
+            for job in group:
+                job.settle(error)
+            return
+        except Exception as error:
+            if len(group) == 1:
+                group[0].settle(error)
+                return
+            # One request's events broke the write; the others must not pay for it.
+            for job in group:
+                self._write([job])
+            return
+        self._metrics.commit_events.inc()
+        self._metrics.commit_seconds.observe(self._clock() - started)
+        start = 0
+        for job in group:
+            job.settle(added[start : start + len(job.events)])
+            start += len(job.events)
