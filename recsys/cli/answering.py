@@ -58,9 +58,10 @@ def open_shop(shop: ShopFolder) -> Iterator[OpenShop]:
         store.close()
 
 
-def print_json(asked: dict[str, str], bundle_id: str, answer: Answer) -> None:
-    """The answer for programs: what was asked, the bundle, and the fields of `Answer`."""
-    typer.echo(orjson.dumps(asked | {"bundle": bundle_id} | asdict(answer), option=orjson.OPT_INDENT_2).decode())
+def print_json(about: dict[str, object], bundle_id: str, answer: Answer, titles: dict[str, str]) -> None:
+    """The answer for programs: what it is about, the bundle, the fields of `Answer`, and the titles of what it names."""
+    shown = about | {"bundle": bundle_id} | asdict(answer) | {"titles": titles}
+    typer.echo(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
 
 
 def print_answer(console: Console, answer: Answer, titles: dict[str, str], heading: str) -> None:

@@ -34,14 +34,16 @@ def recommend(
         stored = shop.store.events.history(customer, HISTORY_LIMIT)
         past = History.from_stored(stored, shop.bundle.items)
         answer = shop.recommender.recommend(past, shop.catalog, shop.request(limit, exclude or []))
-        if as_json:
-            print_json({"customer_id": customer}, shop.bundle.bundle_id, answer)
-            return
-        console = Console()
         newest = list(reversed(stored.rows))[:history]
         titles = shop.titles(sorted({row.item_id for row in newest} | set(evidence_ids(answer))))
+        if as_json:
+            did_what = [row._asdict() | {"kind": str(KIND_BY_CODE[row.kind])} for row in newest]
+            about: dict[str, object] = {"customer_id": customer, "history": did_what}
+            print_json(about, shop.bundle.bundle_id, answer, titles)
+            return
+        console = Console()
         if newest:
-            shown = f"the newest {len(newest)} of {len(stored.rows)} events" if history else ""
+            shown = f"the newest {len(newest)} of {len(stored.rows)} events"
             table = Table("when (UTC)", "did", "item", "title", title=shown, title_justify="left")
             for row in newest:
                 when = utc(row.timestamp) if row.timestamp is not None or row.position is None else f"#{row.position}"

@@ -24,8 +24,8 @@ def related(
 
     with open_shop(ShopFolder(home)) as shop:
         answer = shop.recommender.related(item, shop.catalog, shop.request(limit, exclude or []))
-        if as_json:
-            print_json({"item_id": item}, shop.bundle.bundle_id, answer)
-            return
         titles = shop.titles([*evidence_ids(answer), item])
+        if as_json:
+            print_json({"item_id": item}, shop.bundle.bundle_id, answer, titles)
+            return
         print_answer(Console(), answer, titles, f"goes with {item} {titles.get(item, '')}".rstrip())

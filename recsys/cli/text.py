@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-
 _PAST = {
     "view": "viewed",
     "add_to_cart": "put in the cart",
