@@ -1,4 +1,4 @@
-"""`python -m benchmarks.first_run`: a clean clone, `make run`, and how long until the first answer; then a second start.
+"""`python -m benchmarks.first_run`: a clean clone, `make run`, how long until the first answer; then a second start.
 
 The clone is made from the last commit; the package cache is warmed by one installation that is thrown away.
 """

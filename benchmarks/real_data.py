@@ -11,12 +11,15 @@ import platform
 import shlex
 import sys
 import tempfile
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from benchmarks.data_sets import DATA_SETS, VARIABLE, DataSet, data_folder
 from benchmarks.measured import Run, run
+from benchmarks.served import served
 from recsys.data.events import EventKind
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
@@ -50,10 +53,26 @@ def name_of(item: str, titles: dict[str, str]) -> str:
     return f"{titles[item].title() if titles[item].isupper() else titles[item]} ({item})" if item in titles else item
 
 
-def customer_section(home: Path, customer: str) -> str:
-    """One customer's newest events beside their list."""
+def recommended(home: Path, customer: str) -> dict[str, Any]:
+    """One customer's history and list, as the command gives them to programs."""
     done = run([BOOKMATCH, "recommend", customer, "--home", str(home), "--limit", str(SHOWN), "--json"])
-    answer = orjson.loads(done.output)
+    answer: dict[str, Any] = orjson.loads(done.output)
+    return answer
+
+
+def served_alike(home: Path, answers: list[dict[str, Any]]) -> float:
+    """Seconds until the service answered; ends the program when one of its lists differs from the command's."""
+    with served(home) as server:
+        for answer in answers:
+            found = server.get(f"/v1/customers/{answer['customer_id']}/recommendations?limit={SHOWN}")
+            ours, theirs = ([item["item_id"] for item in each["items"]] for each in (answer, found))
+            if ours != theirs:
+                sys.exit(f"the service answered {theirs} where the command answered {ours}")
+        return server.seconds
+
+
+def customer_section(answer: dict[str, Any]) -> str:
+    """One customer's newest events beside their list."""
     titles = answer["titles"]
     past = [f"{row['kind']} {name_of(row['item_id'], titles)}" for row in answer["history"][:SHOWN]]
     listed = []
@@ -63,9 +82,8 @@ def customer_section(home: Path, customer: str) -> str:
             f"{len(named)} named, first {name_of(named[0]['item_id'], titles)}" if named else item["reason"]["code"]
         )
         listed.append(f"{name_of(item['item_id'], titles)} | {because}")
-    lines = [f"Customer `{customer}`", "", "| newest events | recommended | evidence |", "|---|---|---|"]
-    for row in range(max(len(past), len(listed))):
-        lines.append(f"| {past[row] if row < len(past) else ''} | {listed[row] if row < len(listed) else ' | '} |")
+    lines = [f"Customer `{answer['customer_id']}`", "", "| newest events | recommended | evidence |", "|---|---|---|"]
+    lines += [f"| {did} | {proposed or ' | '} |" for did, proposed in zip_longest(past, listed, fillvalue="")]
     return "\n".join(lines)
 
 
@@ -81,6 +99,8 @@ def section(data_set: DataSet, folder: Path, home: Path) -> str:
     costs.append(cost("train", trained))
     data = orjson.loads(trained.output)["data"]
     customers = chosen_customers(home)
+    answers = [recommended(home, customer) for customer in customers]
+    costs.append(f"| serve, until the first answer | {served_alike(home, answers):.1f} | |")
     commands += [
         f"bookmatch train --home {data_set.name}",
         f"bookmatch recommend {customers[0]} --home {data_set.name}",
@@ -98,7 +118,7 @@ def section(data_set: DataSet, folder: Path, home: Path) -> str:
             f"{data['customers']:,} customers, {data['items']:,} items, {data['events']:,} events: {kinds}.",
             "| step | seconds | peak memory, MB |\n|---|---:|---:|\n" + "\n".join(costs),
             "| on disk | MB |\n|---|---:|\n" + sizes,
-            *(customer_section(home, customer) for customer in customers),
+            *map(customer_section, answers),
         ]
     )
 
@@ -108,11 +128,12 @@ def main() -> None:
     folder = data_folder()
     head = (
         "# Real data, from file to list\n\n"
-        "Written by `python -m benchmarks.real_data`: each command below was run as it stands, on "
-        f"{os.cpu_count()} cores ({platform.machine()}, Python {platform.python_version()}). Seconds are wall-clock and "
-        "contain the start of the program; memory is the largest resident set. "
-        f"`{VARIABLE}` names the folder with the data sets, which are not part of this project. The three customers are "
-        "chosen by rule: those with 8 to 20 purchases or ratings, at the quarters of the list sorted by id."
+        f"Written by `python -m benchmarks.real_data`, which ran each command below as it stands, on {os.cpu_count()} "
+        f"cores ({platform.machine()}, Python {platform.python_version()}). Seconds are wall-clock and contain the start "
+        "of the program; memory is the largest resident set. "
+        f"`{VARIABLE}` names the folder with the data sets, which are not part of this project. The three customers "
+        "are chosen by rule: those with 8 to 20 purchases or ratings, at the quarters of the list sorted by id. The "
+        "service was asked for the same customers and gave the same lists."
     )
     with tempfile.TemporaryDirectory() as scratch:
         sections = [section(data_set, folder, Path(scratch) / data_set.name) for data_set in DATA_SETS]

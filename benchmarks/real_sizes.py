@@ -1,4 +1,4 @@
-"""`python -m benchmarks.real_sizes`: seconds and memory of importing and training on real data. Needs BOOKMATCH_DATA."""
+"""`python -m benchmarks.real_sizes`: seconds and memory of importing and training real data. Needs BOOKMATCH_DATA."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def open_shop(shop: ShopFolder) -> Iterator[OpenShop]:
 
 
 def print_json(about: dict[str, object], bundle_id: str, answer: Answer, titles: dict[str, str]) -> None:
-    """The answer for programs: what it is about, the bundle, the fields of `Answer`, and the titles of what it names."""
+    """The answer for programs: what it is about, the bundle, the fields of `Answer`, and the titles."""
     shown = about | {"bundle": bundle_id} | asdict(answer) | {"titles": titles}
     typer.echo(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
 
