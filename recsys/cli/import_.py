@@ -2,7 +2,92 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+from typing import Annotated
 
-def import_files() -> None:
-    """Being built."""
-    raise NotImplementedError
+import typer
+
+from recsys.cli.options import DEFAULT_HOME, Home, Json
+
+_MS_PER_SECOND = 1000
+
+
+def import_files(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="CSV, Parquet or JSON lines, plain or compressed.")
+    ],
+    home: Home = DEFAULT_HOME,
+    subject: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="SUBJECT", help="What the rows are: interactions (the default), items, customers."
+        ),
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="personalize, movielens, recbole, gorse, retailrocket, online-retail or amazon-reviews-2023.",
+        ),
+    ] = None,
+    columns: Annotated[
+        str, typer.Option("--map", metavar="OURS=THEIRS,…", help="Which of the file's columns is which of ours.")
+    ] = "",
+    kinds: Annotated[
+        str, typer.Option("--kinds-map", metavar="THEIRS=OURS,…", help="Which of the file's kinds is which of ours.")
+    ] = "",
+    event: Annotated[
+        str | None, typer.Option(metavar="KIND", help="The kind of every row, where no column says it.")
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="The zone of times that name none, such as Europe/London.")
+    ] = None,
+    time_unit: Annotated[
+        str | None, typer.Option(metavar="UNIT", help="The unit of times that are numbers: s, ms, us or ns.")
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Between fields; recognised from the header otherwise.")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(metavar="NAME", help="Of text files that are not UTF-8.")] = None,
+    currency: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Of all prices, where no column says it.")
+    ] = None,
+    ignore_items: Annotated[
+        str, typer.Option(metavar="CODES", help="Items that are none (postage, fees): codes or patterns such as DCGS*.")
+    ] = "",
+    max_bad: Annotated[
+        str, typer.Option(metavar="SHARE", help="With more bad rows than this share, nothing is imported.")
+    ] = "1%",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the report and write nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Import a shop's history, items or customers."""
+    from recsys.cli.import_report import print_report, progress
+    from recsys.data.importers import importing
+    from recsys.data.importers.options import build_options
+    from recsys.shop import ShopFolder
+    from recsys.stores import open_store
+
+    options = build_options(
+        now=int(time.time() * _MS_PER_SECOND),
+        subject=subject,
+        format=format_,
+        columns=columns,
+        kinds=kinds,
+        event=event,
+        timezone=timezone,
+        time_unit=time_unit,
+        separator=separator,
+        encoding=encoding,
+        currency=currency,
+        ignore_items=ignore_items,
+        max_bad=max_bad,
+    )
+    with progress(visible=not json) as step:
+        if dry_run:
+            report = importing.rehearse(files, options, step)
+        else:
+            report = importing.import_files(files, options, ShopFolder(home), open_store, step)
+    print_report(report, as_json=json)

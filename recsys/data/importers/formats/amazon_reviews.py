@@ -1,0 +1,101 @@
+"""Amazon Reviews 2023 (McAuley Lab): reviews and item metadata as JSON lines, ratings alone as CSV."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from recsys.data.events import EventKind
+from recsys.data.importers.layouts import Format, Layout
+from recsys.data.importers.options import Subject
+from recsys.data.importers.values import to_text
+
+_REVIEW = {
+    "customer_id": ("user_id",),
+    "item_id": ("parent_asin",),
+    "rating": ("rating",),
+    "timestamp": ("timestamp",),
+}
+
+
+def _which_variant(rows: pl.DataFrame) -> pl.DataFrame:
+    """The variant that was reviewed and whether it was bought there, as context; the text of the review is not kept."""
+    names = [name for name in ("asin", "verified_purchase") if f"_{name}" in rows.columns]
+    texts = rows.select(
+        [
+            (
+                to_text(rows["_asin"])
+                if name == "asin"
+                else to_text(rows["_verified_purchase"]).str.to_lowercase() == "true"
+            ).alias(name)
+            for name in names
+        ]
+    )
+    members = [
+        pl.when(pl.col(name).is_not_null()).then(pl.struct(name).struct.json_encode().str.head(-1).str.slice(1))
+        for name in names
+    ]
+    joined = pl.concat_str(members, separator=",", ignore_nulls=True)
+    return rows.with_columns(
+        texts.select(context=pl.when(joined != "").then(pl.concat_str(pl.lit("{"), joined, pl.lit("}"))))
+    )
+
+
+def _prices_and_authors(rows: pl.DataFrame) -> pl.DataFrame:
+    """A price that is no number (`None`, `—`, `from 9.99`) is none; the author is the author's name, or the store's."""
+    changes = []
+    if "price" in rows.columns:
+        price = to_text(rows["price"])
+        changes.append(price.set(price.cast(pl.Float64, strict=False).is_null(), None).alias("price"))
+    if "author" in rows.columns:
+        author = to_text(rows["author"])
+        named = author.str.json_path_match("$.name")
+        plain = author.set(author.str.starts_with("{").fill_null(False), None)
+        author = named.fill_null(plain)
+        changes.append(
+            (author.fill_null(to_text(rows["store"])) if "store" in rows.columns else author).alias("author")
+        )
+    elif "store" in rows.columns:
+        changes.append(to_text(rows["store"]).alias("author"))
+    return rows.with_columns(changes)
+
+
+AMAZON_REVIEWS_2023 = Format(
+    name="amazon-reviews-2023",
+    layouts=(
+        Layout(
+            name="reviews",
+            subject=Subject.INTERACTIONS,
+            columns={
+                **_REVIEW,
+                "_asin": ("asin",),
+                "_verified_purchase": ("verified_purchase",),
+                "_text": ("text",),
+            },
+            needs=("customer_id", "item_id", "rating", "timestamp", "_text"),
+            kind=EventKind.REVIEW,
+            finish=_which_variant,
+        ),
+        Layout(
+            name="ratings (0core and 5core)",
+            subject=Subject.INTERACTIONS,
+            columns=_REVIEW,
+            needs=("customer_id", "item_id", "rating", "timestamp"),
+            kind=EventKind.RATE,
+        ),
+        Layout(
+            name="item metadata",
+            subject=Subject.ITEMS,
+            columns={
+                "item_id": ("parent_asin",),
+                "title": ("title",),
+                "author": ("author",),
+                "category": ("main_category",),
+                "price": ("price",),
+            },
+            needs=("item_id", "title"),
+            currency="USD",
+            extras=("subtitle", "store", "categories", "average_rating", "rating_number"),
+            prepare=_prices_and_authors,
+        ),
+    ),
+)

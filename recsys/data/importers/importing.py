@@ -1,0 +1,115 @@
+"""Files into a shop's store: all are read and judged first, then all are written in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from recsys.data.importers.options import ImportOptions
+from recsys.data.importers.reading import ReadFile, read_file
+from recsys.data.importers.report import FileReport, ImportReport
+from recsys.errors import TooManyBadRowsError
+from recsys.shop import ShopFolder
+from recsys.stores.protocols import Ingested, Store
+
+_BATCH = 100_000
+Step = Callable[[str, int, int], None]
+"""Called as work goes on: what is being done, how much of it is done, how much there is."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """A `Step` that tells nobody."""
+
+
+def import_files(
+    paths: Sequence[Path],
+    options: ImportOptions,
+    folder: ShopFolder,
+    open_store: Callable[[Path], Store],
+    step: Step = silent,
+) -> ImportReport:
+    """Imports files into the shop's store and writes their bad rows and rows set aside to its quarantine folder.
+
+    Raises InputError for a file that cannot be read as a whole and TooManyBadRowsError for one with more bad rows than
+    allowed (its quarantine files are written, so that they can be looked at); in both cases nothing of any file is
+    stored. The same holds when the process is stopped.
+    """
+    files = _read_all(paths, options, step)
+    placed = []
+    for file in files:
+        bad, aside = file.quarantine.write(folder.quarantine)
+        placed.append(replace(file, report=replace(file.report, bad_file=bad, aside_file=aside)))
+    _judge(placed, options.max_bad)
+    folder.home.mkdir(parents=True, exist_ok=True)
+    store = open_store(folder.store)
+    try:
+        with store.transaction():
+            reports = [_store(file, store, step) for file in placed]
+    finally:
+        store.close()
+    return ImportReport(tuple(reports), written=True)
+
+
+def rehearse(paths: Sequence[Path], options: ImportOptions, step: Step = silent) -> ImportReport:
+    """The report of an import that writes nothing: what is good counts as added, as the store is not asked.
+
+    Raises as `import_files` does.
+    """
+    files = _read_all(paths, options, step)
+    _judge(files, options.max_bad)
+    reports = [
+        file.report.stored(
+            Ingested(file.events.height, file.repeated),
+            Ingested(file.items.height, 0),
+            Ingested(file.customers.height, 0),
+        )
+        for file in files
+    ]
+    return ImportReport(tuple(reports), written=False)
+
+
+def _read_all(paths: Sequence[Path], options: ImportOptions, step: Step) -> list[ReadFile]:
+    files = []
+    for done, path in enumerate(paths):
+        step("reading", done, len(paths))
+        files.append(read_file(path, options))
+    step("reading", len(paths), len(paths))
+    return files
+
+
+def _judge(files: Sequence[ReadFile], max_bad: float) -> None:
+    """Raises TooManyBadRowsError for the first file with more bad rows than allowed."""
+    for file in files:
+        report = file.report
+        if report.bad_share <= max_bad:
+            continue
+        total = sum(report.bad.values())
+        causes = ", ".join(f"{cause} {count:,}" for cause, count in report.bad.items())
+        first = file.quarantine.bad.row(0, named=True)
+        field = f", {first['field']}" if first["field"] else ""
+        raise TooManyBadRowsError(
+            f"{report.path}: {total:,} of {report.rows - sum(report.aside.values()):,} rows are bad "
+            f"({report.bad_share:.1%}): {causes}. The first is line {first['line']}{field}: found {first['found']!r}, "
+            f"expected {first['expected']}",
+            expected=f"at most {max_bad:.4g} of the rows ({max_bad:.1%}); nothing was imported",
+            remedy=_remedy(report),
+        )
+
+
+def _remedy(report: FileReport) -> str:
+    look = f"see {report.bad_file}; " if report.bad_file else ""
+    return f"{look}correct the file or the options, or raise --max-bad"
+
+
+def _store(file: ReadFile, store: Store, step: Step) -> FileReport:
+    added, known = 0, file.repeated
+    for start in range(0, file.events.height, _BATCH):
+        step(f"storing {file.report.path.name}", start, file.events.height)
+        ingested = store.events.ingest(file.events.slice(start, _BATCH))
+        added, known = added + ingested.added, known + ingested.known
+    step(f"storing {file.report.path.name}", file.events.height, file.events.height)
+    nothing = Ingested(0, 0)
+    items = store.catalog.put(file.items) if file.items.height else nothing
+    customers = store.customers.put(file.customers) if file.customers.height else nothing
+    return file.report.stored(Ingested(added, known), items, customers)

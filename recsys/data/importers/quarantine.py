@@ -1,0 +1,88 @@
+"""Bad rows and rows set aside, as files a person can look at."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from recsys.data.importers.findings import ROW
+from recsys.data.importers.source import Source
+from recsys.data.importers.table import RawTable
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """What one file leaves behind.
+
+    Attributes
+    ----------
+    bad : line, cause, field, found, expected, row (the row's own text); in the file's order.
+    aside : line, rule, row.
+    stem : the first part of the files' names: the file's own name and a hash of its content.
+    """
+
+    bad: pl.DataFrame
+    aside: pl.DataFrame
+    stem: str
+
+    @classmethod
+    def of(cls, source: Source, table: RawTable, bad: pl.DataFrame, aside: pl.DataFrame) -> Quarantine:
+        """From rows by number (`ROW`) to rows by line with their own text."""
+        broken = pl.DataFrame(
+            {
+                "line": [row.line for row in table.broken],
+                "cause": [str(row.cause) for row in table.broken],
+                "field": [""] * len(table.broken),
+                "found": [row.found for row in table.broken],
+                "expected": [row.expected for row in table.broken],
+                "row": [row.original for row in table.broken],
+            },
+            schema=_BAD,
+        )
+        found = _with_lines(table, bad).select(pl.col(name).cast(dtype) for name, dtype in _BAD.items())
+        set_aside = _with_lines(table, aside).select("line", "rule", "row")
+        return cls(pl.concat([broken, found]).sort("line"), set_aside, f"{source.path.name}-{source.digest}")
+
+    def write(self, folder: Path) -> tuple[Path | None, Path | None]:
+        """Writes both files, each whole or not at all; returns where, None for one that would have no rows.
+
+        A file of an earlier import of the same content is replaced, and removed when there is nothing to replace it.
+        """
+        return (
+            _write(self.bad, folder / f"{self.stem}.bad.csv"),
+            _write(self.aside, folder / f"{self.stem}.aside.csv"),
+        )
+
+
+_BAD = {
+    "line": pl.Int64(),
+    "cause": pl.String(),
+    "field": pl.String(),
+    "found": pl.String(),
+    "expected": pl.String(),
+    "row": pl.String(),
+}
+
+
+def _with_lines(table: RawTable, rows: pl.DataFrame) -> pl.DataFrame:
+    number = rows[ROW]
+    return rows.with_columns(
+        table.lines.gather(number).cast(pl.Int64).alias("line"), table.originals(number).cast(pl.String).alias("row")
+    )
+
+
+def _write(rows: pl.DataFrame, path: Path) -> Path | None:
+    if not rows.height:
+        path.unlink(missing_ok=True)
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        rows.write_csv(unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
