@@ -129,7 +129,7 @@ def main() -> None:
     head = (
         "# Real data, from file to list\n\n"
         f"Written by `python -m benchmarks.real_data`, which ran each command below as it stands, on {os.cpu_count()} "
-        f"cores ({platform.machine()}, Python {platform.python_version()}). Seconds are wall-clock and contain the start "
+        f"cores ({platform.machine()}, Python {platform.python_version()}). Seconds are wall-clock with the start "
         "of the program; memory is the largest resident set. "
         f"`{VARIABLE}` names the folder with the data sets, which are not part of this project. The three customers "
         "are chosen by rule: those with 8 to 20 purchases or ratings, at the quarters of the list sorted by id. The "
