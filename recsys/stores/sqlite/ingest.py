@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import polars as pl
 
 from recsys.data.events import EVENT_SCHEMA, KIND_CODES
 from recsys.stores.protocols import Ingested
+from recsys.stores.sqlite import schema
 from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.names import Names
 from recsys.stores.sqlite.sequence import known_ids, reserve
 
 # Small enough that Ctrl-C and the progress bar are answered many times a second.
 _ROWS_AT_ONCE = 20_000
+# Below this the order of insertion does not matter.
+_LATE_INDEX_ROWS = 20_000
 _IDS = ("customer_id", "item_id")
 _KINDS = pl.DataFrame(
     {
@@ -32,26 +36,43 @@ def ingest(
     progress: Callable[[int], None] | None,
 ) -> Ingested:
     """See `EventStore.ingest`; inside a write transaction."""
-    fresh = _fresh(database, events)
+    empty = not database.query("SELECT 1 FROM events LIMIT 1")
+    fresh = _fresh(database, events, empty)
     known = len(events) - len(fresh)
     rows = _numbered(database, customers, items, fresh)
-    # What is null in the whole frame need not be bound; binding is most of the time.
-    rows = rows.select(column for column in rows if column.null_count() < len(column))
-    insert = f"INSERT INTO events ({', '.join(rows.columns)}) VALUES ({', '.join('?' * rows.width)})"  # noqa: S608
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        part = rows.slice(start, _ROWS_AT_ONCE)
-        database.run_many(insert, zip(*(column.to_list() for column in part), strict=True))
-        if progress is not None:
-            progress(known + start + len(part))
-    if progress is not None and not len(rows):
-        progress(known)
+    with _index_built_late(database) if empty and len(rows) >= _LATE_INDEX_ROWS else nullcontext():
+        for done in _insert(database, rows):
+            if progress is not None:
+                progress(known + done)
     return Ingested(added=len(rows), known=known)
 
 
-def _fresh(database: Database, events: pl.DataFrame) -> pl.DataFrame:
+def _insert(database: Database, rows: pl.DataFrame) -> Iterator[int]:
+    """Writes the rows; yields how many are written so far, at least once."""
+    # What is null in the whole frame need not be bound; binding is much of the time.
+    bound = rows.select(column for column in rows if column.null_count() < len(column))
+    insert = f"INSERT INTO events ({', '.join(bound.columns)}) VALUES ({', '.join('?' * bound.width)})"  # noqa: S608
+    for start in range(0, len(bound), _ROWS_AT_ONCE):
+        part = bound.slice(start, _ROWS_AT_ONCE)
+        database.run_many(insert, zip(*(column.to_list() for column in part), strict=True))
+        if start + len(part) < len(rows):
+            yield start + len(part)
+    yield len(rows)
+
+
+@contextmanager
+def _index_built_late(database: Database) -> Iterator[None]:
+    """Leaves the index of event ids for last: ids come in no order, and one sort costs less than as many insertions
+    here and there. Inside the transaction, so nobody ever sees the table without it."""
+    database.run("DROP INDEX event_ids")
+    yield
+    database.run(schema.EVENT_IDS)
+
+
+def _fresh(database: Database, events: pl.DataFrame, empty: bool) -> pl.DataFrame:
     """The first row of each event that is not stored yet."""
     first = events.filter(pl.col("event_id").is_first_distinct())
-    if not database.query("SELECT 1 FROM events LIMIT 1"):
+    if empty:
         return first
     known = known_ids(database, first["event_id"].sort().to_list())
     if not known:

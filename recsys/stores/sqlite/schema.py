@@ -9,6 +9,9 @@ APPLICATION_ID = 0x424D5354
 
 UNDO_CODE = EventKind.UNDO.code
 
+EVENT_IDS = "CREATE UNIQUE INDEX event_ids ON events (event_id)"
+"""Not written as a constraint of the table, so that a first bulk load can build it after the rows, sorted."""
+
 VERSION_1 = (
     # Single values: last_seq, catalog_version, secret.
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
@@ -44,7 +47,7 @@ VERSION_1 = (
         customer INTEGER NOT NULL REFERENCES customers,
         exposure INTEGER NOT NULL,
         seq INTEGER NOT NULL,
-        event_id TEXT NOT NULL UNIQUE,
+        event_id TEXT NOT NULL,
         item INTEGER REFERENCES items,
         kind INTEGER NOT NULL,
         timestamp INTEGER,
@@ -59,6 +62,7 @@ VERSION_1 = (
         PRIMARY KEY (customer, exposure, seq)
     ) WITHOUT ROWID
     """,
+    EVENT_IDS,
     # 15 is the code of `undo`, which never changes. Few customers have any, and each answer asks.
     "CREATE INDEX undos ON events (customer, seq) WHERE kind = 15",
     "INSERT INTO meta (key, value) VALUES ('last_seq', 0), ('catalog_version', 0)",
