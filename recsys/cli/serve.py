@@ -1,8 +1,145 @@
-"""`bookmatch serve`."""
+"""`bookmatch serve`: check that there is something to serve, bind, run the workers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
-def serve() -> None:
-    """Being built."""
-    raise NotImplementedError
+import typer
+
+from recsys.cli.options import DEFAULT_HOME, Home
+
+if TYPE_CHECKING:
+    import socket
+
+    from recsys.cli.serve_hints import Examples
+    from recsys.shop import ShopFolder
+
+APPLICATION = "serving.http.app:create_app_from_environment"
+GRACE_SECONDS = 10
+"""How long requests that are under way may take when the service is asked to stop."""
+
+
+def serve(
+    home: Home = DEFAULT_HOME,
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 is all of them.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer; they share the models' memory.")] = 1,
+    hints: Annotated[bool, typer.Option("--hints", help="Print three requests to try.")] = False,
+) -> None:
+    """Answer over HTTP until stopped. Settings come from BOOKMATCH_… variables: see docs/operations.md."""
+    import os
+    import threading
+
+    from recsys.shop import ShopFolder
+    from serving.http.logs import configure_logging
+    from serving.http.settings import Settings
+
+    # Workers are processes of their own: what they need to know reaches them through the environment.
+    os.environ["BOOKMATCH_HOME"] = str(home)
+    settings = Settings.from_environment(os.environ)
+    configure_logging(settings.logging_level, settings.log_format)
+    examples = _checked(ShopFolder(home), want_examples=hints)
+    listener = _bound(host, port)
+    if examples is not None:
+        from recsys.cli.serve_hints import announce
+
+        address = listener.getsockname()[:2]
+        threading.Thread(target=announce, args=(address, examples), daemon=True).start()
+    _run(listener, workers)
+
+
+def _checked(shop: ShopFolder, *, want_examples: bool) -> Examples | None:
+    """Raises StoreError or BundleError when there is nothing to serve; else what the hints are made from."""
+    from recsys.bundle import BundleRepository
+    from recsys.cli.serve_hints import pick_examples
+    from recsys.errors import BundleError
+    from recsys.stores import open_store
+
+    # Opened for writing, so that a store of an older version is brought to this one before the workers read it.
+    store = open_store(shop.store, create=False)
+    try:
+        repository = BundleRepository(shop.models)
+        current = repository.current_id()
+        if current is None:
+            raise BundleError(f"there is no model in {shop.models}", remedy="train one with `bookmatch train`")
+        repository.manifest(current)
+        return pick_examples(store) if want_examples else None
+    finally:
+        store.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A listening socket; InputError when the address cannot be had."""
+    import socket
+
+    from recsys.errors import InputError
+
+    remedy = "choose another with --host and --port, or stop what listens there"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise InputError(f"{host} is no address to listen on: {error}", remedy=remedy) from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        # Listening already here is what makes a second service on this port fail now and not in its workers.
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise InputError(f"cannot listen on {host} port {port}: {error.strerror}", remedy=remedy) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _run(listener: socket.socket, workers: int) -> None:
+    import signal
+    import sys
+
+    from uvicorn import Config, Server
+    from uvicorn.supervisors import Multiprocess
+
+    from serving.http.protocol import ProblemProtocol
+
+    config = Config(
+        APPLICATION,
+        factory=True,
+        workers=workers,
+        loop="uvloop",
+        http=ProblemProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    # uvicorn raises the signal that stopped it once more when all is closed: by then stopping is a success.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        if workers == 1:
+            Server(config).run(sockets=[listener])
+        else:
+            with _shared_metrics():
+                Multiprocess(config, sockets=[listener]).run()
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+    finally:
+        listener.close()
+
+
+@contextmanager
+def _shared_metrics() -> Iterator[None]:
+    """A folder in which the workers add up their metrics; it must be named before they import the metrics library."""
+    import os
+    import tempfile
+
+    from serving.http.settings import METRICS_FOLDER_VARIABLE
+
+    with tempfile.TemporaryDirectory(prefix="bookmatch-metrics-") as folder:
+        os.environ[METRICS_FOLDER_VARIABLE] = folder
+        yield

@@ -68,7 +68,9 @@ def _context(value: object) -> object:
     return value
 
 
-Id = Annotated[str, BeforeValidator(_id)]
+Id = Annotated[
+    str, BeforeValidator(_id, json_schema_input_type=Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)])
+]
 Time = Annotated[int, BeforeValidator(_milliseconds, json_schema_input_type=str | int)]
 Amount = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -96,7 +98,7 @@ class EventIn(BaseModel):
     recommendation_id: Annotated[str, Field(min_length=1, max_length=1_024, pattern=r"^[\x21-\x7e]+$")] | None = Field(
         None, description="Of the answer that led here."
     )
-    context: Annotated[dict[str, Any], BeforeValidator(_context)] | None = Field(
+    context: Annotated[dict[str, Any], BeforeValidator(_context, json_schema_input_type=dict[str, Any])] | None = Field(
         None, description='Anything else. An undo names the event it takes back: {"undoes": "<event_id>"}.'
     )
 

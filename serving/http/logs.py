@@ -22,7 +22,10 @@ def configure_logging(level: int, form: str) -> None:
         shared.append(structlog.processors.format_exc_info)
         renderer = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # Decorated tracebacks take seconds to draw, and no other request is answered meanwhile.
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -43,13 +46,7 @@ def configure_logging(level: int, form: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+    for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True
-
-
-def service_log() -> Logger:
-    """The service's own logger."""
-    log: Logger = structlog.stdlib.get_logger("bookmatch.serving")
-    return log

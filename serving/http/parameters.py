@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 from fastapi.routing import APIRoute
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from serving.http.event_input import id_fault
@@ -40,7 +40,9 @@ def _digits(value: object) -> object:
 
 
 Limit = Annotated[
-    int, BeforeValidator(_digits), Query(ge=1, le=MAX_LIMIT, description="At most this many items are answered.")
+    int,
+    BeforeValidator(_digits, json_schema_input_type=Annotated[int, Field(ge=1, le=MAX_LIMIT)]),
+    Query(ge=1, le=MAX_LIMIT, description="At most this many items are answered."),
 ]
 
 

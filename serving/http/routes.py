@@ -74,7 +74,7 @@ _EVENTS_BODY = {
                         "type": "array",
                         "minItems": 1,
                         "maxItems": MAX_EVENTS,
-                        "items": EventIn.model_json_schema(ref_template="#/components/schemas/{model}"),
+                        "items": {"$ref": f"#/components/schemas/{EventIn.__name__}"},
                     }
                 },
             }
@@ -162,5 +162,5 @@ async def metrics(state: State) -> Response:
     return Response(state.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-COMPONENTS = (ProblemOut,)
+COMPONENTS = (ProblemOut, EventIn)
 """Shapes that the API's description refers to by name."""

@@ -1,0 +1,240 @@
+"""What every cache does; and the parts that the caches are made of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.cache.breaker import CircuitBreaker
+from serving.cache.memory import ENTRY_OVERHEAD, MemoryCache
+from serving.cache.payload import Question, RankedList, Sealer
+from serving.cache.protocol import Cache
+from serving.cache.redis import RedisCache
+from tests.serving.redis_server import RedisServer
+from tests.serving.service import FakeClock
+
+Check = Callable[[Cache], Coroutine[None, None, None]]
+TTL = 30
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+def checked(request: pytest.FixtureRequest) -> Callable[[Check], None]:
+    """Runs a check against each implementation."""
+
+    def make() -> Cache:
+        if request.param == "memory":
+            return MemoryCache(1_000_000, TTL, FakeClock().clocks().monotonic)
+        server: RedisServer = request.getfixturevalue("redis_server")
+        return RedisCache(server.url, 1.0, TTL, FakeClock().clocks().monotonic)
+
+    def run(check: Check) -> None:
+        async def session() -> None:
+            cache = make()
+            await check(cache)
+            assert cache.trouble is None
+            await cache.close()
+
+        asyncio.run(session())
+
+    return run
+
+
+def test_what_was_put_is_got(checked: Callable[[Check], None]) -> None:
+    """Byte for byte, under its own key alone."""
+
+    async def check(cache: Cache) -> None:
+        await cache.put("a", b"\x00\xff\r\n")
+        await cache.put("b", b"")
+        assert await cache.get("a") == b"\x00\xff\r\n"
+        assert await cache.get("b") == b""
+        assert await cache.get("c") is None
+
+    checked(check)
+
+
+def test_the_last_value_put_counts(checked: Callable[[Check], None]) -> None:
+    """Putting again replaces."""
+
+    async def check(cache: Cache) -> None:
+        await cache.put("a", b"old")
+        await cache.put("a", b"new")
+        assert await cache.get("a") == b"new"
+
+    checked(check)
+
+
+def test_many_may_ask_at_once(checked: Callable[[Check], None]) -> None:
+    """Two hundred callers each get their own value."""
+
+    async def check(cache: Cache) -> None:
+        await asyncio.gather(*(cache.put(f"k{number}", b"%d" % number) for number in range(200)))
+        values = await asyncio.gather(*(cache.get(f"k{number}") for number in range(200)))
+        assert values == [b"%d" % number for number in range(200)]
+
+    checked(check)
+
+
+def test_a_caller_that_goes_away_does_not_spoil_anothers_answer(checked: Callable[[Check], None]) -> None:
+    """Cancelled calls leave no answer behind that the next caller would take for its own."""
+
+    async def check(cache: Cache) -> None:
+        for number in range(20):
+            await cache.put(f"k{number}", b"%d" % number)
+        for number in range(20):
+            call = asyncio.create_task(_get(cache, f"k{number}"))
+            await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+            other = (number + 1) % 20
+            assert await cache.get(f"k{other}") == b"%d" % other
+
+    checked(check)
+
+
+async def _get(cache: Cache, key: str) -> bytes | None:
+    return await cache.get(key)
+
+
+def test_memory_forgets_after_its_time() -> None:
+    """At the time to live, not before."""
+    clock = FakeClock()
+    cache = MemoryCache(10_000, TTL, clock.clocks().monotonic)
+
+    async def check() -> None:
+        await cache.put("a", b"x")
+        clock.forward(TTL - 0.001)
+        assert await cache.get("a") == b"x"
+        clock.forward(0.001)
+        assert await cache.get("a") is None
+        assert (len(cache), cache.bytes_used) == (0, 0)
+
+    asyncio.run(check())
+
+
+@pytest.mark.redis
+def test_redis_is_told_the_time_to_live(redis_server: RedisServer) -> None:
+    """The key ends by itself."""
+
+    async def check() -> None:
+        cache = RedisCache(redis_server.url, 1.0, TTL, FakeClock().clocks().monotonic)
+        await cache.put("a", b"x")
+        await cache.close()
+
+    asyncio.run(check())
+    with redis_server.client() as client:
+        assert 0 < client.pttl("a") <= TTL * 1000
+
+
+@given(puts=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 700)), max_size=40))
+def test_memory_never_holds_more_than_it_may(puts: list[tuple[int, int]]) -> None:
+    """Whatever is put, keys, values and overhead stay within the bound, and the last value that fits is there."""
+    bound = 4 * (1 + 250 + ENTRY_OVERHEAD)
+    cache = MemoryCache(bound, TTL, FakeClock().clocks().monotonic)
+
+    async def check() -> None:
+        for key, size in puts:
+            await cache.put(str(key), b"x" * size)
+            assert cache.bytes_used <= bound
+            fits = 1 + size + ENTRY_OVERHEAD <= bound
+            assert await cache.get(str(key)) == (b"x" * size if fits else None)
+
+    asyncio.run(check())
+
+
+def test_memory_lets_go_of_what_was_used_longest_ago() -> None:
+    """With room for two, a third takes the place of the one not asked for."""
+    cache = MemoryCache(2 * (1 + 1 + ENTRY_OVERHEAD), TTL, FakeClock().clocks().monotonic)
+
+    async def check() -> None:
+        await cache.put("a", b"1")
+        await cache.put("b", b"2")
+        await cache.get("a")
+        await cache.put("c", b"3")
+        assert [await cache.get(key) for key in "abc"] == [b"1", None, b"3"]
+
+    asyncio.run(check())
+
+
+def test_a_breaker_opens_after_failures_in_a_row_and_lets_one_probe_through() -> None:
+    """Three failures, then one caller per pause; the pause doubles up to its bound; a success closes it."""
+    clock = FakeClock()
+    breaker = CircuitBreaker(clock.clocks().monotonic, threshold=3, first_pause=1, longest_pause=4)
+    breaker.failed()
+    breaker.failed()
+    breaker.succeeded()
+    for _ in range(3):
+        assert breaker.allows()
+        breaker.failed()
+    assert breaker.is_open
+    for pause in (1, 2, 4, 4):
+        clock.forward(pause - 0.01)
+        assert not breaker.allows()
+        clock.forward(0.01)
+        assert [breaker.allows() for _ in range(5)] == [True, False, False, False, False]
+        breaker.failed()
+    clock.forward(4)
+    assert breaker.allows()
+    breaker.succeeded()
+    assert not breaker.is_open
+    assert breaker.allows()
+
+
+def test_failures_of_callers_that_were_under_way_do_not_lengthen_the_pause() -> None:
+    """A hundred requests that time out together open the breaker once."""
+    clock = FakeClock()
+    breaker = CircuitBreaker(clock.clocks().monotonic, threshold=3, first_pause=1, longest_pause=60)
+    for _ in range(100):
+        breaker.failed()
+    clock.forward(1)
+    assert breaker.allows()
+
+
+QUESTION = Question("b", ("customer", "c"), 7, 0, "default", 1, 500, 30)
+ENTRY = {"item_id": "x", "score": 0.1 + 0.2, "reason": {"code": "history", "evidence": []}}
+RANKED = RankedList([ENTRY], ["als"], None, {"seen": 3}, None, 1_700_000_000_000, 5)
+
+
+def test_a_payload_gives_back_the_list_to_the_last_bit() -> None:
+    """Scores and all."""
+    sealer = Sealer(b"s" * 32)
+    key = sealer.key(QUESTION)
+    assert sealer.unseal(key, sealer.seal(key, RANKED)) == RANKED
+
+
+def test_every_part_of_a_question_is_part_of_the_key() -> None:
+    """Change one, and it is another list."""
+    sealer = Sealer(b"s" * 32)
+    others = [
+        Question("B", ("customer", "c"), 7, 0, "default", 1, 500, 30),
+        Question("b", ("item", "c"), 7, 0, "default", 1, 500, 30),
+        Question("b", ("customer", "d"), 7, 0, "default", 1, 500, 30),
+        Question("b", ("customer", "c"), 8, 0, "default", 1, 500, 30),
+        Question("b", ("customer", "c"), 7, 1, "default", 1, 500, 30),
+        Question("b", ("customer", "c"), 7, 0, "cart", 1, 500, 30),
+        Question("b", ("customer", "c"), 7, 0, "default", 2, 500, 30),
+        Question("b", ("customer", "c"), 7, 0, "default", 1, 400, 30),
+        Question("b", ("customer", "c"), 7, 0, "default", 1, 500, 75),
+    ]
+    keys = {sealer.key(question) for question in (QUESTION, *others)}
+    assert len(keys) == 1 + len(others)
+    assert Sealer(b"t" * 32).key(QUESTION) not in keys
+    assert not any(part == "c" for key in keys for part in key.split(":"))
+
+
+@given(data=st.data())
+def test_bytes_that_were_changed_are_not_taken_for_a_list(data: st.DataObject) -> None:
+    """One byte changed, cut off, added, put under another key or sealed by another shop: nothing."""
+    sealer = Sealer(b"s" * 32)
+    key = sealer.key(QUESTION)
+    payload = sealer.seal(key, RANKED)
+    place = data.draw(st.integers(0, len(payload) - 1))
+    change = data.draw(st.integers(1, 255))
+    changed = payload[:place] + bytes([payload[place] ^ change]) + payload[place + 1 :]
+    for damaged in (changed, payload[:place], payload + b"x", data.draw(st.binary(max_size=80))):
+        assert sealer.unseal(key, damaged) is None
+    assert sealer.unseal(f"{key}x", payload) is None
+    assert Sealer(b"t" * 32).unseal(key, payload) is None

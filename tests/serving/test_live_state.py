@@ -1,0 +1,262 @@
+"""Every answer knows what was acknowledged before it was asked for; a store that is gone costs only what it must."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from recsys.bundle import BundleRepository
+from recsys.data.catalog import ITEM_SCHEMA
+from recsys.data.events import Event, EventKind
+from recsys.errors import StoreUnavailableError
+from recsys.shop import ShopFolder
+from recsys.stores import open_store
+from serving.http.engine import UNKNOWN_CATALOG
+from serving.http.live import LiveStore
+from serving.http.settings import Settings
+from serving.http.store_handle import StoreHandle
+from tests.serving.service import FakeClock, Service
+from tests.serving.shop import DAY, START, item, items_frame, purchase, store_of
+
+TARGET = "/v1/customers/c1/recommendations"
+
+
+def test_what_another_process_stored_counts_in_the_next_answer(service: Service, home: Path) -> None:
+    """Again and again: each answer leaves out what was bought just before."""
+    with store_of(home) as store:
+        for number in range(5):
+            first = service.get(TARGET).items[0]
+            store.events.append([purchase("c1", first, 50, number)])
+            assert first not in service.get(TARGET).items
+
+
+def test_a_history_is_read_again_only_when_its_version_changed(home: Path, clock: FakeClock) -> None:
+    """Unchanged store: not even the version is asked for. Other customers' events: only the version."""
+    shop = ShopFolder(home)
+    asked: list[str] = []
+
+    class Counting:
+        def __init__(self, path: Path) -> None:
+            self._store = open_store(path, create=False)
+            self.catalog = self._store.catalog
+            self.changes, self.secret, self.close = self._store.changes, self._store.secret, self._store.close
+            self.events = self
+
+        def version(self, customer_id: str) -> int:
+            asked.append("version")
+            return self._store.events.version(customer_id)
+
+        def history(self, customer_id: str, limit: int) -> object:
+            asked.append("history")
+            return self._store.events.history(customer_id, limit)
+
+    live = LiveStore(StoreHandle(shop.store, Counting, clock.clocks().monotonic), 500, 10)  # type: ignore[arg-type]
+    repository = BundleRepository(shop.models)
+    bundle = repository.load(str(repository.current_id()))
+
+    def asks() -> list[str]:
+        asked.clear()
+        live.history("c1", bundle)
+        return list(asked)
+
+    with store_of(home) as store:
+        assert asks() == ["history"]
+        assert asks() == []
+        store.events.append([purchase("c2", item(2, 1), 60)])
+        assert asks() == ["version"]
+        assert asks() == []
+        store.events.append([purchase("c1", item(1, 1), 60)])
+        assert asks() == ["version", "history"]
+    live.close()
+
+
+def test_copies_of_histories_are_bounded_and_strangers_take_no_place(home: Path, clock: FakeClock) -> None:
+    """With room for one, asking for unknown customers does not push a known one out."""
+    shop = ShopFolder(home)
+    live = LiveStore(
+        StoreHandle(shop.store, lambda path: open_store(path, read_only=True), clock.clocks().monotonic), 500, 1
+    )
+    repository = BundleRepository(shop.models)
+    bundle = repository.load(str(repository.current_id()))
+    known = live.history("c1", bundle).history
+    for number in range(20):
+        live.history(f"stranger{number}", bundle)
+    assert live.history("c1", bundle).history is known
+    live.history("c2", bundle)
+    assert live.history("c1", bundle).history is not known
+    live.close()
+
+
+def test_an_item_that_is_sold_out_is_in_no_answer_from_then_on(service: Service, home: Path) -> None:
+    """Availability is checked on every answer, also on one from the cache."""
+    before = service.get(TARGET)
+    with store_of(home) as store:
+        store.catalog.put(items_frame(**{before.items[0]: False}))
+    after = service.get(TARGET)
+    assert after.served_from["cache"]["status"] == "hit"
+    assert len(after.items) == len(before.items)
+    assert after.items[:19] == before.items[1:]
+
+
+def test_an_item_that_is_back_in_stock_is_in_the_next_answer(service: Service, home: Path) -> None:
+    """A list that was ranked without it is ranked anew."""
+    first = service.get(TARGET).items[0]
+    with store_of(home) as store:
+        store.catalog.put(items_frame(**{first: False}))
+        without = service.get("/v1/customers/c1/recommendations?limit=60")
+        assert first not in without.items
+        store.catalog.put(items_frame(**{first: True}))
+    again = service.get("/v1/customers/c1/recommendations?limit=60")
+    assert again.items[0] == first
+    assert again.served_from["cache"]["status"] == "recomputed"
+
+
+def test_an_item_appears_at_its_date_and_goes_at_its_date(service: Service, home: Path, clock: FakeClock) -> None:
+    """Dates pass without anybody writing to the store; lists in the cache follow."""
+    dated = service.get(TARGET).items[0]
+    row = {"item_id": dated, "published": clock.ms + 1_000, "expires": clock.ms + 2_000}
+    with store_of(home) as store:
+        store.catalog.put(pl.DataFrame([row], schema=ITEM_SCHEMA))
+    assert dated not in service.get(TARGET).items
+    clock.forward(0.999)
+    assert dated not in service.get(TARGET).items
+    clock.forward(0.001)
+    assert service.get(TARGET).items[0] == dated
+    clock.forward(0.999)
+    assert service.get(TARGET).items[0] == dated
+    clock.forward(0.001)
+    assert dated not in service.get(TARGET).items
+
+
+def test_a_list_that_runs_short_is_ranked_anew(service: Service, home: Path) -> None:
+    """When more than the spare items are sold out at once, the answer is still full."""
+    limit = 20
+    listed = service.get("/v1/customers/c1/recommendations?limit=50").items[:40]
+    service.get(TARGET)
+    with store_of(home) as store:
+        store.catalog.put(items_frame(**dict.fromkeys(listed, False)))
+    after = service.get(TARGET)
+    assert after.served_from["cache"]["status"] == "recomputed"
+    assert len(after.items) == limit
+    assert not set(after.items) & set(listed)
+
+
+def test_fewer_items_than_asked_for_come_with_the_cause(service: Service, home: Path) -> None:
+    """Hit or miss, a short list says why."""
+    everything = [item(shelf, place) for shelf in range(4) for place in range(30)]
+    with store_of(home) as store:
+        store.catalog.put(items_frame(**dict.fromkeys(everything[3:], False)))
+    for status in ("miss", "hit"):
+        reply = service.get("/v1/customers/stranger/recommendations")
+        assert reply.served_from["cache"]["status"] == status
+        assert sorted(reply.items) == everything[:3]
+        assert "3 items" in reply.served_from["short"]
+    assert service.get("/v1/customers/stranger/recommendations?limit=3").served_from["short"] is None
+
+
+def break_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on nothing can be read from or written to any store, and none can be opened."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise StoreUnavailableError("the disk is gone")
+
+    monkeypatch.setattr("recsys.stores.sqlite.database.Database.query", fail)
+
+
+def test_answers_go_on_when_the_store_is_gone(service: Service, clock: FakeClock) -> None:
+    """From the copy where there is one, from popular items elsewhere, marked; and all is well when it is back."""
+    personal = service.get(TARGET).items
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        break_store(monkeypatch)
+        known = service.get(TARGET)
+        assert (known.items, known.served_from["degraded"]) == (personal, "store_unavailable")
+        assert known.served_from["fallback"] is None
+        unread = service.get("/v1/customers/c2/recommendations")
+        assert (len(unread.items), unread.served_from["degraded"]) == (20, "store_unavailable")
+        assert unread.served_from["fallback"] == "history_unavailable"
+        assert service.get("/v1/items/s1%2Fb02/related").served_from["degraded"] == "store_unavailable"
+        assert service.get("/health/ready").status == 503
+        assert service.get("/health/live").status == 200
+        text = service.get("/metrics").body.decode()
+        assert 'bookmatch_degraded_answers_total{cause="store_unavailable"} 3.0' in text
+    clock.forward(2)
+    assert service.get("/health/ready").status == 200
+    back = service.get("/v1/customers/c2/recommendations")
+    assert (back.served_from["degraded"], back.served_from["fallback"]) == (None, None)
+
+
+def test_a_store_that_failed_is_left_alone_for_a_moment(home: Path, clock: FakeClock) -> None:
+    """A dying disk answers slowly: one attempt per pause."""
+    attempts = []
+
+    def fail(path: Path) -> None:
+        attempts.append(path)
+        raise StoreUnavailableError("slow and dead")
+
+    handle = StoreHandle(ShopFolder(home).store, fail, clock.clocks().monotonic, pause=1.0)  # type: ignore[arg-type]
+    for _ in range(5):
+        with pytest.raises(StoreUnavailableError, match="slow and dead"):
+            handle.use(lambda store: store.changes())
+    assert len(attempts) == 1
+    clock.forward(1)
+    with pytest.raises(StoreUnavailableError):
+        handle.use(lambda store: store.changes())
+    assert len(attempts) == 2
+
+
+def test_a_store_that_is_put_in_place_of_another_is_read_at_once(service: Service, home: Path) -> None:
+    """Its histories, not the old one's, although their versions may be the same numbers."""
+    path = ShopFolder(home).store
+    other = home.parent / "other.db"
+    store = open_store(other)
+    store.events.append([purchase("c1", item(3, place), place) for place in range(10)])
+    store.close()
+    assert service.get(TARGET).items[0].startswith("s1/")
+    for file in path.parent.glob("store.db*"):
+        file.unlink()
+    shutil.move(other, path)
+    assert service.get(TARGET).items[0].startswith("s3/")
+
+
+def test_a_worker_that_starts_without_a_store_answers_popular_items(home: Path, clock: FakeClock) -> None:
+    """It says that it is not ready; when the store comes back it knows everybody again."""
+    path = ShopFolder(home).store
+    for file in path.parent.glob("store.db-*"):
+        file.unlink()
+    away = shutil.move(path, home.parent / "away.db")
+    with Service(Settings(home=home), clock) as service:
+        reply = service.get(TARGET)
+        assert (len(reply.items), reply.served_from["degraded"]) == (20, "store_unavailable")
+        assert reply.json()["recommendation_id"] is None
+        assert reply.served_from["cache"]["status"] == "off"
+        assert "store.db" in service.get("/health/ready").json()["detail"]
+        engine = service.runner.run(service.state.engines.current())[0]
+        assert engine.catalog.version == UNKNOWN_CATALOG
+        shutil.move(away, path)
+        clock.forward(2)
+        assert service.get("/health/ready").status == 200
+        again = service.get(TARGET)
+        assert again.served_from["fallback"] is None
+        assert again.json()["recommendation_id"]
+
+
+def test_impressions_do_not_cost_the_cache(service: Service) -> None:
+    """What the shop showed is no part of the history: the list stays."""
+    service.get(TARGET)
+    shown = {"customer_id": "c1", "kind": "impression", "item_id": item(1, 3)}
+    assert service.post_events(shown)[0]["status"] == "accepted"
+    assert service.get(TARGET).served_from["cache"]["status"] == "hit"
+
+
+def test_only_the_newest_events_count_up_to_the_limit(home: Path, clock: FakeClock) -> None:
+    """With a history limit of 3, three books of another shelf move the whole list there."""
+    with store_of(home) as store:
+        store.events.append([purchase("c1", item(3, place), 60 + place) for place in (1, 3, 5)])
+        store.events.append(
+            [Event(event_id="old", customer_id="c1", kind=EventKind.VIEW, item_id=item(0, 1), timestamp=START - DAY)]
+        )
+    with Service(Settings(home=home, history_limit=3), clock) as service:
+        assert all(name.startswith("s3/") for name in service.get(f"{TARGET}?limit=5").items)

@@ -1,0 +1,87 @@
+"""What the environment may say, and that it is written down."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from recsys.errors import InputError
+from serving.http.settings import Settings
+
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    """Nothing needs to be set."""
+    assert Settings.from_environment({"PATH": "/bin"}) == Settings()
+
+
+def test_every_setting_is_read_from_its_variable() -> None:
+    """Each variable changes its own field and no other."""
+    texts = {
+        "home": "books",
+        "redis_url": "redis://cache:6379/1",
+        "redis_timeout_ms": "7",
+        "cache_size": "8",
+        "cache_ttl": "9",
+        "history_limit": "10",
+        "history_cache_size": "11",
+        "bundle_poll": "0.5",
+        "max_body_bytes": "4096",
+        "log_level": "debug",
+        "log_format": "json",
+    }
+    assert set(Settings.variables().values()) == set(texts)
+    for variable, field in Settings.variables().items():
+        read = Settings.from_environment({variable: texts[field]})
+        changed = [name for name in texts if getattr(read, name) != getattr(Settings(), name)]
+        assert changed == [field]
+        assert str(getattr(read, field)) == texts[field]
+
+
+def test_the_folder_for_metrics_is_read_from_the_metrics_librarys_own_variable() -> None:
+    """Several workers find the folder under the name that the library uses."""
+    assert Settings.from_environment({"PROMETHEUS_MULTIPROC_DIR": "m"}).metrics_folder == Path("m")
+
+
+def test_an_unknown_variable_is_refused_by_name() -> None:
+    """A typo is an error, never ignored."""
+    with pytest.raises(InputError, match=r"BOOKMATCH_REDIS_URI.*BOOKMATCH_REDIS_URL"):
+        Settings.from_environment({"BOOKMATCH_REDIS_URI": "redis://cache"})
+
+
+def test_the_folder_of_real_data_sets_is_no_unknown_variable() -> None:
+    """BOOKMATCH_DATA belongs to documents and tests."""
+    assert Settings.from_environment({"BOOKMATCH_DATA": "/data"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("BOOKMATCH_HOME", ""),
+        ("BOOKMATCH_REDIS_URL", "cache:6379"),
+        ("BOOKMATCH_REDIS_TIMEOUT_MS", "0"),
+        ("BOOKMATCH_REDIS_TIMEOUT_MS", "2.5"),
+        ("BOOKMATCH_CACHE_SIZE", "-1"),
+        ("BOOKMATCH_CACHE_TTL", "soon"),
+        ("BOOKMATCH_BUNDLE_POLL", "nan"),
+        ("BOOKMATCH_MAX_BODY_BYTES", "1"),
+        ("BOOKMATCH_LOG_LEVEL", "loud"),
+        ("BOOKMATCH_LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_with_what_was_found(variable: str, text: str) -> None:
+    """The message names the variable, the value and what was expected."""
+    with pytest.raises(InputError, match=f"{variable} is {re.escape(repr(text))}. Expected: .+ To do: "):
+        Settings.from_environment({variable: text})
+
+
+def test_every_setting_is_documented() -> None:
+    """docs/operations.md has a row for each variable, with its default."""
+    text = OPERATIONS.read_text()
+    for variable, field in Settings.variables().items():
+        default = getattr(Settings(), field)
+        shown = "" if default is None else f"`{default}`"
+        assert re.search(rf"\| `{variable}` \| {re.escape(shown)} ?\|", text), variable
