@@ -57,7 +57,8 @@ def check_descriptions(
     if subject is Subject.ITEMS:
         rule = rule_of_rows(rows.drop("customer_id", strict=False), options)
         ignored = rule.set((rule != IGNORED_ITEM).fill_null(False), None)
-    kept, extras = rows.filter(ignored.is_null()), extras.filter(ignored.is_null())
+    kept = rows.filter(ignored.is_null())
+    extras = extras.filter(ignored.is_null()) if extras.width else extras
     findings = Findings(kept[ROW])
     findings.add(kept[key].is_null(), Cause.MISSING_ID, key, kept[key], "an id")
     columns = {

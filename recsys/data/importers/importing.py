@@ -13,7 +13,7 @@ from recsys.errors import TooManyBadRowsError
 from recsys.shop import ShopFolder
 from recsys.stores.protocols import Ingested, Store
 
-_BATCH = 100_000
+_BATCH = 1_000_000
 Step = Callable[[str, int, int], None]
 """Called as work goes on: what is being done, how much of it is done, how much there is."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
 
 import orjson
 import polars as pl
@@ -111,8 +112,8 @@ def rule_of_rows(rows: pl.DataFrame, options: ImportOptions) -> pl.Series:
     """Per row, the rule by which it is set aside, or null. Ids are text already."""
     rule = pl.Series([None] * rows.height, dtype=pl.String)
     if options.ignore_items and "item_id" in rows.columns:
-        items = rows["item_id"].drop_nulls().unique()
-        ignored = [item for item in items if any(fnmatchcase(item, pattern) for pattern in options.ignore_items)]
+        matches = re.compile("|".join(translate(pattern) for pattern in options.ignore_items)).match
+        ignored = [item for item in rows["item_id"].drop_nulls().unique() if matches(item)]
         if ignored:
             rule = rule.set(rows["item_id"].is_in(ignored).fill_null(False), IGNORED_ITEM)
     if "customer_id" in rows.columns:

@@ -37,6 +37,7 @@ class Layout:
     columns : our column → the names it has there, compared in lower case without `_`, spaces and the like. A name of
         ours that is not in the schema goes to the hooks only, as text.
     needs : which of our columns must be found for a file to be of this layout.
+    marks : further columns of theirs that must be there, to tell it from another; they are not mapped.
     header : the file's columns in order, when the file has no line that names them.
     files : shell patterns of the names such files have; only read when `header` is given.
     separator, quoted : of text files.
@@ -55,6 +56,7 @@ class Layout:
     subject: Subject
     columns: Mapping[str, tuple[str, ...]]
     needs: tuple[str, ...]
+    marks: tuple[str, ...] = ()
     header: tuple[str, ...] | None = None
     files: tuple[str, ...] = ()
     separator: str | None = None
@@ -104,8 +106,10 @@ def matched_columns(layout: Layout, columns: Sequence[str]) -> dict[str, str]:
 
 def layout_of_header(layouts: Sequence[Layout], columns: Sequence[str]) -> Layout | None:
     """The first layout all of whose needed columns are among these."""
+    there = {loose(column) for column in columns}
     for layout in layouts:
-        if layout.header is None and set(layout.needs) <= matched_columns(layout, columns).keys():
+        marked = {loose(name) for name in layout.marks} <= there
+        if layout.header is None and marked and set(layout.needs) <= matched_columns(layout, columns).keys():
             return layout
     return None
 

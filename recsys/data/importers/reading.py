@@ -116,7 +116,7 @@ def _no_layout(path: Path, named: Format, layouts: tuple[Layout, ...], table: Ra
 
 
 def _shown(layout: Layout) -> list[str]:
-    return [layout.columns[name][0] for name in layout.needs]
+    return [*(layout.columns[name][0] for name in layout.needs), *layout.marks]
 
 
 def _counts(names: pl.Series) -> dict[str, int]:

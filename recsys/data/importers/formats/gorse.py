@@ -24,6 +24,7 @@ def _items(rows: pl.DataFrame) -> pl.DataFrame:
     by_name = {loose(name): name for name in rows.columns}
     if "ishidden" in by_name:
         hidden = rows[by_name["ishidden"]]
+        rows = rows.drop(hidden.name)
         flag = to_flag(hidden)
         # What is no flag stays as it is, so that it is found and told.
         text = (~flag).cast(pl.String).fill_null(hidden.cast(pl.String))
@@ -75,9 +76,9 @@ GORSE = Format(
                 "category": ("Categories",),
                 "published": ("Timestamp",),
                 "available": ("available",),
-                "_hidden": ("IsHidden",),
             },
-            needs=("item_id", "_hidden"),
+            needs=("item_id",),
+            marks=("IsHidden",),
             prepare=_items,
         ),
         Layout(name="users", subject=Subject.CUSTOMERS, columns={"customer_id": ("UserId",)}, needs=("customer_id",)),

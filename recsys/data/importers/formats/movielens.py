@@ -135,8 +135,9 @@ MOVIELENS = Format(
         Layout(
             name="users renamed",
             subject=Subject.CUSTOMERS,
-            columns={"customer_id": ("user",), "_occupation": ("occupation",)},
-            needs=("customer_id", "_occupation"),
+            columns={"customer_id": ("user",)},
+            needs=("customer_id",),
+            marks=("occupation",),
         ),
     ),
 )

@@ -36,17 +36,14 @@ def _returns_and_adjustments(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _titles_and_countries(rows: pl.DataFrame) -> Described:
-    """Each item under the description most of its sales carry, ties by text; each customer's latest country.
+    """Each item sold under the description most of its sales carry, ties by text; each customer's latest country.
 
     Lines without a price or with a negative quantity hold remarks such as `damaged` in place of the description, so
-    only sales name an item; an item that was never sold has no title.
+    only sales name an item; what was never sold is no item.
     """
-    sold = (to_number(rows["quantity"]) > 0) & (to_number(rows["price"]) > 0)
-    described = rows.select(
-        "item_id",
-        title=pl.when(sold.fill_null(False)).then(pl.col("_description").str.strip_chars().replace("", None)),
-    ).filter(pl.col("item_id").is_not_null())
-    counted = described.group_by("item_id", "title").len()
+    sold = (to_number(rows["quantity"]) > 0) & (to_number(rows["price"]) > 0) & rows["item_id"].is_not_null()
+    sales = rows.filter(sold).select("item_id", title=pl.col("_description").str.strip_chars().replace("", None))
+    counted = sales.group_by("item_id", "title").len()
     best = counted.sort("item_id", pl.col("title").is_null(), -pl.col("len").cast(pl.Int64), "title")
     titles = best.unique("item_id", keep="first", maintain_order=True)
     countries = (

@@ -66,10 +66,9 @@ RETAILROCKET = Format(
                 "category": ("categoryid",),
                 "available": ("available",),
                 "attributes": ("properties",),
-                "_property": ("property",),
-                "_value": ("value",),
             },
-            needs=("item_id", "_property", "_value"),
+            needs=("item_id",),
+            marks=("timestamp", "property", "value"),
             prepare=_latest_properties,
         ),
         Layout(
