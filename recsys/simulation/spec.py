@@ -16,7 +16,8 @@ MIN_BOOKS = 50
 _LEAST = {"books": MIN_BOOKS, "customers": 1, "events": 1, "seed": 0, "days": 30, "events_per_block": 1_000}
 _MOST = {"books": 10_000_000, "customers": 1_000_000_000}
 _SHARES = (
-    "drift", "gift_share", "series_share", "release_share", "stock_out_share", "household_share", "off_taste_share",
+    "drift", "gift_share", "series_share", "series_pull", "release_share", "stock_out_share", "household_share",
+    "off_taste_share",
 )  # fmt: skip
 
 
@@ -38,6 +39,7 @@ class ShopSpec:
         gives the most active tenth about half of all events.
     gift_share : the share of visits outside December that look for a present, for somebody else's taste.
     series_share : the share of authors with enough books whose books are the volumes of a series.
+    series_pull : the share of looks that go back to a series the customer looked at before.
     release_share : the share of books published within the simulated time; the others were there before.
     launch_boost : the share of looks that go to what came out lately.
     stock_out_share : the share of printed books that are out of stock at least once.
@@ -58,6 +60,7 @@ class ShopSpec:
     activity_spread: float = 1.2
     gift_share: float = 0.04
     series_share: float = 0.4
+    series_pull: float = 0.08
     release_share: float = 0.25
     launch_boost: float = 0.15
     stock_out_share: float = 0.15

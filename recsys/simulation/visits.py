@@ -110,6 +110,7 @@ class Browsing:
         )
         present = self._books.strand[for_whom[visit[gift]]]
         book[gift] = self._library.strand.draw(present, when[gift] - self._library.origin, rng.random(len(present)))
+        book = self._back_to_series(customer, book, gift, rng)
         return Looks(customer, visit, when, checkout[visit], book, gift, first)
 
     def _own_choice(self, tastes: Tastes, customer: Ints, when: Ints, rng: np.random.Generator) -> Ints:
@@ -142,3 +143,17 @@ class Browsing:
         fill(everyone, library.sub_genre, sub_genre)
         fill(everyone, library.everywhere, nothing)
         return book
+
+    def _back_to_series(self, customer: Ints, book: Ints, gift: Bools, rng: np.random.Generator) -> Ints:
+        """The books with some looks turned back to a series that the customer looked at before."""
+        n = len(book)
+        own_series = (self._books.series[book] >= 0) & ~gift
+        at = np.flatnonzero(own_series)
+        before: Ints = np.cumsum(own_series) - own_series
+        starts = np.searchsorted(customer, customer)  # where each look's customer begins
+        seen: Ints = before - before[starts]
+        back = ~gift & (seen > 0) & (rng.random(n) < self._spec.series_pull)
+        which = before[starts] + np.floor(rng.random(n) * seen).astype(np.int64)
+        turned = book.copy()
+        turned[back] = book[at[which[back]]]
+        return turned

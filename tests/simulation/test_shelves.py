@@ -35,3 +35,14 @@ def test_a_book_is_drawn_in_proportion_to_its_appeal(
         return
     expected = np.where(inside, appeal, 0.0) / appeal[inside].sum()
     np.testing.assert_allclose(np.bincount(drawn, minlength=len(groups)) / n, expected, atol=1.5 / n)
+
+
+@given(st.lists(st.sampled_from([1e-9, 1.0, 1e17]), min_size=4, max_size=20), st.sampled_from([0.0, 0.5, 1 - 2**-53]))
+def test_rounding_never_leads_to_a_neighbouring_shelf(appeal: list[float], chance: float) -> None:
+    """However unequal the appeals are, the book that is drawn stands in the group that was asked for."""
+    n = len(appeal)
+    group = np.arange(n) % 4
+    drawn = Shelves.of(group, np.zeros(n, dtype=np.int64), np.array(appeal)).draw(
+        np.arange(4), np.zeros(4, dtype=np.int64), np.full(4, chance)
+    )
+    assert (group[drawn] == np.arange(4)).all()

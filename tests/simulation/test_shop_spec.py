@@ -93,7 +93,8 @@ def test_a_block_is_the_same_whenever_it_is_made() -> None:
 @pytest.mark.parametrize(
     "odd",
     [
-        {"release_share": 1.0, "days": 30},
+        {"release_share": 1.0},
+        {"release_share": 0.9, "days": 30},
         {"release_share": 0.0, "launch_boost": 1.0, "off_taste_share": 0.0},
         {"series_share": 1.0, "gift_share": 1.0},
         {"series_share": 0.0, "gift_share": 0.0, "off_taste_share": 1.0, "launch_boost": 0.0},
@@ -114,4 +115,5 @@ def test_odd_shops_hold_the_same_rules(odd: dict[str, int | float | str]) -> Non
     assert (rows.when >= spec.start_ms).all()
     assert (rows.when < spec.end_ms).all()
     assert (books.published >= 0).all()
+    assert books.published.min() < spec.start_ms
     assert abs(len(rows.kind) - spec.events) < 0.25 * spec.events

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recsys.data.events import EventKind
 from recsys.simulation.blocks import Simulation
 from recsys.simulation.spec import MS_PER_DAY, ShopSpec
 from tests.simulation.simulated_shop import Shop
@@ -29,10 +30,12 @@ def test_activity_is_heavy_tailed() -> None:
 
 
 def test_many_customers_are_occasional_or_lapsed(shop: Shop) -> None:
-    """The median customer has far fewer events than the mean one, and many have not come for half a year."""
+    """The median customer has far fewer events than the mean one; three in ten stop coming before the end."""
     counts = shop.events.group_by("customer_id").agg(pl.len(), last=pl.col("timestamp").max())
     assert counts.select(pl.col("len").median() < 0.6 * pl.col("len").mean()).item()
     assert counts.select((pl.col("last") < shop.spec.end_ms - 180 * MS_PER_DAY).mean() > 0.2).item()
+    lapsed = (shop.truth.customers["present_until"] < shop.spec.end_ms - MS_PER_DAY).mean()
+    assert 0.25 < lapsed < 0.35  # type: ignore[operator]
 
 
 def daily_purchases(shop: Shop, months: list[int], days: tuple[int, int] = (1, 31)) -> float:
@@ -153,3 +156,23 @@ def test_what_is_liked_is_rated_higher_and_sent_back_less(shop: Shop) -> None:
     assert stars["liking"][-1] > stars["liking"][0] + 0.1
     by_kind = dict(opinions.group_by("kind").agg(pl.col("liking").mean()).iter_rows())
     assert by_kind["return"] < by_kind["purchase"]
+
+
+def test_nobody_gives_an_opinion_in_a_visit_for_a_present(shop: Shop) -> None:
+    """The sessions in which presents are bought hold no likes, lists, shares or refusals."""
+    sessions = shop.of_kind("purchase").filter(pl.col("gift"))["session_id"]
+    inside = shop.events.filter(pl.col("session_id").is_in(sessions.implode()))
+    assert set(inside["kind"]) == {"search", "view", "add_to_cart", "remove_from_cart", "purchase"}
+
+
+def test_a_series_pulls_its_readers_on() -> None:
+    """With a pull, customers who took a first volume take the second far more often than without."""
+
+    def second_to_first(pull: float) -> float:
+        simulation = Simulation(ShopSpec(books=400, customers=600, events=40_000, series_pull=pull))
+        block = simulation.block(0)
+        bought = block.looks.book[block.rows.look[block.rows.kind == EventKind.PURCHASE.code]]
+        volumes = np.bincount(simulation.books.volume[bought], minlength=3)
+        return float(volumes[2] / volumes[1])
+
+    assert second_to_first(0.2) > 1.3 * second_to_first(0.0)
