@@ -29,6 +29,7 @@ class Database:
         self.path = path
         self._connection = connection
         self._depth = 0
+        self._closed = False
         stat = path.stat()
         self._identity = (stat.st_dev, stat.st_ino)
 
@@ -65,7 +66,12 @@ class Database:
 
     def close(self) -> None:
         """Closes the connection; an open transaction is taken back."""
+        self._closed = True
         self._connection.close()
+
+    @property
+    def _in_transaction(self) -> bool:
+        return not self._closed and self._connection.in_transaction
 
     @property
     def changed_rows(self) -> int:
@@ -133,7 +139,7 @@ class Database:
             self.run(keep)
         except BaseException:
             # A full disk may have made SQLite roll back by itself.
-            if self._connection.in_transaction:
+            if self._in_transaction:
                 for statement in drop:
                     self.run(statement)
             raise
@@ -143,7 +149,7 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Everything read inside is of one state."""
-        if self._connection.in_transaction:
+        if self._in_transaction:
             yield
             return
         self.run("BEGIN")
@@ -163,9 +169,10 @@ class Database:
             self.run(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
     def _check_alive(self) -> None:
-        if not self._connection.in_transaction:
+        if not self._in_transaction:
             raise StoreUnavailableError(
-                f"the store {self.path} gave up the transaction after an earlier error; nothing of it was stored",
+                f"the store {self.path} gave up the transaction when it was closed or after an earlier error; "
+                "nothing of it was stored",
                 remedy="resolve the earlier error, then try again",
             )
 

@@ -47,9 +47,10 @@ def read(database: Database, customers: Names, items: Names) -> EventTable:
     for rows in database.chunks(sql, values, _ROWS_AT_ONCE):
         columns = zip(_COLUMNS.items(), zip(*rows, strict=True), strict=True)
         parts.append(pl.DataFrame([pl.Series(name, column, dtype=dtype) for (name, dtype), column in columns]))
-    events = pl.concat(parts, rechunk=True).with_columns(
-        pl.col("customer").map_batches(lambda numbers: pl.Series(customer_row[numbers.to_numpy()])),
-        pl.col("item").map_batches(lambda numbers: pl.Series(item_row[numbers.to_numpy()])),
+    events = pl.concat(parts, rechunk=True)
+    events = events.with_columns(
+        pl.Series("customer", customer_row[events["customer"].to_numpy()], dtype=pl.Int32),
+        pl.Series("item", item_row[events["item"].to_numpy()], dtype=pl.Int32),
     )
     return EventTable(events=events, customer_ids=customer_ids, item_ids=item_ids)
 
