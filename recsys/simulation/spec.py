@@ -29,7 +29,7 @@ class ShopSpec:
     ----------
     books : how many items the catalogue has; at least 50.
     customers : how many customers are registered; some of them never come.
-    events : how many events there are, to within 10 % (the less, the more chance there is in it).
+    events : how many events there are, to within 10 % from 5,000 on; of fewer, chance takes more.
     seed : of everything random; another seed is another shop of the same kind.
     end : the last day of the simulated time (UTC), written as 2026-10-31; no event is later.
     days : how many days the simulated time has, `end` included; 365 and more have every season.
