@@ -1,0 +1,115 @@
+"""What lies in the tables of the embedded store, and how it is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from recsys.data.events import Event, EventKind
+from recsys.stores import open_store
+from recsys.stores.sqlite import events as sqlite_events
+from recsys.stores.sqlite import ingest, undone
+from recsys.stores.sqlite.store import SqliteStore
+from tests.contracts.plain_store import event_frame, undo, view
+
+FULL = Event(
+    event_id="full",
+    customer_id="ann",
+    kind=EventKind.PURCHASE,
+    item_id="book",
+    timestamp=-1,
+    position=2,
+    quantity=2.5,
+    price=9.99,
+    currency="EUR",
+    rating=4.5,
+    session_id="session",
+    recommendation_id="token",
+    context='{"a": "ü"}',
+)
+SELECT = """
+    SELECT customer_id, (SELECT item_id FROM items WHERE items.item = events.item), exposure, event_id, kind, timestamp,
+           position, quantity, price, currency, rating, session_id, recommendation_id, context
+    FROM events JOIN customers USING (customer) ORDER BY seq
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """An empty store whose tables the test may look into."""
+    with closing(open_store(tmp_path / "store.db")) as store:
+        assert isinstance(store, SqliteStore)
+        yield store
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["append", "ingest"])
+def test_every_field_is_stored(store: SqliteStore, live: bool) -> None:
+    """All thirteen fields of an event come to lie in their columns, whichever way it comes in."""
+    bare = Event(event_id="bare", customer_id="bob", kind=EventKind.EMAIL_OPEN)
+    if live:
+        store.events.append([FULL, bare])
+    else:
+        store.events.ingest(event_frame([FULL, bare]))
+    assert store._database.query(SELECT) == [
+        ("ann", "book", 0, "full", 5, -1, 2, 2.5, 9.99, "EUR", 4.5, "session", "token", '{"a": "ü"}'),
+        ("bob", None, 1, "bare", 19, None, None, 1.0, None, None, None, None, None, None),
+    ]
+
+
+def test_the_index_built_late_is_the_index(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first load that builds the index of event ids last leaves the same tables, and an interrupted one too."""
+    monkeypatch.setattr(ingest, "_LATE_INDEX_ROWS", 2)
+    shape = store._database.query("SELECT name, sql FROM sqlite_master ORDER BY name")
+    frame = event_frame([view("e2", customer_id="bob"), view("e1"), view("e0", customer_id="zoe")])
+
+    def stop(_: int) -> None:
+        missing = [name for name, _ in shape if name not in dict(now())]
+        assert missing == ["event_ids"]
+        raise KeyboardInterrupt
+
+    def now() -> list[tuple[str, str]]:
+        return [(name, sql) for name, sql in store._database.query("SELECT name, sql FROM sqlite_master ORDER BY name")]
+
+    with pytest.raises(KeyboardInterrupt):
+        store.events.ingest(frame, stop)
+    assert now() == shape
+    assert store.events.ingest(frame).added == 3
+    assert now() == shape
+    assert store.events.append([view("e1"), view("e3")]) == [False, True]
+    assert store._database.query("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_the_hot_queries_never_scan(store: SqliteStore) -> None:
+    """Versions, histories and undos are found by index; the version by its end alone, without reading a range."""
+    store.events.append([view("e1"), undo("u", "e1")])
+
+    def plan(sql: str, *values: object) -> str:
+        return "\n".join(row[-1] for row in store._database.query(f"EXPLAIN QUERY PLAN {sql}", values))
+
+    for sql, values in (
+        (sqlite_events._VERSION, ("ann",)),
+        (sqlite_events._CUSTOMER_AND_VERSION, ("ann",)),
+        (sqlite_events._ALL_OWN.format(undone=""), (1,)),
+        (sqlite_events._NEWEST_OWN.format(undone=""), (1, 5)),
+        (undone._UNDOS_OF_ONE, (1,)),
+        ("SELECT max(seq) FROM events WHERE customer = ? AND exposure = 0", (1,)),
+    ):
+        told = plan(sql, *values)
+        assert "SCAN events" not in told
+        assert "SCAN items" not in told
+        assert "SEARCH" in told
+    assert "USING INDEX undos" in plan(undone._UNDOS_OF_ONE, 1)
+    assert "USING INDEX undos" in plan(undone._ALL_UNDOS)
+    assert "TEMP B-TREE" not in plan(sqlite_events._ALL_OWN.format(undone=""), 1)
+
+
+def test_ids_are_stored_once(store: SqliteStore) -> None:
+    """However often an id comes, and by whichever way, it has one row."""
+    for turn in range(3):
+        store.events.append([view(f"a{turn}")])
+        store.events.ingest(event_frame([view(f"b{turn}"), view(f"c{turn}", item_id="other")]))
+    assert store._database.query("SELECT customer_id FROM customers") == [("ann",)]
+    assert store._database.query("SELECT item_id FROM items ORDER BY item") == [("book",), ("other",)]
