@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -211,13 +212,16 @@ def test_processes_that_make_a_store_at_once_share_it(tmp_path: Path) -> None:
 def test_threads_that_make_a_store_at_once_share_it(tmp_path: Path) -> None:
     """The same, many times over, with starts as close together as they get."""
 
+    start = threading.Barrier(6)
+
     def secret(path: Path) -> bytes:
+        start.wait()
         with closing(open_store(path)) as store:
             return store.secret()
 
-    with ThreadPoolExecutor(4) as pool:
-        for turn in range(15):
-            assert len(set(pool.map(secret, [tmp_path / f"{turn}.db"] * 4))) == 1
+    with ThreadPoolExecutor(6) as pool:
+        for turn in range(40):
+            assert len(set(pool.map(secret, [tmp_path / f"{turn}.db"] * 6))) == 1
 
 
 def test_a_store_opened_to_read_only_cannot_be_written(tmp_path: Path) -> None:

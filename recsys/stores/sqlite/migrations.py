@@ -58,9 +58,11 @@ def prepare(
 
 def _checked_version(database: Database, newest: int) -> int:
     """The version of the store in the file; 0 when there is nothing in it."""
-    (application,) = database.one("PRAGMA application_id")
-    (version,) = database.one("PRAGMA user_version")
-    (tables,) = database.one("SELECT count(*) FROM sqlite_master")
+    # One state: another process may be making the store right now.
+    with database.snapshot():
+        (application,) = database.one("PRAGMA application_id")
+        (version,) = database.one("PRAGMA user_version")
+        (tables,) = database.one("SELECT count(*) FROM sqlite_master")
     if application == version == tables == 0:
         return 0
     if application != schema.APPLICATION_ID or version < 1:
