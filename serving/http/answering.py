@@ -131,7 +131,7 @@ class Answerer:
         """The list, with as many items as asked for where there are any, from the cache or ranked now."""
         signing = self._signed_with()
         if self._cache is None or signing is None:
-            return self._fresh(asked, asked.limit), CacheNote(OFF)
+            return self._fresh(asked), CacheNote(OFF)
         sealer = signing[0]
         key = sealer.key(self._question(asked))
         kept: RankedList | None = None
@@ -140,7 +140,7 @@ class Answerer:
             payload = await self._cache.get(key)
         except CacheUnavailableError as error:
             self._failed("get", error)
-            return self._fresh(asked, asked.limit), CacheNote(UNAVAILABLE, trouble=error.cause)
+            return self._fresh(asked), CacheNote(UNAVAILABLE, trouble=error.cause)
         if payload is not None:
             kept = sealer.unseal(key, payload)
             if kept is None:
@@ -151,7 +151,7 @@ class Answerer:
         if usable is not None:
             age = max(0, asked.now - usable.computed_at) / 1000
             return usable, CacheNote(HIT, age, self._cache.trouble)
-        ranked = self._fresh(asked, depth_for(asked.limit))
+        ranked = self._fresh(asked)
         self._keep(key, sealer.seal(key, ranked))
         return ranked, CacheNote(status, trouble=self._cache.trouble)
 
@@ -168,8 +168,10 @@ class Answerer:
             depth=depth_for(asked.limit),
         )
 
-    def _fresh(self, asked: _Asked, depth: int) -> RankedList:
-        answer = asked.rank(Request(limit=depth, now=asked.now))
+    def _fresh(self, asked: _Asked) -> RankedList:
+        # As long as a kept list even when none is kept: sums over lists of another length round differently, and an
+        # answer must not depend on the cache in its last digit.
+        answer = asked.rank(Request(limit=depth_for(asked.limit), now=asked.now))
         return RankedList(
             items=[_item_json(item) for item in answer.items],
             sources=list(answer.sources),

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -183,10 +183,8 @@ def something_else(answer: Answering) -> Iterator[str]:
 
 
 def _quietly(answer: Answering, connection: socket.socket) -> None:
-    try:
+    with suppress(OSError):
         answer(connection)
-    except OSError:
-        pass
 
 
 def _says(text: bytes) -> Answering:
@@ -240,7 +238,7 @@ def _drips(connection: socket.socket) -> None:
         "map",
         "eof",
         "slow",
-    ],  # fmt: skip
+    ],
 )
 def test_a_server_that_is_not_redis(home: Path, clock: FakeClock, truth: list[object], answer: Answering) -> None:
     """Whatever it says, every answer is right and in time, and no list is taken from it."""

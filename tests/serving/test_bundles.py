@@ -1,0 +1,143 @@
+"""A published bundle is in use within moments, without a failed request; a bad one never is."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+import structlog
+
+from recsys.bundle import BundleRepository
+from recsys.shop import ShopFolder
+from serving.http.settings import Settings
+from tests.serving.service import FakeClock, Reply, Service
+from tests.serving.shop import item, items_frame, purchase, store_of, train_shop
+
+TARGET = "/v1/customers/c1/recommendations"
+
+
+def learn_something_new(home: Path, number: int) -> str:
+    """Another event, another bundle."""
+    with store_of(home) as store:
+        store.events.append([purchase(f"extra{number}", item(number % 4, place), place) for place in (0, 2, 4)])
+    return train_shop(home)
+
+
+def test_a_published_bundle_answers_after_the_next_look(service: Service, home: Path) -> None:
+    """The answer names it; a rollback works the same way."""
+    before = service.get(TARGET).served_from["bundle"]
+    after = learn_something_new(home, 0)
+    service.look_for_bundles()
+    reply = service.get(TARGET)
+    assert after != before
+    assert (reply.served_from["bundle"], reply.served_from["cache"]["status"]) == (after, "miss")
+    BundleRepository(ShopFolder(home).models).rollback(0)
+    service.look_for_bundles()
+    assert service.get(TARGET).served_from["bundle"] == before
+
+
+def test_an_item_that_only_the_new_bundle_knows_is_known_after_the_swap(service: Service, home: Path) -> None:
+    """Positions change with the vocabulary: availability and histories follow."""
+    with store_of(home) as store:
+        store.events.append([purchase(f"n{n}", name, n) for n in range(6) for name in ("a-new-book", item(1, 2))])
+        store.catalog.put(items_frame(**{item(1, 4): False}))
+    assert service.get("/v1/items/a-new-book/related").status == 404
+    assert service.get(TARGET).status == 200
+    train_shop(home)
+    service.look_for_bundles()
+    assert service.get("/v1/items/a-new-book/related").items[0] == item(1, 2)
+    listed = service.get("/v1/customers/c1/recommendations?limit=100").items
+    assert item(1, 4) not in listed
+    bought = {item(1, (step * 2) % 30) for step in range(10)}
+    assert not bought & set(listed)
+
+
+def test_a_damaged_bundle_is_refused_and_the_old_one_stays(service: Service, home: Path, clock: FakeClock) -> None:
+    """Logged and counted once, not at every look; taken into use when it is whole again."""
+    before = service.get(TARGET)
+    after = learn_something_new(home, 1)
+    array = next((ShopFolder(home).models / after / "arrays").glob("*.npy"))
+    content = array.read_bytes()
+    array.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(5):
+            service.look_for_bundles()
+    assert [entry["bundle"] for entry in logs if entry["event"] == "bundle refused"] == [after]
+    assert 'bookmatch_bundle_loads_total{result="refused"} 1.0' in service.get("/metrics").body.decode()
+    reply = service.get(TARGET)
+    assert reply.served_from["bundle"] == before.served_from["bundle"]
+    assert service.get("/health/ready").status == 200
+    array.write_bytes(content)
+    clock.forward(31)
+    service.look_for_bundles()
+    assert service.get(TARGET).served_from["bundle"] == after
+
+
+def test_an_unreadable_list_of_publications_changes_nothing(service: Service, home: Path) -> None:
+    """What answered goes on answering."""
+    (ShopFolder(home).models / "current").write_text("{")
+    service.look_for_bundles()
+    assert service.get(TARGET).status == 200
+
+
+def test_until_a_bundle_is_published_the_service_says_what_is_missing(home: Path, clock: FakeClock) -> None:
+    """503 with the remedy on answers and on readiness; then it serves, without a restart."""
+    models = ShopFolder(home).models
+    models.rename(home / "away")
+    with Service(Settings(home=home), clock) as service:
+        for target in (TARGET, "/v1/items/x/related", "/health/ready"):
+            reply = service.get(target)
+            assert (reply.status, reply.json()["type"]) == (503, "urn:bookmatch:problem:not-ready")
+            assert "bookmatch train" in reply.json()["detail"]
+        assert service.get("/health/live").status == 200
+        assert service.post_events({"customer_id": "c", "kind": "view", "item_id": "x"})[0]["status"] == "accepted"
+        (home / "away").rename(models)
+        service.look_for_bundles()
+        assert service.get("/health/ready").status == 200
+        assert service.get(TARGET).status == 200
+
+
+def test_a_bundle_waits_while_the_catalogue_cannot_be_read(
+    service: Service, home: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that is sold out may slip in with new models."""
+    before = service.get(TARGET).served_from["bundle"]
+    learn_something_new(home, 2)
+    path = ShopFolder(home).store
+    path.rename(home / "away.db")
+    service.look_for_bundles()
+    assert service.get(TARGET).served_from["bundle"] == before
+    (home / "away.db").rename(path)
+
+
+def test_publishing_again_and_again_under_load_fails_no_request(home: Path, clock: FakeClock) -> None:
+    """While bundles change every moment, every answer is whole and comes from a bundle that was published."""
+    published: list[str] = [str(BundleRepository(ShopFolder(home).models).current_id())]
+    done = threading.Event()
+
+    def publish() -> None:
+        published.extend(learn_something_new(home, number) for number in range(8))
+        done.set()
+
+    async def load(service: Service) -> list[Reply]:
+        replies = []
+        while not done.is_set():
+            targets = [f"/v1/customers/c{len(replies) % 40}/recommendations", "/v1/items/s1%2Fb02/related"]
+            replies += await asyncio.gather(*(service.asking("GET", target) for target in targets * 5))
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.3)
+        return [*replies, await service.asking("GET", TARGET)]
+
+    with Service(Settings(home=home, bundle_poll=0.01), clock) as service:
+        publisher = threading.Thread(target=publish)
+        publisher.start()
+        replies = service.runner.run(load(service))
+        publisher.join()
+    assert {reply.status for reply in replies} == {200}
+    assert all(reply.items for reply in replies)
+    answered = {reply.served_from["bundle"] for reply in replies}
+    assert answered <= set(published)
+    assert len(answered) > 2
+    assert replies[-1].served_from["bundle"] == published[-1]
