@@ -1,9 +1,10 @@
 #!/bin/sh
-# Builds the sample shop in $SHOP: simulate, import, train. Each step runs once; a step that was stopped runs again.
+# Builds the sample shop in $SHOP: simulate, import, train. A step whose result is there is not done again; one that was
+# stopped is (simulating and importing the same again change nothing).
 set -eu
 bookmatch=.venv/bin/bookmatch
 files=$SHOP/sample
-[ -e "$files/.done" ] || { rm -rf "$files"; $bookmatch simulate "$files"; touch "$files/.done"; }
+[ -d "$files" ] || $bookmatch simulate "$files"
 [ -e "$files/.imported" ] || {
     $bookmatch import "$files/items.parquet" --as items --home "$SHOP"
     $bookmatch import "$files/customers.parquet" --as customers --home "$SHOP"

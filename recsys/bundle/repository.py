@@ -125,6 +125,7 @@ class BundleRepository:
 
         Rolling back again goes one further back; BundleError when there is nothing further back.
         """
+        self.folder.mkdir(parents=True, exist_ok=True)
         with self._locked():
             stack: list[str] = []
             for entry in self.publications():

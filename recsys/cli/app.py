@@ -30,6 +30,10 @@ app.command("related")(related.related)
 app.command("serve")(serve.serve)
 
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as typer gives it."""
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"bookmatch {__version__}")
@@ -47,9 +51,10 @@ def main() -> None:
     """Runs the command. Errors of the domain are told in one paragraph, exit code 1; Ctrl-C is 130."""
     try:
         app()
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            typer.echo("stopped; nothing was left half-written", err=True)
+        raise
     except BookmatchError as error:
         typer.secho(f"error: {error}", err=True, fg=typer.colors.RED if sys.stderr.isatty() else None)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("stopped; nothing was left half-written", err=True)
-        sys.exit(130)
