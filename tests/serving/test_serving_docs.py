@@ -1,0 +1,179 @@
+"""The documents say what the service does: every example runs, every metric, problem and field is there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from recsys.data.events import Event, EventKind
+from recsys.shop import ShopFolder
+from recsys.stores import open_store
+from serving.http.event_input import EventIn
+from serving.http.metrics import Metrics
+from serving.http.problems import TITLES
+from serving.http.schemas import AnswerOut, EventResults, Health, ProblemOut
+from serving.http.settings import Settings
+from tests.serving.service import FakeClock, Service
+from tests.serving.shop import DAY, START, train_shop
+
+DOCS = Path(__file__).parents[2] / "docs"
+API = (DOCS / "http-api.md").read_text()
+OPERATIONS = (DOCS / "operations.md").read_text()
+NOVELS = ["emma", "persuasion", "middlemarch", "villette", "cranford"]
+SPACE = ["dune", "solaris", "ubik", "neuromancer", "foundation"]
+
+
+@pytest.fixture(scope="module")
+def trained_bookshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shop of the examples: readers of novels, readers of science fiction."""
+    home = tmp_path_factory.mktemp("docs") / "shop"
+    store = open_store(ShopFolder(home).store)
+    bought = [
+        (f"{shelf[0]}{reader}", title, place)
+        for shelf in (NOVELS, SPACE)
+        for reader in range(8)
+        for place, title in enumerate(shelf)
+        if (reader + place) % 3
+    ]
+    bought += [("ada", "emma", 1), ("ada", "middlemarch", 2)]
+    store.events.append(
+        [
+            Event(
+                event_id=f"{customer}-{title}",
+                customer_id=customer,
+                kind=EventKind.PURCHASE,
+                item_id=title,
+                timestamp=START + day * DAY,
+            )
+            for customer, title, day in bought
+        ]
+    )
+    store.close()
+    train_shop(home)
+    return home
+
+
+@pytest.fixture
+def bookshop(trained_bookshop: Path, tmp_path: Path) -> Iterator[Service]:
+    """The service over a copy of it."""
+    home = Path(shutil.copytree(trained_bookshop, tmp_path / "shop"))
+    with Service(Settings(home=home), FakeClock(1_780_000_000_000)) as running:
+        yield running
+
+
+def examples() -> dict[str, tuple[str, str, list[Any]]]:
+    """Method, target and JSON blocks of each example by name."""
+    found = {}
+    for name, method, target, rest in re.findall(
+        r"<!-- example: (\w+) -->\n```\n(\w+) (\S+)\n```\n((?:```json\n.*?\n```\n?)+)", API, re.S
+    ):
+        blocks = [orjson.loads(block) for block in re.findall(r"```json\n(.*?)\n```", rest, re.S)]
+        found[name] = (method, target, blocks)
+    return found
+
+
+def shape(value: object) -> object:
+    """The types of a value: fields of an object, the kinds of elements of a list, null apart from the rest."""
+    if isinstance(value, dict):
+        return {key: shape(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return sorted({str(shape(part)) for part in value})
+    return None if value is None else type(value).__name__
+
+
+def ask(service: Service, name: str) -> tuple[Any, Any]:
+    """What the document shows and what the service answers."""
+    method, target, blocks = examples()[name]
+    if method == "POST":
+        return blocks[-1], service.post(orjson.dumps(blocks[0])).json()
+    return blocks[-1], service.get(target).json()
+
+
+def test_there_is_an_example_for_every_route_that_speaks_json() -> None:
+    """And one problem."""
+    assert set(examples()) == {"recommendations", "related", "events", "live", "ready", "problem"}
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("recommendations", AnswerOut),
+        ("related", AnswerOut),
+        ("events", EventResults),
+        ("live", Health),
+        ("ready", Health),
+        ("problem", ProblemOut),
+    ],
+)
+def test_an_example_and_the_real_answer_have_the_described_shape(bookshop: Service, name: str, model: type) -> None:
+    """Both fit the schema that /openapi.json gives, with no field missing or added."""
+    for document in ask(bookshop, name):
+        assert set(document) == set(model.model_fields)  # type: ignore[attr-defined]
+        model.model_validate(document)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["live", "ready", "problem"])
+def test_a_fixed_example_is_the_real_answer(bookshop: Service, name: str) -> None:
+    """Word for word, but for the request's id."""
+    shown, real = ask(bookshop, name)
+    for document in (shown, real):
+        document.pop("instance", None)
+    assert shown == real
+
+
+def test_the_examples_of_lists_have_the_fields_of_real_ones(bookshop: Service) -> None:
+    """Item by item and in `served_from`; the recommended book of the example is really recommended."""
+    for name in ("recommendations", "related"):
+        shown, real = ask(bookshop, name)
+        assert len(real["items"]) == len(shown["items"])
+        assert real["items"][0]["item_id"] in NOVELS
+        assert shape(shown["items"][0].keys()) == shape(real["items"][0].keys())
+        assert shown["served_from"].keys() == real["served_from"].keys()
+        assert shown["served_from"]["masked"].keys() == real["served_from"]["masked"].keys()
+        assert real["items"][0]["reason"]["code"] == shown["items"][0]["reason"]["code"]
+        for entry in shown["items"]:
+            assert entry["score"] == pytest.approx(sum(part["share"] for part in entry["reason"]["evidence"]))
+
+
+def test_the_example_of_events_has_the_results_that_it_shows(bookshop: Service) -> None:
+    """Status by status, and the refusal at the same place."""
+    shown, real = ask(bookshop, "events")
+    assert [result["status"] for result in shown["results"]] == [result["status"] for result in real["results"]]
+    assert [shape(result) for result in shown["results"]] == [shape(result) for result in real["results"]]
+    places = [result["results"][3]["error"]["errors"][0]["place"] for result in (shown, real)]
+    assert places[0] == places[1]
+
+
+def test_every_field_of_an_event_is_documented() -> None:
+    """In the table of fields."""
+    rows = " ".join(re.findall(r"^\| (`[^|]+) \|", API, re.M))
+    assert [field for field in EventIn.model_fields if f"`{field}`" not in rows] == []
+
+
+def test_every_kind_of_event_is_documented() -> None:
+    """By its name."""
+    assert [kind for kind in EventKind if f"`{kind}`" not in API and not kind.startswith("email_")] == []
+
+
+def test_every_problem_is_documented() -> None:
+    """Each type has a row, and no row is of a type that is gone."""
+    rows = re.findall(r"^\| `([a-z-]+)` \| (?:\d{3}|any other) \|", API, re.M)
+    assert sorted(rows) == sorted(TITLES)
+
+
+def test_every_metric_is_documented_with_its_labels() -> None:
+    """Each metric has a row, and no row is of a metric that is gone."""
+    rows = dict(re.findall(r"^\| `(bookmatch_\w+)` \| ([^|]*)\|", OPERATIONS, re.M))
+    documented = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows.items()}
+    real = {}
+    for collector in vars(Metrics()).values():
+        if hasattr(collector, "_labelnames"):
+            suffix = "_total" if collector._type == "counter" else ""
+            real[f"{collector._name}{suffix}"] = set(collector._labelnames)
+    assert documented == real
