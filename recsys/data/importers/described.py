@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import orjson
 import polars as pl
 
 from recsys.data.catalog import CUSTOMER_SCHEMA, ITEM_SCHEMA
+from recsys.data.importers.attributes import merged
 from recsys.data.importers.findings import ROW, Findings
 from recsys.data.importers.interactions import IGNORED_ITEM, rule_of_rows
 from recsys.data.importers.layouts import Layout
@@ -39,7 +39,7 @@ class CheckedDescriptions:
 
 def check_descriptions(
     rows: pl.DataFrame,
-    extras: pl.DataFrame,
+    further: pl.Series,
     names: dict[str, str],
     subject: Subject,
     layout: Layout | None,
@@ -47,8 +47,8 @@ def check_descriptions(
 ) -> CheckedDescriptions:
     """Items or customers of rows under our column names (and `ROW`), values as in the file; columns may be missing.
 
-    `extras` holds the columns that become attributes, under the file's names, as many rows. Of rows with the same id
-    the last counts. Raises InputError where a whole column cannot be read.
+    `further` holds a JSON object per row (or null) that joins the row's own attributes. Of rows with the same id the
+    last counts. Raises InputError where a whole column cannot be read.
     """
     schema = ITEM_SCHEMA if subject is Subject.ITEMS else CUSTOMER_SCHEMA
     key = "item_id" if subject is Subject.ITEMS else "customer_id"
@@ -58,7 +58,7 @@ def check_descriptions(
         rule = rule_of_rows(rows.drop("customer_id", strict=False), options)
         ignored = rule.set((rule != IGNORED_ITEM).fill_null(False), None)
     kept = rows.filter(ignored.is_null())
-    extras = extras.filter(ignored.is_null()) if extras.width else extras
+    further = further.filter(ignored.is_null())
     findings = Findings(kept[ROW])
     findings.add(kept[key].is_null(), Cause.MISSING_ID, key, kept[key], "an id")
     columns = {
@@ -71,14 +71,12 @@ def check_descriptions(
     if currency and "currency" in columns:
         priced = columns["price"].is_not_null() & columns["currency"].is_null()
         columns["currency"] = columns["currency"].set(priced, currency)
-    columns["attributes"] = _attributes(columns["attributes"], extras)
+    columns["attributes"] = merged(columns["attributes"], further)
     described = pl.DataFrame([column.alias(name) for name, column in columns.items()]).filter(findings.good)
     unique = described.unique(key, keep="last", maintain_order=True)
     notes = []
     if unique.height < described.height:
         notes.append(f"{described.height - unique.height:,} rows repeat an earlier row's {key}; the last one counts")
-    if extras.width:
-        notes.append(f"kept as attributes: {', '.join(extras.columns)}")
     aside = rows.select(ROW, ignored.alias("rule")).filter(pl.col("rule").is_not_null())
     return CheckedDescriptions(unique, findings.table(), aside, tuple(notes))
 
@@ -119,28 +117,3 @@ def _column(
     if name in _IDS:
         check_id(findings, name, text)
     return text
-
-
-def _attributes(given: pl.Series, extras: pl.DataFrame) -> pl.Series:
-    """One JSON object per row of the file's own attributes and its further columns; null where there are none."""
-    if not extras.width:
-        return given
-    present = extras.with_columns(
-        pl.when(pl.col(name) != "").then(name) for name, dtype in extras.schema.items() if dtype == pl.String
-    )
-    members = [
-        pl.when(pl.col(name).is_not_null()).then(pl.struct(name).struct.json_encode().str.head(-1).str.slice(1))
-        for name in sorted(present.columns)
-    ]
-    joined = pl.concat_str(members, separator=",", ignore_nulls=True)
-    braced = pl.concat_str(pl.lit("{"), joined, pl.lit("}"))
-    objects = present.select(pl.when(joined != "").then(braced)).to_series()
-    if not given.count():
-        return objects.rename("attributes")
-    return pl.Series("attributes", [_merged(a, b) for a, b in zip(given, objects, strict=True)], dtype=pl.String)
-
-
-def _merged(given: str | None, extra: str | None) -> str | None:
-    if given is None or extra is None:
-        return given or extra
-    return orjson.dumps(orjson.loads(extra) | orjson.loads(given), option=orjson.OPT_SORT_KEYS).decode()

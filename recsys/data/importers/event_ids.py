@@ -30,7 +30,8 @@ def _canonical_column(column: pl.Series) -> pl.Series | pl.Expr:
 def canonical_rows(events: pl.DataFrame) -> pl.Series:
     """Each event as one text: all columns but `event_id` in the order of `EVENT_SCHEMA`, joined by 0x1f.
 
-    No checked id holds 0x1f, and the context, which might, is JSON, which escapes it: different rows differ as text.
+    The frame is not empty. No checked id holds 0x1f, and the context, which might, is JSON, which escapes it: different
+    rows differ as text.
     """
     names = [name for name in EVENT_SCHEMA if name != "event_id"]
     columns = [_canonical_column(events[name]) for name in names]
@@ -42,9 +43,9 @@ def derive_event_ids(events: pl.DataFrame) -> pl.Series:
 
     The id is base64url of a 128-bit BLAKE2b over the canonical row, 0x1f and how many equal rows stand before it.
     """
-    rows = canonical_rows(events)
-    if not len(rows):
+    if not events.height:
         return pl.Series("event_id", [], dtype=pl.String)
+    rows = canonical_rows(events)
     repeated = rows.is_duplicated()
     occurrence: pl.Series | pl.Expr = pl.lit("0")
     if repeated.any():

@@ -46,6 +46,7 @@ class Layout:
     currency, timezone : of all rows, unless the user says otherwise.
     time_formats : layouts of times (strptime) besides ISO 8601.
     extras : which further columns become attributes of items and customers; None means all.
+    json_extras : which further columns of text hold JSON.
     prepare : changes the file's rows before columns are mapped; may drop rows, keeps the row number column.
     finish : changes interactions whose values have their types, before ranges are checked. A column `aside` it adds
         names, per row, the rule by which the row is set aside.
@@ -67,6 +68,7 @@ class Layout:
     timezone: str | None = None
     time_formats: tuple[str, ...] = ()
     extras: tuple[str, ...] | None = None
+    json_extras: tuple[str, ...] = ()
     prepare: RowsHook | None = None
     finish: RowsHook | None = None
     describe: Callable[[pl.DataFrame], Described] | None = None

@@ -9,6 +9,7 @@ import polars as pl
 
 from recsys.data.catalog import CUSTOMER_SCHEMA, ITEM_SCHEMA
 from recsys.data.events import EVENT_SCHEMA
+from recsys.data.importers.attributes import attributes_of_columns, attributes_of_objects
 from recsys.data.importers.columns import ColumnUse, missing_column, resolve_columns
 from recsys.data.importers.delimited import Dialect, check_separator, first_line, read_delimited, recognise_separator
 from recsys.data.importers.described import check_descriptions
@@ -196,9 +197,17 @@ def _descriptions(
     subject: Subject,
 ) -> ReadFile:
     wanted = [name for name in use.extras if layout is None or layout.extras is None or name in layout.extras]
-    checked = check_descriptions(rows, frame.select(wanted), use.ours, subject, layout, options)
+    if source.type is FileType.JSON_LINES:
+        further = attributes_of_objects(table.originals(frame[ROW]), wanted)
+    else:
+        further = attributes_of_columns(frame.select(ROW, *wanted).drop(ROW), layout.json_extras if layout else ())
+    checked = check_descriptions(rows, further, use.ours, subject, layout, options)
+    notes = list(checked.notes)
+    if wanted:
+        notes.append(f"kept as attributes: {', '.join(wanted)}")
     left = [name for name in use.extras if name not in wanted]
-    notes = (*checked.notes, f"columns not used: {', '.join(left)}") if left else checked.notes
+    if left:
+        notes.append(f"columns not used: {', '.join(left)}")
     quarantine = Quarantine.of(source, table, checked.bad, checked.aside)
     nothing = _nothing_described()
     is_items = subject is Subject.ITEMS
@@ -208,5 +217,5 @@ def _descriptions(
         customers=nothing.customers if is_items else checked.rows,
         repeated=0,
         quarantine=quarantine,
-        report=_report(source, table, layout, quarantine, "", notes),
+        report=_report(source, table, layout, quarantine, "", tuple(notes)),
     )

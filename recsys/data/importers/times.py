@@ -154,15 +154,18 @@ def _localise(column: str, naive: pl.Series, zone: str | None) -> tuple[pl.Serie
 
 
 def _strictly(text: pl.Series, pattern: str) -> pl.Series:
-    """The texts that fit one layout.
-
-    A leap second and a year of two digits are no fit: they would become other times than the ones written.
-    """
+    """The texts that fit one layout. A leap second is no fit: it would become another time than the one written."""
     value = text.str.to_datetime(pattern, strict=False, time_unit="us")
     if not value.count():
         return value
-    strange = (value.dt.year() < 100) | ((value.dt.second() == 0) & text.str.contains(r":60(\.\d+)?$"))
-    return value.set(strange.fill_null(False), None) if strange.any() else value
+    leap = (value.dt.second() == 0) & text.str.contains(r":60(\.\d+)?$")
+    return value.set(leap.fill_null(False), None) if leap.any() else value
+
+
+def _fitting(text: pl.Series, pattern: str) -> pl.Series:
+    """The texts that fit a layout other than ISO 8601; a year of two digits is no year 12."""
+    value = _strictly(text, pattern)
+    return value.set((value.dt.year() < 100).fill_null(False), None)
 
 
 def _first_that_fits(text: pl.Series, formats: Sequence[str]) -> pl.Series:
@@ -183,7 +186,7 @@ def _naive(text: pl.Series, formats: Sequence[str]) -> pl.Series:
         value = value.zip_with(value.is_not_null(), days)
     if value.null_count() > text.null_count() and formats:
         rest = text.set(value.is_not_null(), None)
-        best = max((_strictly(rest, each) for each in formats), key=lambda each: each.count())
+        best = max((_fitting(rest, each) for each in formats), key=lambda each: each.count())
         value = value.zip_with(value.is_not_null(), best)
     return value
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from recsys.data.events import EventKind
+from recsys.data.importers.attributes import in_braces, member
 from recsys.data.importers.layouts import Format, Layout
 from recsys.data.importers.options import Subject
-from recsys.data.importers.values import to_text
+from recsys.data.importers.values import to_flag, to_text
 
 _REVIEW = {
     "customer_id": ("user_id",),
@@ -19,25 +20,15 @@ _REVIEW = {
 
 def _which_variant(rows: pl.DataFrame) -> pl.DataFrame:
     """The variant that was reviewed and whether it was bought there, as context; the text of the review is not kept."""
-    names = [name for name in ("asin", "verified_purchase") if f"_{name}" in rows.columns]
-    texts = rows.select(
-        [
-            (
-                to_text(rows["_asin"])
-                if name == "asin"
-                else to_text(rows["_verified_purchase"]).str.to_lowercase() == "true"
-            ).alias(name)
-            for name in names
-        ]
-    )
-    members = [
-        pl.when(pl.col(name).is_not_null()).then(pl.struct(name).struct.json_encode().str.head(-1).str.slice(1))
-        for name in names
-    ]
-    joined = pl.concat_str(members, separator=",", ignore_nulls=True)
-    return rows.with_columns(
-        texts.select(context=pl.when(joined != "").then(pl.concat_str(pl.lit("{"), joined, pl.lit("}"))))
-    )
+    members = []
+    if "_asin" in rows.columns:
+        members.append(member(to_text(rows["_asin"]), "asin"))
+    if "_verified_purchase" in rows.columns:
+        members.append(member(to_flag(rows["_verified_purchase"]), "verified_purchase"))
+    if not members:
+        return rows
+    joined = pl.select(pl.concat_str(members, separator=",", ignore_nulls=True)).to_series()
+    return rows.with_columns(in_braces(joined).alias("context"))
 
 
 def _prices_and_authors(rows: pl.DataFrame) -> pl.DataFrame:

@@ -79,8 +79,15 @@ GORSE = Format(
             },
             needs=("item_id",),
             marks=("IsHidden",),
+            json_extras=("labels",),
             prepare=_items,
         ),
-        Layout(name="users", subject=Subject.CUSTOMERS, columns={"customer_id": ("UserId",)}, needs=("customer_id",)),
+        Layout(
+            name="users",
+            subject=Subject.CUSTOMERS,
+            columns={"customer_id": ("UserId",)},
+            needs=("customer_id",),
+            json_extras=("labels",),
+        ),
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from recsys.data.events import EventKind
+from recsys.data.importers.attributes import in_braces, member
 from recsys.data.importers.layouts import Format, Layout
 from recsys.data.importers.options import Subject
 from recsys.data.importers.values import to_number
@@ -27,21 +28,15 @@ def _value_and_impression(rows: pl.DataFrame) -> pl.DataFrame:
     members = []
     if shown["_value"]:
         other = value.set(rated.fill_null(False), None)
-        members.append(_member("event_value", other))
+        members.append(member(other, "event_value"))
     if shown["_impression"]:
-        members.append(_member("impression", rows["_impression"].str.split("|")))
+        members.append(member(rows["_impression"].str.split("|"), "impression"))
     joined = pl.select(pl.concat_str(members, separator=",", ignore_nulls=True)).to_series()
-    context = pl.select(pl.when(joined != "").then(pl.concat_str(pl.lit("{"), joined, pl.lit("}")))).to_series()
+    context = in_braces(joined)
     return rows.with_columns(
         rating=rows["rating"].zip_with(rows["rating"].is_not_null(), value.set(~rated.fill_null(False), None)),
         context=rows["context"].zip_with(rows["context"].is_not_null(), context),
     )
-
-
-def _member(name: str, values: pl.Series) -> pl.Series:
-    """`"name":value` per row as JSON, null where there is no value."""
-    encoded = values.alias(name).to_frame().select(pl.struct(name).struct.json_encode().str.head(-1).str.slice(1))
-    return encoded.to_series().set(values.is_null(), None)
 
 
 PERSONALIZE = Format(
