@@ -6,11 +6,14 @@ import asyncio
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import structlog
 
-from recsys.bundle import BundleRepository
+from recsys.bundle import BundleRepository, ModelBundle
+from recsys.data.catalog import Catalog
 from recsys.shop import ShopFolder
+from serving.http.engine import read_catalog
 from serving.http.settings import Settings
 from tests.serving.service import FakeClock, Reply, Service
 from tests.serving.shop import item, items_frame, purchase, store_of, train_shop
@@ -110,6 +113,46 @@ def test_a_bundle_waits_while_the_catalogue_cannot_be_read(
     service.look_for_bundles()
     assert service.get(TARGET).served_from["bundle"] == before
     (home / "away.db").rename(path)
+
+
+def test_a_bundle_that_is_swapped_in_while_the_catalogue_is_read_gets_its_own(
+    service: Service, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The catalogue under way is in the old bundle's positions: it must not meet the new bundle's items."""
+    started, release = threading.Event(), threading.Event()
+    sold_out = item(1, 6)
+    with store_of(home) as store:
+        store.events.append([purchase(f"n{n}", name, n) for n in range(6) for name in ("0-first", item(1, 2))])
+
+    def read_slowly(path: Path, bundle: ModelBundle) -> Catalog:
+        catalog = read_catalog(path, bundle)
+        if not started.is_set():
+            started.set()
+            release.wait(10)
+        return catalog
+
+    async def scenario() -> list[Reply]:
+        asked = [asyncio.create_task(service.asking("GET", TARGET)) for _ in range(3)]
+        await asyncio.to_thread(started.wait)
+        await service.state.engines.look()
+        asked.append(asyncio.create_task(service.asking("GET", TARGET)))
+        with store_of(home) as store:
+            store.catalog.put(items_frame(**{item(1, 8): False}))
+        asked.append(asyncio.create_task(service.asking("GET", TARGET)))
+        await asyncio.sleep(0.05)
+        release.set()
+        return await asyncio.gather(*asked)
+
+    train_shop(home)
+    monkeypatch.setattr("serving.http.engine.read_catalog", read_slowly)
+    with store_of(home) as store:
+        store.catalog.put(items_frame(**{sold_out: False}))
+    replies = service.runner.run(scenario())
+    assert {reply.status for reply in replies} == {200}
+    engine, _ = service.runner.run(service.state.engines.current())
+    hidden = [engine.bundle.items[int(place)] for place in np.flatnonzero(~engine.catalog.available)]
+    assert "0-first" in engine.bundle.items
+    assert hidden == [sold_out, item(1, 8)]
 
 
 def test_publishing_again_and_again_under_load_fails_no_request(home: Path, clock: FakeClock) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.data.events import KINDS_WITHOUT_ITEM, EventKind
@@ -312,6 +312,7 @@ FIELDS = ["event_id", "customer_id", "kind", "item_id", "timestamp", "position",
 NEARLY = st.dictionaries(st.sampled_from([*FIELDS, "rating", "session_id", "context", "other"]), JSON, max_size=6)
 
 
+@settings(deadline=None)
 @given(event=NEARLY | JSON)
 def test_any_json_in_place_of_an_event_has_a_result(shared_service: Service, event: object) -> None:
     """Never a 500: one result, and a refused event says where."""
@@ -325,6 +326,7 @@ def test_any_json_in_place_of_an_event_has_a_result(shared_service: Service, eve
     assert ("error" in result) == (result["status"] == "refused")
 
 
+@settings(deadline=None)
 @given(value=JSON, field=st.sampled_from([*FIELDS, "rating", "session_id", "recommendation_id", "context"]))
 def test_a_good_event_with_one_strange_field_has_a_result(shared_service: Service, value: object, field: str) -> None:
     """Whatever stands in one field, the event is stored or that field is named."""
@@ -336,6 +338,7 @@ def test_a_good_event_with_one_strange_field_has_a_result(shared_service: Servic
         assert {place[0] for place in refused_places(result)} == {field}
 
 
+@settings(deadline=None)
 @given(body=st.binary(max_size=200))
 def test_any_bytes_as_a_body_are_an_answer_or_a_problem(shared_service: Service, body: bytes) -> None:
     """Never a 500."""

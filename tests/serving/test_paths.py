@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 from fastapi import FastAPI
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.http.parameters import PathId
@@ -42,6 +42,7 @@ def test_an_awkward_id_arrives_as_it_was_sent(echo: Service, identifier: str) ->
     assert echo.get(f"/echo/{quote(identifier, safe='')}/here").json() == {"id": identifier}
 
 
+@settings(deadline=None)
 @given(identifier=st.text(min_size=1, max_size=256))
 def test_every_id_arrives_or_is_refused_as_an_id(echo: Service, identifier: str) -> None:
     """Ids without control characters arrive; others are 422; nothing else happens."""
@@ -54,6 +55,7 @@ def test_every_id_arrives_or_is_refused_as_an_id(echo: Service, identifier: str)
         assert (reply.status, reply.json()) == (200, {"id": identifier})
 
 
+@settings(deadline=None)
 @given(raw=st.binary(max_size=60).filter(lambda raw: b"?" not in raw))
 def test_any_bytes_in_a_path_are_an_answer_and_never_a_fault_of_the_service(echo: Service, raw: bytes) -> None:
     """Whatever stands in the path, the status is 200 or 4xx."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.http.problems import TITLES
@@ -69,6 +69,7 @@ def test_a_limit_outside_its_range_is_refused(service: Service, text: str) -> No
     assert reply.json()["errors"][0]["place"] == ["query", "limit"]
 
 
+@settings(deadline=None)
 @given(query=st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="#"), max_size=40))
 def test_any_query_is_an_answer_or_a_problem(shared_service: Service, query: str) -> None:
     """Never a 500."""
