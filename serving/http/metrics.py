@@ -20,54 +20,30 @@ class Metrics:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
-        self._registry = CollectorRegistry()
-        registry = self._registry
-        self.requests = Counter(
-            "bookmatch_http_requests", "Requests answered.", ["route", "method", "status"], registry=registry
+        self._registry = registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"bookmatch_{name}", text, labels, registry=registry)
+
+        def seconds(name: str, text: str, *labels: str) -> Histogram:
+            return Histogram(f"bookmatch_{name}_seconds", text, labels, buckets=_LATENCY_BUCKETS, registry=registry)
+
+        self.requests = counter("http_requests", "Requests answered.", "route", "method", "status")
+        self.request_seconds = seconds("http_request", "From a request's head to the end of its answer.", "route")
+        self.answers = counter(
+            "answers", "Lists, by what they were made from and what the cache did.", "route", "basis", "cache"
         )
-        self.request_seconds = Histogram(
-            "bookmatch_http_request_seconds",
-            "From the first byte of a request to the last of its answer.",
-            ["route"],
-            buckets=_LATENCY_BUCKETS,
-            registry=registry,
-        )
-        self.answers = Counter(
-            "bookmatch_answers",
-            "Recommendation lists answered, by what they were made from and what the cache did.",
-            ["route", "basis", "cache"],
-            registry=registry,
-        )
-        self.short_answers = Counter(
-            "bookmatch_short_answers", "Lists with fewer items than asked for.", ["route"], registry=registry
-        )
-        self.degraded = Counter(
-            "bookmatch_degraded_answers", "Lists that were answered without the store.", ["cause"], registry=registry
-        )
-        self.events = Counter(
-            "bookmatch_events", "Events received, by what became of them.", ["status"], registry=registry
-        )
-        self.commit_seconds = Histogram(
-            "bookmatch_event_commit_seconds",
-            "How long one durable write to the store took.",
-            buckets=_LATENCY_BUCKETS,
-            registry=registry,
-        )
-        self.commit_events = Counter(
-            "bookmatch_event_commits", "Durable writes to the store, each of one or more requests.", registry=registry
-        )
-        self.cache_failures = Counter(
-            "bookmatch_cache_failures", "Calls that the cache did not serve.", ["operation", "cause"], registry=registry
-        )
-        self.store_failures = Counter(
-            "bookmatch_store_failures", "Reads and writes that the store refused.", ["operation"], registry=registry
-        )
-        self.bundle_loads = Counter(
-            "bookmatch_bundle_loads", "Bundles taken into use or refused.", ["result"], registry=registry
-        )
+        self.short_answers = counter("short_answers", "Lists with fewer items than asked for.", "route")
+        self.degraded = counter("degraded_answers", "Lists that were answered without the store.", "cause")
+        self.events = counter("events", "Events received, by what became of them.", "status")
+        self.commits = counter("event_commits", "Durable writes, each of one or more requests.")
+        self.commit_seconds = seconds("event_commit", "How long one durable write took.")
+        self.cache_failures = counter("cache_failures", "Calls that the cache did not serve.", "operation", "cause")
+        self.store_failures = counter("store_failures", "Writes that the store refused.", "operation")
+        self.bundle_loads = counter("bundle_loads", "Bundles taken into use or refused.", "result")
         self.bundle_loaded_at = Gauge(
             "bookmatch_bundle_loaded_timestamp_seconds",
-            "When the bundle that answers was taken into use; of several workers the one that is furthest behind.",
+            "When the bundle in use was loaded; of several workers the one that is furthest behind.",
             multiprocess_mode="livemin",
             registry=registry,
         )

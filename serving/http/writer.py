@@ -138,7 +138,7 @@ class EventWriter:
             for job in group:
                 self._write([job])
             return
-        self._metrics.commit_events.inc()
+        self._metrics.commits.inc()
         self._metrics.commit_seconds.observe(self._clock() - started)
         start = 0
         for job in group:

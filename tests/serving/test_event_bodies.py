@@ -1,0 +1,125 @@
+"""Bodies posted to the events route: whatever they hold, an answer or a problem that says where."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.serving.service import Service
+from tests.serving.test_events_route import VIEW, refused_places
+from tests.serving.test_requests import assert_problem
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 400, "malformed-body"),
+        (b"{", 400, "malformed-body"),
+        (b"\xff", 400, "malformed-body"),
+        (b'{"events": [NaN]}', 400, "malformed-body"),
+        (b"[" * 100_000, 400, "malformed-body"),
+        (b"[]", 422, "invalid-request"),
+        (b'"events"', 422, "invalid-request"),
+        (b"null", 422, "invalid-request"),
+        (b"{}", 422, "invalid-request"),
+        (b'{"events": []}', 422, "invalid-request"),
+        (b'{"events": {}}', 422, "invalid-request"),
+        (b'{"events": null}', 422, "invalid-request"),
+        (orjson.dumps({"events": [VIEW], "dry_run": True}), 422, "invalid-request"),
+        (orjson.dumps({"events": [VIEW] * 1001}), 422, "invalid-request"),
+        (b" " * (2 * 1024 * 1024 + 1), 413, "body-too-large"),
+    ],
+)
+def test_a_body_that_is_no_list_of_events_is_a_problem(service: Service, body: bytes, status: int, code: str) -> None:
+    """4xx with the place of the fault; nothing is stored."""
+    reply = service.post(body)
+    assert_problem(reply, status, code)
+    assert reply.json()["errors"]
+
+
+def test_a_thousand_events_fit_in_one_request(service: Service) -> None:
+    """The most that is allowed."""
+    results = service.post_events(*[VIEW] * 1000)
+    assert {result["status"] for result in results} == {"accepted"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"content_type": "text/plain"},
+        {"content_type": "application/x-www-form-urlencoded"},
+        {"content_type": "application/json; charset=latin-1"},
+        {"content_type": "application/json", "content_encoding": "gzip"},
+    ],
+)
+def test_a_body_of_another_type_is_refused(service: Service, headers: dict[str, str]) -> None:
+    """415."""
+    body = orjson.dumps({"events": [VIEW]})
+    assert_problem(service.ask("POST", "/v1/events", body, **headers), 415, "unsupported-media-type")
+
+
+def test_a_content_type_with_its_charset_is_fine(service: Service) -> None:
+    """JSON in UTF-8, said in full."""
+    body = orjson.dumps({"events": [VIEW]})
+    reply = service.ask("POST", "/v1/events", body, content_type='Application/JSON; charset="UTF-8"')
+    assert reply.status == 200
+
+
+def test_a_body_announced_as_too_large_is_refused_before_it_is_read(service: Service) -> None:
+    """413 by its Content-Length alone, however many digits that has."""
+    for length in ("2097153", "9" * 5000):
+        reply = service.ask("POST", "/v1/events", b"{}", content_type="application/json", content_length=length)
+        assert_problem(reply, 413, "body-too-large")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = ["event_id", "customer_id", "kind", "item_id", "timestamp", "position", "quantity", "price", "currency"]
+NEARLY = st.dictionaries(st.sampled_from([*FIELDS, "rating", "session_id", "context", "other"]), JSON, max_size=6)
+
+
+@settings(deadline=None)
+@given(event=NEARLY | JSON)
+def test_any_json_in_place_of_an_event_has_a_result(shared_service: Service, event: object) -> None:
+    """Never a 500: one result, and a refused event says where."""
+    body = orjson.dumps({"events": [event]}, option=orjson.OPT_NON_STR_KEYS) if _encodable(event) else None
+    if body is None:
+        return
+    reply = shared_service.post(body)
+    assert reply.status == 200
+    (result,) = reply.json()["results"]
+    assert result["status"] in ("accepted", "duplicate", "refused")
+    assert ("error" in result) == (result["status"] == "refused")
+
+
+@settings(deadline=None)
+@given(value=JSON, field=st.sampled_from([*FIELDS, "rating", "session_id", "recommendation_id", "context"]))
+def test_a_good_event_with_one_strange_field_has_a_result(shared_service: Service, value: object, field: str) -> None:
+    """Whatever stands in one field, the event is stored or that field is named."""
+    event = VIEW | {"customer_id": "h", field: value}
+    if not _encodable(event):
+        return
+    (result,) = shared_service.post_events(event)
+    if result["status"] == "refused":
+        assert {place[0] for place in refused_places(result)} == {field}
+
+
+@settings(deadline=None)
+@given(body=st.binary(max_size=200))
+def test_any_bytes_as_a_body_are_an_answer_or_a_problem(shared_service: Service, body: bytes) -> None:
+    """Never a 500."""
+    assert shared_service.post(body).status in (200, 400, 422)
+
+
+def _encodable(value: object) -> bool:
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
+    return True
