@@ -27,6 +27,8 @@ from recsys.errors import BundleError
 
 CURRENT = "current"
 _UNFINISHED = ".unfinished-"
+PUBLICATIONS_KEPT = 500
+"""`current` names so many publications at most, the newest: it is read often and must stay small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class BundleRepository:
             stack: list[str] = []
             for entry in self.publications():
                 if entry.action == "rollback":
-                    stack.pop()
+                    stack = stack[:-1]
                 elif not stack or stack[-1] != entry.bundle:
                     stack.append(entry.bundle)
             if len(stack) < 2:
@@ -163,7 +165,7 @@ class BundleRepository:
         sync_folder(self.folder)
 
     def _put_in_force(self, publication: Publication) -> None:
-        entries = [asdict(entry) for entry in [*self.publications(), publication]]
+        entries = [asdict(entry) for entry in [*self.publications(), publication]][-PUBLICATIONS_KEPT:]
         path = self.folder / f".{CURRENT}.new"
         with path.open("wb") as file:
             file.write(orjson.dumps(entries, option=orjson.OPT_INDENT_2))

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.events import EventKind
+from recsys.data.events import KIND_BY_CODE, EventKind
 from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, item_strengths
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 
@@ -123,8 +123,14 @@ class History:
         codes = [kind.code for kind in kinds]
         return np.unique(self.item[np.isin(self.kind, codes)])
 
-    def strongest_kind(self, item: int, weights: EventWeights) -> EventKind:
-        """The kind of event on `item` that weighs most; what an explanation names."""
-        kinds = {EventKind(k) for k in weights.kinds}
-        present = [kind for kind in kinds if np.any((self.item == item) & (self.kind == kind.code))]
-        return max(present, key=lambda kind: (weights.kinds[kind].weight, kind))
+    def strongest_kinds(self, items: npt.NDArray[np.int32], weights: EventWeights) -> list[EventKind]:
+        """For each of these items, ascending, the kind of event on it that weighs most; what an explanation names.
+
+        Every item must have an event here.
+        """
+        base = np.zeros(max(KIND_BY_CODE) + 1)
+        for kind, entry in weights.kinds.items():
+            base[kind.code] = entry.weight
+        order = np.lexsort((self.kind, base[self.kind], self.item))
+        last = np.searchsorted(self.item[order], items, side="right") - 1
+        return [KIND_BY_CODE[int(code)] for code in self.kind[order[last]]]

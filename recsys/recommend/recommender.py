@@ -76,7 +76,7 @@ class Recommender:
         opinions = self._opinions(one, np.ones(1, dtype=np.float32))
         # Without a neighbour there is no evidence that anything goes with the item; factors alone would guess.
         near = opinions[ITEM_ITEM].scores() > 0
-        blend, scores = Blend.over(opinions, self.bundle.manifest.blend, allowed & near)
+        blend, scores = Blend.over(opinions, self.bundle.manifest.blend, near)
         ranked = best(np.where(allowed & near & (scores > 0), scores, -np.inf), request.limit, self._popularity)
         listed = explained(self.bundle.items, "related", ranked, scores[ranked], blend.shares(ranked, 1), one, ["item"])
         short = None
@@ -92,9 +92,9 @@ class Recommender:
         items, strengths = history.strengths(weights)
         if not len(items):
             return (), ()
-        blend, scores = Blend.over(self._opinions(items, strengths), self.bundle.manifest.blend, allowed)
+        blend, scores = Blend.over(self._opinions(items, strengths), self.bundle.manifest.blend)
         ranked = best(np.where(allowed & (scores > 0), scores, -np.inf), limit, self._popularity)
-        kinds = [history.strongest_kind(int(item), weights) for item in items]
+        kinds = history.strongest_kinds(items, weights)
         shares = blend.shares(ranked, len(items))
         listed = explained(self.bundle.items, "history", ranked, scores[ranked], shares, items, kinds)
         return listed, tuple(blend.factors) if listed else ()

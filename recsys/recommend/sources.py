@@ -84,8 +84,9 @@ class ALSOpinion:
 class Blend:
     """Several opinions as one: Σ_s w_s · score_s / scale_s.
 
-    The scale of a source is its largest score among the items that may be shown, so that every source counts by its
-    weight whatever its units; a source without any score above 0 there has nothing to say and is left out.
+    The scale of a source is its largest score, so that every source counts by its weight whatever its units; a source
+    without any score above 0 has nothing to say and is left out. What may be shown does not matter: when an item sells
+    out, the others' scores stay.
     """
 
     opinions: Mapping[str, Opinion]
@@ -93,17 +94,21 @@ class Blend:
 
     @classmethod
     def over(
-        cls, opinions: Mapping[str, Opinion], weights: Mapping[str, float], allowed: npt.NDArray[np.bool_]
+        cls,
+        opinions: Mapping[str, Opinion],
+        weights: Mapping[str, float],
+        among: npt.NDArray[np.bool_] | None = None,
     ) -> tuple[Blend, npt.NDArray[np.float64]]:
-        """The blend and its scores, shape (items,)."""
-        total = np.zeros(len(allowed))
+        """The blend and its scores, shape (items,); `among`, of the same shape: which items count for the scales."""
+        said = {name: opinion.scores() for name, opinion in opinions.items()}
         factors = {}
-        for name, opinion in opinions.items():
-            scores = opinion.scores()
-            scale = float(scores.max(where=allowed, initial=0.0))
+        for name, scores in said.items():
+            scale = float(scores.max(where=True if among is None else among, initial=0.0))
             if weights.get(name, 0.0) > 0 and scale > 0:
                 factors[name] = weights[name] / scale
-                total += factors[name] * scores
+        total = np.zeros(len(next(iter(said.values()))))
+        for name, factor in factors.items():
+            total += factor * said[name]
         return cls(opinions, factors), total
 
     def shares(self, chosen: npt.NDArray[np.int64], history: int) -> npt.NDArray[np.float64]:

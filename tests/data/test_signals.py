@@ -161,3 +161,23 @@ def test_impossible_weights_are_refused() -> None:
         EventWeights(kinds={EventKind.VIEW: KindWeight(1, 0)})
     with pytest.raises(InputError, match="cap is 0"):
         EventWeights(cap=0)
+
+
+@given(EVENTS)
+def test_the_strongest_kind_is_the_one_that_weighs_most(rows: list[tuple[str, str, EventKind, int | None]]) -> None:
+    """Per item, the kind of largest weight among those that happened; ties go to the larger code."""
+    interactions = Interactions.from_events(event_table(event_frame(rows)))
+    history = interactions.history(0)
+    items = np.unique(history.item)
+
+    def weight(kind: EventKind) -> float:
+        return WEIGHTS.kinds[kind].weight if kind in WEIGHTS.kinds else 0.0
+
+    expected = [
+        max(
+            (kind for kind in EventKind if np.any((history.item == item) & (history.kind == kind.code))),
+            key=lambda kind: (weight(kind), kind.code),
+        )
+        for item in items
+    ]
+    assert history.strongest_kinds(items, WEIGHTS) == expected

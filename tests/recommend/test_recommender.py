@@ -88,6 +88,15 @@ def test_what_was_viewed_may_be_shown_and_what_was_had_or_refused_may_not(bundle
     assert "5 seen" in answer.short
 
 
+def test_a_sell_out_leaves_the_others_as_they_were(bundle: ModelBundle) -> None:
+    """Without the best item, the rest of the list has the same items, scores and reasons as before."""
+    past = history(bundle, ("c0", EventKind.PURCHASE), ("g0", EventKind.VIEW))
+    recommender, request = Recommender(bundle), Request(limit=6, now=NOW)
+    before = recommender.recommend(past, catalog(bundle), request)
+    after = recommender.recommend(past, catalog(bundle, before.items[0].item_id), request)
+    assert after.items[:5] == before.items[1:]
+
+
 def test_an_unknown_customer_gets_popular_items_and_is_told_so(bundle: ModelBundle) -> None:
     """The bestseller comes first, every reason says popular, and the fallback names the cause."""
     answer = ask(bundle, History.empty())
@@ -200,16 +209,14 @@ def test_evidence_names_what_the_customer_did(bundle: ModelBundle) -> None:
 
 
 def test_the_score_is_the_weighted_sum_of_the_manifest(bundle: ModelBundle) -> None:
-    """Each source is scaled to its best item that may be shown, weighted as the manifest says, and added."""
+    """Each source is scaled to its best item, weighted as the manifest says, and added."""
     past = history(bundle, ("c0", EventKind.PURCHASE), ("g0", EventKind.VIEW))
     items, strengths = past.strengths(bundle.manifest.event_weights)
     assert bundle.als is not None
     als = bundle.als.scores(bundle.als.fold_in(items, strengths).sum(axis=0))
     _, about, value = bundle.item_item.contributions(items, strengths)
     near = np.bincount(about, weights=value, minlength=len(bundle.items))
-    open_to = np.ones(len(bundle.items), dtype=bool)
-    open_to[bundle.items.position("c0")] = False
-    expected = 0.5 * near / near[open_to].max() + 0.5 * als / als[open_to].max()
+    expected = 0.5 * near / near.max() + 0.5 * als / als.max()
     for item in ask(bundle, past, limit=50).items:
         if item.reason.code == "history":
             assert item.score == pytest.approx(expected[bundle.items.position(item.item_id)])
