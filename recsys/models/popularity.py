@@ -34,18 +34,20 @@ class Popularity:
     ----------
     score : float32, shape (items,); the sum over customers of their recent strength for the item, 0 where nobody
         showed any.
+    count : int64, shape (items,); how many events the item had in all; decides between equal scores everywhere.
     """
 
     score: npt.NDArray[np.float32]
+    count: npt.NDArray[np.int64]
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """What a bundle stores."""
-        return {"popularity.score": self.score}
+        return {"popularity.score": self.score, "popularity.count": self.count}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[np.generic]]) -> Self:
         """What `arrays` gave."""
-        return cls(arrays["popularity.score"].view(np.float32))
+        return cls(arrays["popularity.score"].view(np.float32), arrays["popularity.count"].view(np.int64))
 
 
 def fit_popularity(interactions: Interactions, weights: EventWeights, config: PopularityConfig) -> Popularity:
@@ -68,4 +70,5 @@ def fit_popularity(interactions: Interactions, weights: EventWeights, config: Po
         fading,
     )
     score = np.bincount(groups % size, weights=strength, minlength=size) if size else np.zeros(0)
-    return Popularity(score.astype(np.float32))
+    count = np.bincount(interactions.item, minlength=size).astype(np.int64)
+    return Popularity(score.astype(np.float32), count)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 
-def best(scores: npt.NDArray[np.float64], count: int, tie_break: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+def best(scores: npt.NDArray[np.float64], count: int, tie_break: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The places of the `count` largest scores, best first; -inf is never chosen.
 
     Ties go to the larger `tie_break` (shape as `scores`), then to the smaller place.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,17 @@ UNKNOWN_CUSTOMER = "unknown_customer"
 NO_USABLE_HISTORY = "no_usable_history"
 
 
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """What a history speaks for: its items that speak, the blend of what they say (None when there are none), and the
+    chosen items with their scores, best first."""
+
+    speakers: npt.NDArray[np.int32]
+    blend: Blend | None
+    chosen: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float64]
+
+
 class Recommender:
     """Mask → retrieve → rank → explain, over one bundle. Immutable; may be used from several threads.
 
@@ -48,18 +60,26 @@ class Recommender:
         nobody ever touched are never used as filling. A list shorter than `request.limit` says why.
         """
         allowed, masked = allowed_items(self.bundle.items, catalog, history, self.placement, request)
-        personal, sources = self._personal(history, allowed, request.limit)
-        filling = self._popular(allowed, personal, request.limit - len(personal))
+        ranked = self._ranked(history, allowed, request.limit)
+        personal, sources = self._explained(history, ranked)
+        filling, scores = self._filling(allowed, ranked.chosen, request.limit)
+        ceiling = personal[-1].score if personal else 1.0
         fallback = None
         if not personal:
             fallback = NO_USABLE_HISTORY if history.version else UNKNOWN_CUSTOMER
         return Answer(
-            items=personal + filling,
-            sources=(*sources, POPULAR) if filling else sources,
+            items=personal + popular_items(self.bundle.items, filling, scores * ceiling),
+            sources=(*sources, POPULAR) if len(filling) else sources,
             fallback=fallback,
             masked=masked,
             short=_why_short(len(personal) + len(filling), request.limit, masked),
         )
+
+    def rank(self, history: History, catalog: Catalog, request: Request) -> npt.NDArray[np.int64]:
+        """The positions of the items that `recommend` would list, in its order, without explaining them."""
+        allowed, _ = allowed_items(self.bundle.items, catalog, history, self.placement, request)
+        chosen = self._ranked(history, allowed, request.limit).chosen
+        return np.concatenate([chosen, self._filling(allowed, chosen, request.limit)[0]])
 
     def related(self, item_id: str, catalog: Catalog, request: Request) -> Answer:
         """What goes with an item, best first. Nothing weak is filled in: a shorter list says why.
@@ -77,43 +97,43 @@ class Recommender:
         # Without a neighbour there is no evidence that anything goes with the item; factors alone would guess.
         near = opinions[ITEM_ITEM].scores() > 0
         blend, scores = Blend.over(opinions, self.bundle.manifest.blend, near)
-        ranked = best(np.where(allowed & near & (scores > 0), scores, -np.inf), request.limit, self._popularity)
+        ranked = best(
+            np.where(allowed & near & (scores > 0), scores, -np.inf), request.limit, self.bundle.popularity.count
+        )
         listed = explained(self.bundle.items, "related", ranked, scores[ranked], blend.shares(ranked, 1), one, ["item"])
         short = None
         if len(listed) < request.limit:
             short = f"{len(listed)} items that may be shown are known to go with this one"
         return Answer(listed, tuple(blend.factors) if listed else (), None, masked, short)
 
-    def _personal(
-        self, history: History, allowed: npt.NDArray[np.bool_], limit: int
-    ) -> tuple[tuple[Recommendation, ...], tuple[str, ...]]:
-        """The items that the history speaks for, and the sources that said so."""
-        weights = self.bundle.manifest.event_weights
-        items, strengths = history.strengths(weights)
+    def _ranked(self, history: History, allowed: npt.NDArray[np.bool_], limit: int) -> _Ranked:
+        """The items that the history speaks for, best first."""
+        items, strengths = history.strengths(self.bundle.manifest.event_weights)
         if not len(items):
-            return (), ()
+            return _Ranked(items, None, np.zeros(0, dtype=np.int64), np.zeros(0))
         blend, scores = Blend.over(self._opinions(items, strengths), self.bundle.manifest.blend)
-        ranked = best(np.where(allowed & (scores > 0), scores, -np.inf), limit, self._popularity)
-        kinds = history.strongest_kinds(items, weights)
-        shares = blend.shares(ranked, len(items))
-        listed = explained(self.bundle.items, "history", ranked, scores[ranked], shares, items, kinds)
-        return listed, tuple(blend.factors) if listed else ()
+        chosen = best(np.where(allowed & (scores > 0), scores, -np.inf), limit, self.bundle.popularity.count)
+        return _Ranked(items, blend, chosen, scores[chosen])
 
-    def _popular(
-        self, allowed: npt.NDArray[np.bool_], above: Sequence[Recommendation], count: int
-    ) -> tuple[Recommendation, ...]:
-        """The `count` most popular items that may be shown and are not in the list above; scores go on below its."""
-        if count <= 0:
-            return ()
+    def _explained(self, history: History, ranked: _Ranked) -> tuple[tuple[Recommendation, ...], tuple[str, ...]]:
+        """The ranked items with their reasons, and the sources that spoke."""
+        if ranked.blend is None or not len(ranked.chosen):
+            return (), ()
+        kinds = history.strongest_kinds(ranked.speakers, self.bundle.manifest.event_weights)
+        shares = ranked.blend.shares(ranked.chosen, len(ranked.speakers))
+        listed = explained(self.bundle.items, "history", ranked.chosen, ranked.scores, shares, ranked.speakers, kinds)
+        return listed, tuple(ranked.blend.factors)
+
+    def _filling(
+        self, allowed: npt.NDArray[np.bool_], above: npt.NDArray[np.int64], limit: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """The most popular items that may be shown and fill the list up to `limit`, and their scores, the first 1."""
+        if len(above) >= limit:
+            return np.zeros(0, dtype=np.int64), np.zeros(0)
         free = allowed & (self._popularity > 0)
-        free[self.bundle.items.positions(item.item_id for item in above)] = False
-        ranked = best(np.where(free, self._popularity, -np.inf), count, self._popularity)
-        if not len(ranked):
-            return ()
-        ceiling = above[-1].score if above else 1.0
-        return popular_items(
-            self.bundle.items, ranked, self._popularity[ranked] / self._popularity[ranked[0]] * ceiling
-        )
+        free[above] = False
+        chosen = best(np.where(free, self._popularity, -np.inf), limit - len(above), self.bundle.popularity.count)
+        return chosen, self._popularity[chosen] / self._popularity[chosen[:1]]
 
     def _opinions(self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]) -> dict[str, Opinion]:
         opinions: dict[str, Opinion] = {ITEM_ITEM: ItemItemOpinion.of(self.bundle.item_item, items, strengths)}

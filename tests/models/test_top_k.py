@@ -15,7 +15,7 @@ SCORES = st.lists(st.sampled_from([-np.inf, 0.0, 0.5, 1.0, 2.0]), min_size=1, ma
 @given(SCORES, st.integers(0, 35))
 def test_best_is_the_head_of_a_full_sort(scores: list[float], count: int) -> None:
     """Descending score, then descending tie-break, then ascending place; -inf is never there."""
-    tie_break = [float(place % 3) for place in range(len(scores))]
+    tie_break = [place % 3 for place in range(len(scores))]
     order = sorted(range(len(scores)), key=lambda place: (-scores[place], -tie_break[place], place))
     expected = [place for place in order if scores[place] > -np.inf][:count]
     assert best(np.array(scores), count, np.array(tie_break)).tolist() == expected

@@ -195,6 +195,7 @@ def test_what_holds_for_every_answer(
     assert (answer.short is None) == (len(listed) == limit)
     assert sum(answer.masked.values()) + len(listed) <= len(ALL)
     assert recommender.recommend(past, shop, request) == answer
+    assert [bundle.items[int(place)] for place in recommender.rank(past, shop, request)] == listed
     shorter = recommender.recommend(past, shop, replace(request, limit=max(1, limit // 2)))
     assert ids(shorter) == listed[: max(1, limit // 2)]
 
