@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import orjson
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from recsys.cli.progress import Bars
@@ -48,7 +47,8 @@ def print_report(report: ImportReport, *, as_json: bool) -> None:
 
 
 def _print_file(console: Console, file: FileReport, *, written: bool) -> None:
-    table = Table(title=escape(f"{file.path} ({file.read_as})"), title_justify="left", box=None, show_header=False)
+    console.print(f"{file.path} ({file.read_as})", markup=False)
+    table = Table(box=None, show_header=False, pad_edge=True)
     table.add_column("what")
     table.add_column("rows", justify="right")
     table.add_row("rows read", f"{file.rows:,}")

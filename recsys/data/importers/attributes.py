@@ -7,6 +7,8 @@ from collections.abc import Collection, Sequence
 import orjson
 import polars as pl
 
+from recsys.data.importers.texts import json_ready
+
 
 def attributes_of_columns(columns: pl.DataFrame, json_text: Collection[str] = ()) -> pl.Series:
     """Column name → value per row as JSON text; null where a row has no value at all.
@@ -61,7 +63,12 @@ def member(values: pl.Series, name: str) -> pl.Series:
 
 
 def _member(values: pl.Series) -> pl.Series:
-    encoded = values.to_frame().select(pl.struct(pl.all()).struct.json_encode().str.head(-1).str.slice(1)).to_series()
+    encoded = (
+        json_ready(values)
+        .to_frame()
+        .select(pl.struct(pl.all()).struct.json_encode().str.head(-1).str.slice(1))
+        .to_series()
+    )
     return encoded.set(values.is_null(), None) if values.null_count() else encoded
 
 

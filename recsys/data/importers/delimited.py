@@ -113,8 +113,15 @@ def _broken(scan: RowScan, row: int, wanted: int, text: str) -> BrokenRow:
 
 
 def _header(path: Path, line: str, separator: str, *, quoted: bool) -> tuple[str, ...]:
-    names = next(csv.reader([line], delimiter=separator)) if quoted else line.split(separator)
-    return check_header(path, [name.strip() for name in names])
+    return check_header(path, header_names(line, separator, quoted=quoted))
+
+
+def header_names(line: str, separator: str, *, quoted: bool) -> list[str]:
+    """The names in a header line, without the white space around them; none for a line without any."""
+    fields = (
+        next(csv.reader([line], delimiter=separator), []) if quoted and separator != "::" else line.split(separator)
+    )
+    return [name.strip() for name in fields]
 
 
 def check_header(path: Path, names: Sequence[str]) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from recsys.data.importers.interactions import IGNORED_ITEM, rule_of_rows
 from recsys.data.importers.layouts import Layout
 from recsys.data.importers.options import ImportOptions, Subject
 from recsys.data.importers.table import Cause
+from recsys.data.importers.texts import to_text
 from recsys.data.importers.times import TimeReading, parse_times
-from recsys.data.importers.values import check_id, check_number, check_objects, is_missing, to_flag, to_text
+from recsys.data.importers.values import check_id, check_number, check_objects, is_missing, to_flag
 
 _IDS = ("item_id", "customer_id", "account_id")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from recsys.data.importers.table import Cause
+from recsys.data.importers.texts import shown
 
 ROW = "\x00row"
 """The column that carries a row's number in the file, from 0; no file's column has this name."""
@@ -29,8 +30,7 @@ class Findings:
         fresh = wrong.fill_null(False) & ~self._bad
         if not fresh.any():
             return
-        values = found.filter(fresh)
-        text = values.cast(pl.String) if not values.dtype.is_nested() else pl.Series([str(value) for value in values])
+        text = shown(found.filter(fresh))
         self._parts.append(
             pl.DataFrame(
                 {ROW: self._rows.filter(fresh), "found": text.str.slice(0, _LONGEST_FOUND).fill_null("nothing")}

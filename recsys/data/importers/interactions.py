@@ -16,6 +16,7 @@ from recsys.data.importers.findings import ROW, Findings
 from recsys.data.importers.layouts import Layout, loose, loose_text
 from recsys.data.importers.options import ImportOptions
 from recsys.data.importers.table import Cause
+from recsys.data.importers.texts import to_text
 from recsys.data.importers.times import TimeReading, parse_times
 from recsys.data.importers.values import (
     check_id,
@@ -23,7 +24,6 @@ from recsys.data.importers.values import (
     check_objects,
     is_missing,
     is_whole_float,
-    to_text,
     to_whole,
 )
 
@@ -70,6 +70,9 @@ def check_interactions(
     """
     notes = _notes_on_ids(rows, names)
     rows = rows.with_columns(to_text(rows[name]).alias(name) for name in _TEXTS if name in rows.columns)
+    if "kind" in rows.columns:
+        unused = [theirs for theirs in options.kinds if theirs not in rows["kind"]]
+        notes += [f"--kinds-map names {theirs!r}, which no row has" for theirs in unused]
     aside = rule_of_rows(rows, options)
     kept = rows.filter(aside.is_null()) if aside.null_count() < len(aside) else rows
     rules = [rows.select(ROW, aside.alias("rule")).filter(pl.col("rule").is_not_null())]

@@ -91,7 +91,10 @@ def _parts(text: str) -> list[str]:
 
 
 def parse_columns(text: str, subject: Subject | None) -> dict[str, str]:
-    """`customer_id=user,item_id=item` as our column → theirs; InputError for a column we do not have."""
+    """`customer_id=user,item_id=item` as our column → theirs; InputError for a column the subject does not have.
+
+    Without a subject, a column of any subject will do.
+    """
     allowed = subject.fields if subject else tuple(dict.fromkeys(name for each in Subject for name in each.fields))
     pairs: dict[str, str] = {}
     for part in _parts(text):
@@ -167,11 +170,13 @@ def build_options(
 ) -> ImportOptions:
     """The options from what the user typed; InputError, naming the option, for what cannot be one."""
     chosen = None if subject is None else _one_of(Subject, subject, "--as")
+    if chosen in (Subject.ITEMS, Subject.CUSTOMERS) and (event or kinds):
+        raise InputError(f"--event or --kinds-map with --as {chosen}", expected="neither: only interactions have kinds")
     return ImportOptions(
         now=now,
         subject=chosen,
         format=format,
-        columns=parse_columns(columns, chosen),
+        columns=parse_columns(columns, chosen or (None if format else Subject.INTERACTIONS)),
         kinds=parse_kinds(kinds),
         event=None if event is None else parse_kind(event, "--event"),
         timezone=timezone,

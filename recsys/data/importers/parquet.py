@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from recsys.data.importers.table import RawTable
+from recsys.data.importers.texts import json_ready
 from recsys.errors import InputError
 
 
@@ -26,8 +27,7 @@ def read_parquet(path: Path, data: bytes) -> RawTable:
 
     def originals(indices: pl.Series) -> pl.Series:
         picked = frame[indices]
-        binary = [name for name, dtype in picked.schema.items() if dtype == pl.Binary]
-        picked = picked.with_columns(pl.col(name).bin.encode("hex") for name in binary)
-        return picked.select(pl.struct(pl.all()).struct.json_encode()).to_series()
+        ready = pl.DataFrame([json_ready(column) for column in picked])
+        return ready.select(pl.struct(pl.all()).struct.json_encode()).to_series()
 
     return RawTable(frame, pl.int_range(1, frame.height + 1, eager=True), originals)

@@ -11,7 +11,14 @@ from recsys.data.catalog import CUSTOMER_SCHEMA, ITEM_SCHEMA
 from recsys.data.events import EVENT_SCHEMA
 from recsys.data.importers.attributes import attributes_of_columns, attributes_of_objects
 from recsys.data.importers.columns import ColumnUse, missing_column, resolve_columns
-from recsys.data.importers.delimited import Dialect, check_separator, first_line, read_delimited, recognise_separator
+from recsys.data.importers.delimited import (
+    Dialect,
+    check_separator,
+    first_line,
+    header_names,
+    read_delimited,
+    recognise_separator,
+)
 from recsys.data.importers.described import check_descriptions
 from recsys.data.importers.encoding import to_utf8
 from recsys.data.importers.findings import ROW
@@ -25,8 +32,8 @@ from recsys.data.importers.quarantine import Quarantine
 from recsys.data.importers.report import FileReport
 from recsys.data.importers.source import FileType, Source, open_source
 from recsys.data.importers.table import RawTable
+from recsys.data.importers.texts import to_text
 from recsys.data.importers.times import check_zone
-from recsys.data.importers.values import to_text
 from recsys.errors import InputError
 
 
@@ -86,21 +93,24 @@ def read_file(path: Path, options: ImportOptions) -> ReadFile:
 def _table(
     source: Source, named: Format | None, layouts: tuple[Layout, ...], options: ImportOptions
 ) -> tuple[RawTable, Layout | None]:
-    """The rows, and the layout when the file's name gave it away."""
+    """The rows, and the layout where the text gave it away."""
     if source.type is FileType.PARQUET:
         return read_parquet(source.path, source.data), None
     fallback = named.fallback_encoding if named else None
     data, notes = to_utf8(source.path, source.data, options.encoding, fallback)
     if source.type is FileType.JSON_LINES:
         return read_json_lines(source.path, data), None
-    layout = layout_of_name(layouts, source.name)
     separator = check_separator(options.separator) if options.separator else None
-    if layout is None:
-        table = read_delimited(source.path, data, Dialect(separator=separator))
-    else:
-        separator = separator or layout.separator or recognise_separator(first_line(data))
-        dialect = Dialect(separator=separator, quoted=layout.quoted, header=layout.header)
-        table = read_delimited(source.path, data, dialect)
+    layout = layout_of_name(layouts, source.name)
+    if layout is None and layouts:
+        line = first_line(data)
+        layout = layout_of_header(layouts, header_names(line, separator or recognise_separator(line), quoted=True))
+    dialect = Dialect(
+        separator=separator or (layout.separator if layout else None),
+        quoted=layout.quoted if layout else True,
+        header=layout.header if layout else None,
+    )
+    table = read_delimited(source.path, data, dialect)
     return RawTable(table.frame, table.lines, table.originals, table.broken, (*notes, *table.notes)), layout
 
 

@@ -12,35 +12,11 @@ import polars as pl
 from recsys.data.events import MAX_ID_LENGTH
 from recsys.data.importers.findings import Findings
 from recsys.data.importers.table import Cause
+from recsys.data.importers.texts import to_text
 
 _CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 _TRUE = ("true", "t", "yes", "y", "1")
 _FALSE = ("false", "f", "no", "n", "0")
-
-
-def to_text(series: pl.Series) -> pl.Series:
-    """Any column as text, byte for byte where it is text; "" and NaN become null, whole floats lose their `.0`."""
-    dtype = series.dtype
-    if dtype == pl.String:
-        text = series
-    elif dtype.is_float():
-        exact = series.cast(pl.Float64)
-        whole = exact.is_finite() & (exact == exact.round()) & (exact.abs() < 2**63)
-        number = pl.DataFrame({"whole": whole, "value": exact, "text": series.cast(pl.String)})
-        text = number.select(
-            pl.when("whole")
-            .then(pl.when("whole").then("value").cast(pl.Int64, strict=False).cast(pl.String))
-            .when(pl.col("value").is_not_nan())
-            .then("text")
-        ).to_series()
-    elif dtype.is_nested():
-        frame = series.rename("v").to_frame()
-        encoded = frame.select(pl.struct("v").struct.json_encode()).to_series()
-        text = encoded.str.slice(5).str.head(-1)  # {"v":…}
-        text = text.set(series.is_null(), None)
-    else:
-        text = series.cast(pl.String)
-    return text.replace("", None) if (text == "").any() else text
 
 
 def is_whole_float(series: pl.Series) -> bool:

@@ -187,7 +187,11 @@ def test_the_kind_can_be_told_for_all_rows(tmp_path: Path) -> None:
         ("customer_id,item_id\n1,2\n", {}, "no column kind.*--event purchase"),
         ("customer_id,book\n1,2\n", {"event": "view"}, "no column item_id.*item_id=<its column>"),
         ("customer_id,item_id\n1,2\n", {"columns": "kind=what"}, "no column 'what'.*customer_id, item_id"),
-        ("customer_id,item_id,kind\n1,2,view\n", {"columns": "title=kind"}, "names title, which interactions do not"),
+        (
+            "visitorid,event,itemid,timestamp\n1,view,2,1714564800\n",
+            {"columns": "title=event", "format": "retailrocket"},
+            "names title, which interactions do not",
+        ),
     ],
 )  # fmt: skip
 def test_a_missing_column_is_told_with_the_option_that_supplies_it(

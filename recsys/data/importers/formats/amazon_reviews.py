@@ -8,7 +8,8 @@ from recsys.data.events import EventKind
 from recsys.data.importers.attributes import in_braces, member
 from recsys.data.importers.layouts import Format, Layout
 from recsys.data.importers.options import Subject
-from recsys.data.importers.values import to_flag, to_text
+from recsys.data.importers.texts import to_text
+from recsys.data.importers.values import to_flag
 
 _REVIEW = {
     "customer_id": ("user_id",),

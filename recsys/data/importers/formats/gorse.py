@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import polars as pl
 
 from recsys.data.events import EventKind
@@ -18,6 +19,15 @@ def _no_zero_times(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.when(~pl.col(name).str.contains(_NO_TIME)).then(name).alias(name) for name in names)
 
 
+def _joined(categories: str) -> str | None:
+    """`["a", "b"]` as `a|b`; anything else as it is."""
+    try:
+        listed = orjson.loads(categories)
+    except orjson.JSONDecodeError:
+        return categories
+    return "|".join(str(each) for each in listed) or None if isinstance(listed, list) else categories
+
+
 def _items(rows: pl.DataFrame) -> pl.DataFrame:
     """`IsHidden` turned into `available`, a JSON list of categories into `a|b`."""
     rows = _no_zero_times(rows)
@@ -31,9 +41,8 @@ def _items(rows: pl.DataFrame) -> pl.DataFrame:
         rows = rows.with_columns(text.alias("available"))
     if "categories" in by_name and rows.schema[by_name["categories"]] == pl.String:
         name = by_name["categories"]
-        listed = pl.col(name).str.starts_with("[")
-        parts = pl.when(listed).then(name).str.json_decode(pl.List(pl.String)).list.join("|").replace("", None)
-        rows = rows.with_columns(pl.when(listed).then(parts).otherwise(name).alias(name))
+        texts = rows[name].drop_nulls().unique().to_list()
+        rows = rows.with_columns(pl.col(name).replace(texts, [_joined(text) for text in texts]))
     return rows
 
 
