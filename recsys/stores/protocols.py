@@ -70,8 +70,8 @@ class EventStore(Protocol):
         ...
 
     def read(self) -> EventTable:
-        """All customers' histories, as one consistent state, for training. In memory it needs about 60 bytes per
-        event while it reads."""
+        """All customers' histories, as one consistent state, for training. While it reads it needs up to
+        about 250 bytes of memory per event; the table it returns needs 33."""
         ...
 
     def summary(self) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from recsys.data.events import Event, EventKind
 from recsys.stores import open_store
 from recsys.stores.sqlite import events as sqlite_events
-from recsys.stores.sqlite import ingest, undone
+from recsys.stores.sqlite import ingest, scan, undone
 from recsys.stores.sqlite.store import SqliteStore
 from tests.contracts.plain_store import event_frame, undo, view
 
@@ -83,7 +83,7 @@ def test_the_index_built_late_is_the_index(store: SqliteStore, monkeypatch: pyte
 
 
 def test_the_hot_queries_never_scan(store: SqliteStore) -> None:
-    """Versions, histories and undos are found by index; the version by its end alone, without reading a range."""
+    """Versions, histories and undos are found by index; everything is read in the order of the table."""
     store.events.append([view("e1"), undo("u", "e1")])
 
     def plan(sql: str, *values: object) -> str:
@@ -101,6 +101,8 @@ def test_the_hot_queries_never_scan(store: SqliteStore) -> None:
         assert "SCAN events" not in told
         assert "SCAN items" not in told
         assert "SEARCH" in told
+    assert plan(scan._READ) == "SCAN events"
+    assert plan(scan._READ_WITHOUT, "[1]").startswith("SCAN events\n")
     assert "USING INDEX undos" in plan(undone._UNDOS_OF_ONE, 1)
     assert "USING INDEX undos" in plan(undone._ALL_UNDOS)
     assert "TEMP B-TREE" not in plan(sqlite_events._ALL_OWN.format(undone=""), 1)
