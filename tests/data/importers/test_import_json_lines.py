@@ -58,6 +58,13 @@ def test_a_whole_surrogate_pair_is_a_character() -> None:
     assert read_json_lines(PATH, b'{"id":"\\ud83d\\ude00"}\n').frame["id"].to_list() == ["😀"]
 
 
+def test_half_a_pair_alone_is_broken_and_never_another_character() -> None:
+    """The fast parser would read it as a NUL; nothing else in this file sends it to the slow one."""
+    table = read_json_lines(PATH, b'{"id":"a"}\n{"id":"\\uD800"}\n')
+    assert table.frame["id"].to_list() == ["a"]
+    assert [row.line for row in table.broken] == [2]
+
+
 def test_a_file_without_objects_is_refused() -> None:
     """Lines that are all broken are another kind of file."""
     with pytest.raises(InputError, match="line 1: a list"):

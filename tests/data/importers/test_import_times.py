@@ -15,7 +15,7 @@ from recsys.data.importers.times import TimeReading, check_zone, parse_times
 from recsys.errors import InputError
 
 MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2030, 1, 1)).map(  # noqa: DTZ001 - the zone is added below
-    lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=UTC)
+    lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=UTC, fold=0)
 )
 
 
