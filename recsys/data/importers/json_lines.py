@@ -25,20 +25,25 @@ def read_json_lines(path: Path, data: bytes) -> RawTable:
     carriage = (ends > starts) & (text[np.maximum(ends - 1, 0)] == ord("\r"))
     lines = np.flatnonzero(ends - carriage > starts)
 
-    def originals_of(rows: npt.NDArray[np.int64], indices: pl.Series) -> pl.Series:
-        picked = rows[indices.to_numpy()]
-        return pl.Series(
-            [data[starts[row] : ends[row]].decode().rstrip("\r") for row in picked.tolist()], dtype=pl.String
-        )
-
+    spans = np.stack((starts, ends), axis=1)
     frame = _parse(data)
     if frame is not None and frame.height == len(lines):
-        return RawTable(frame, pl.Series(lines + 1), lambda indices: originals_of(lines, indices))
+        return RawTable(frame, pl.Series(lines + 1), lambda indices: _originals(data, spans[lines], indices))
+    return _read_slowly(path, data, spans, lines)
+
+
+def _originals(data: bytes, spans: npt.NDArray[np.int64], indices: pl.Series) -> pl.Series:
+    picked = spans[indices.to_numpy()].tolist()
+    return pl.Series([data[start:end].decode().rstrip("\r") for start, end in picked], dtype=pl.String)
+
+
+def _read_slowly(path: Path, data: bytes, spans: npt.NDArray[np.int64], lines: npt.NDArray[np.int64]) -> RawTable:
+    """Line by line, for files with a line that the fast parser refuses: tells which."""
     objects: list[dict[str, str | None]] = []
     good: list[int] = []
     broken: list[BrokenRow] = []
     for line in lines.tolist():
-        raw = data[starts[line] : ends[line]]
+        raw = data[spans[line, 0] : spans[line, 1]]
         if not raw.strip():
             continue
         try:
@@ -58,8 +63,8 @@ def read_json_lines(path: Path, data: bytes) -> RawTable:
         )
     rows = np.array(good, dtype=np.int64)
     schema = dict.fromkeys((key for each in objects for key in each), pl.String())
-    slow = pl.DataFrame(objects, schema=schema, orient="row")
-    return RawTable(slow, pl.Series(rows + 1), lambda indices: originals_of(rows, indices), tuple(broken))
+    frame = pl.DataFrame(objects, schema=schema, orient="row")
+    return RawTable(frame, pl.Series(rows + 1), lambda indices: _originals(data, spans[rows], indices), tuple(broken))
 
 
 def _text(value: object) -> str | None:
