@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.events import KIND_BY_CODE, EventKind
-from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, item_strengths
+from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, fade_by_steps, item_clocks, item_strengths
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 
 
@@ -106,15 +106,11 @@ class History:
     def strengths(self, weights: EventWeights) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """The items that carry taste, ascending, and how much: int32 and float32 of shape (m,), strengths above 0."""
         row = np.zeros(len(self), dtype=np.int64)
-        items, strength = item_strengths(
-            self.item.astype(np.int64),
-            self.kind,
-            ages(self.timestamp, row, 1, MS_PER_DAY),
-            ages(self.position, row, 1, 1.0),
-            self.quantity,
-            self.rating,
-            weights,
-        )
+        group = self.item.astype(np.int64)
+        age = ages(self.timestamp, row, 1, MS_PER_DAY)
+        items, strength = item_strengths(group, self.kind, age, self.quantity, self.rating, weights)
+        clock = item_clocks(group, row, self.timestamp, self.position)
+        strength = fade_by_steps(strength, clock, clock.max(initial=0), weights)
         taste = strength > 0
         return items[taste].astype(np.int32), strength[taste]
 

@@ -11,7 +11,7 @@ import polars as pl
 from scipy import sparse
 
 from recsys.data.history import History, ages
-from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, item_strengths
+from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, fade_by_steps, item_clocks, item_strengths
 from recsys.data.vocabulary import Vocabulary
 
 
@@ -109,24 +109,57 @@ class Interactions:
             rating=self.rating[own],
         )
 
-    def strengths(self, weights: EventWeights) -> sparse.csr_matrix:
-        """The strength of taste of every customer for every item they touched: float32, shape (customers, items).
+    def groups(self) -> npt.NDArray[np.int64]:
+        """Which customer and item each event is about, as customer · items + item: int64, shape (events,)."""
+        return self.row * len(self.items) + self.item
 
-        Row `u` holds what `history(u).strengths(weights)` returns: training and serving see the same numbers.
+    def tastes(self, weights: EventWeights) -> Tastes:
+        """What every customer thinks of every item they touched, and when they last did.
+
+        Row `u` of `strength`, faded by steps, is what `history(u).strengths(weights)` returns: training and serving see
+        the same numbers.
         """
-        row = self.row
-        n_customers, n_items = len(self.customers), len(self.items)
-        groups, strength = item_strengths(
-            row * n_items + self.item,
-            self.kind,
-            ages(self.timestamp, row, n_customers, MS_PER_DAY),
-            ages(self.position, row, n_customers, 1.0),
-            self.quantity,
-            self.rating,
-            weights,
-        )
-        groups, strength = groups[strength > 0], strength[strength > 0]
-        customer, item = np.divmod(groups, n_items)
-        matrix = sparse.csr_matrix((strength, (customer, item)), shape=(n_customers, n_items), dtype=np.float32)
-        matrix.sort_indices()
+        row, group = self.row, self.groups()
+        age = ages(self.timestamp, row, len(self.customers), MS_PER_DAY)
+        groups, strength = item_strengths(group, self.kind, age, self.quantity, self.rating, weights)
+        clock = item_clocks(group, row, self.timestamp, self.position)
+        customer, item = np.divmod(groups, max(len(self.items), 1))
+        indptr = np.zeros(len(self.customers) + 1, dtype=np.int64)
+        np.cumsum(np.bincount(customer, minlength=len(self.customers)), out=indptr[1:])
+        return Tastes(indptr, item.astype(np.int32), strength, clock, len(self.items))
+
+    def strengths(self, weights: EventWeights) -> sparse.csr_matrix:
+        """The strength of taste of every customer for every item: float32, shape (customers, items), above 0."""
+        return self.tastes(weights).faded(weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Tastes:
+    """One row per customer and item they touched, in CSR form: those of customer `u` are `indptr[u]:indptr[u + 1]`.
+
+    Attributes
+    ----------
+    indptr : int64, shape (customers + 1,).
+    item : int32, shape (pairs,); ascending within a customer.
+    strength : float32, shape (pairs,); 0 where the events carry no taste.
+    clock : int32, shape (pairs,); when the customer last had to do with the item, see `item_clocks`.
+    items : how many items there are in all.
+    """
+
+    indptr: npt.NDArray[np.int64]
+    item: npt.NDArray[np.int32]
+    strength: npt.NDArray[np.float32]
+    clock: npt.NDArray[np.int32]
+    items: int
+
+    def faded(self, weights: EventWeights) -> sparse.csr_matrix:
+        """The strengths faded by steps: float32, shape (customers, items), stored where above 0."""
+        lengths = np.diff(self.indptr)
+        newest = np.zeros(len(lengths), dtype=np.int32)
+        filled = np.flatnonzero(lengths)
+        if len(filled):
+            newest[filled] = np.maximum.reduceat(self.clock, self.indptr[filled])
+        strength = fade_by_steps(self.strength, self.clock, np.repeat(newest, lengths), weights)
+        matrix = sparse.csr_matrix((strength, self.item, self.indptr), shape=(len(lengths), self.items))
+        matrix.eliminate_zeros()
         return matrix

@@ -1,13 +1,13 @@
 """How strongly an event says "this is for me": one rule, read by training and by serving alike.
 
-The strength of a customer's taste for an item is the sum over the customer's events on it of
+The strength of a customer's taste for an item is
 
-    w_kind · scale(rating) · 2^(−age / half_life_kind),
+    min(cap, Σ w_kind · scale(rating) · 2^(−age / half_life_kind)) · 2^(−steps / half_life_steps),
 
-capped at `cap`. The age of an event is counted back from the customer's own newest event, not from the wall clock: the
-same history gives the same answer whenever it is asked for, and a customer who comes back after a year finds their
-shelf as they left it. Where only an order is known, the age is counted in steps of that order; where nothing is known,
-the event does not fade.
+the sum over the customer's events on it. The age of an event is counted back from the customer's own newest event, not
+from the wall clock: the same history gives the same answer whenever it is asked for, and a customer who comes back
+after a year finds their shelf as they left it. The steps of an item are counted back in the order in which the customer
+last had to do with each item. Where times are unknown nothing fades by age, where the order is unknown nothing by steps.
 
 What was returned, taken out of the cart, refused (`not_interested`) or bought for somebody else
 (`ignore_for_recommendations`) carries no taste.
@@ -64,15 +64,15 @@ class EventWeights:
     Attributes
     ----------
     kinds : weight and half-life per kind.
-    half_life_steps : like `half_life_days`, in steps of the customer's own order, where times are unknown.
+    half_life_steps : after how many of the customer's own steps an item is worth half; None means that it never fades.
     cap : the most that a customer's events on one item may add up to.
     rating_scale : lowest and highest rating in the shop; a rating counts from 0 (lowest) to 1 (highest), a rating
         event without a value counts half.
     """
 
     kinds: Mapping[EventKind, KindWeight] = field(default_factory=lambda: dict(_DEFAULT_KINDS))
-    half_life_steps: float | None = 50.0
-    cap: float = 3.0
+    half_life_steps: float | None = 10.0
+    cap: float = 1.0
     rating_scale: tuple[float, float] = (1.0, 5.0)
 
     def __post_init__(self) -> None:
@@ -111,10 +111,7 @@ class EventWeights:
 
 
 def _fading(
-    kind: npt.NDArray[np.int8],
-    age_days: npt.NDArray[np.float64],
-    age_steps: npt.NDArray[np.float64],
-    weights: EventWeights,
+    kind: npt.NDArray[np.int8], age_days: npt.NDArray[np.float64], weights: EventWeights
 ) -> npt.NDArray[np.float64]:
     """w_kind · 2^(−age / half_life_kind) per event; ages are NaN where unknown."""
     base = np.zeros(max(KIND_CODES.values()) + 1)
@@ -122,10 +119,8 @@ def _fading(
     for name, entry in weights.kinds.items():
         base[name.code] = entry.weight
         rate[name.code] = 0.0 if entry.half_life_days is None else 1.0 / entry.half_life_days
-    step_rate = 0.0 if weights.half_life_steps is None else 1.0 / weights.half_life_steps
-    step_rates = np.where(rate > 0, step_rate, 0.0)
-    halvings = np.where(np.isnan(age_days), np.nan_to_num(age_steps) * step_rates[kind], age_days * rate[kind])
-    return np.asarray(base[kind] * np.exp2(-np.nan_to_num(halvings)), dtype=np.float64)
+    halvings = np.nan_to_num(age_days * rate[kind])
+    return np.asarray(base[kind] * np.exp2(-halvings), dtype=np.float64)
 
 
 def _rating_factor(
@@ -144,18 +139,17 @@ def item_strengths(
     group: npt.NDArray[np.int64],
     kind: npt.NDArray[np.int8],
     age_days: npt.NDArray[np.float64],
-    age_steps: npt.NDArray[np.float64],
     quantity: npt.NDArray[np.float32],
     rating: npt.NDArray[np.float32],
     weights: EventWeights,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """The strength of taste per group of events, a group being one customer's events on one item.
+    """The strength of taste per group of events, a group being one customer's events on one item; before steps fade it.
 
     Parameters
     ----------
     group : shape (n,); the same number for events of the same customer on the same item.
     kind : shape (n,); kind codes.
-    age_days, age_steps : shape (n,); counted back from the customer's newest event; NaN where unknown.
+    age_days : shape (n,); counted back from the customer's newest event; NaN where unknown.
     quantity : shape (n,); pieces.
     rating : shape (n,); NaN where there is none.
 
@@ -165,7 +159,7 @@ def item_strengths(
     """
     groups, index = np.unique(group, return_inverse=True)
     size = len(groups)
-    strength = _fading(kind, age_days, age_steps, weights) * _rating_factor(kind, rating, weights.rating_scale)
+    strength = _fading(kind, age_days, weights) * _rating_factor(kind, rating, weights.rating_scale)
 
     def cancelled(gained: EventKind, lost: EventKind) -> npt.NDArray[np.bool_]:
         """Groups in which at least as many pieces went back as came."""
@@ -184,3 +178,48 @@ def item_strengths(
     if silent.any():
         total[index[silent]] = 0.0
     return groups, np.minimum(total, weights.cap).astype(np.float32)
+
+
+def item_clocks(
+    group: npt.NDArray[np.int64],
+    row: npt.NDArray[np.int64],
+    timestamp: npt.NDArray[np.int64],
+    position: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int32]:
+    """When, in the customer's own order, each group was last touched: int32, shape (m,), groups ascending.
+
+    The clock of a customer starts at 0 and goes on by one whenever time or position differ; items last touched together
+    (one basket, or order unknown) share a reading. Events must come in ascending time and position within a row.
+
+    Parameters
+    ----------
+    group : shape (n,); as for `item_strengths`, ascending with `row`.
+    row : shape (n,); the customer of each event.
+    timestamp, position : shape (n,); `UNKNOWN_TIME` where unknown.
+    """
+    order = np.argsort(group, kind="stable")
+    ends = np.flatnonzero(np.append(group[order][1:] != group[order][:-1], len(group) > 0))
+    last = order[ends]
+    by_time = np.lexsort((last, row[last]))
+    event = last[by_time]
+    new_row = np.append(len(event) > 0, row[event][1:] != row[event][:-1])
+    later = np.append(
+        False, (timestamp[event][1:] != timestamp[event][:-1]) | (position[event][1:] != position[event][:-1])
+    )
+    ticks = np.cumsum(later & ~new_row)
+    start = np.maximum.accumulate(np.where(new_row, ticks, 0))
+    clock = np.empty(len(event), dtype=np.int32)
+    clock[by_time] = ticks - start
+    return clock
+
+
+def fade_by_steps(
+    strength: npt.NDArray[np.float32],
+    clock: npt.NDArray[np.int32],
+    newest: npt.NDArray[np.int32] | np.int32,
+    weights: EventWeights,
+) -> npt.NDArray[np.float32]:
+    """Strengths after fading: · 2^(−(newest − clock) / half_life_steps), `newest` the last reading of the customer."""
+    if weights.half_life_steps is None:
+        return strength
+    return np.asarray(strength * np.exp2((clock - newest) / weights.half_life_steps), dtype=np.float32)

@@ -1,46 +1,66 @@
-"""Items that go with items: which other things the people who wanted this one wanted."""
+"""Items that go with items: a small regression per item, on the items that its customers also wanted."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recsys.models.top_k import strongest_per_row
+from recsys.data.interactions import Tastes
+
+Rows = TypeVar("Rows")
+
+GAPS = 64
+"""Pairs further apart than this many steps in a history count as this far apart."""
+
+BLOCK = 512
+"""Items that one thread takes at a time; bounds the memory in use, does not change the result."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemItemConfig:
-    """How neighbours are found.
+    """How the regressions are fitted.
 
     Attributes
     ----------
-    neighbours : how many are kept per item, those of largest weight.
-    customer_exponent : each customer's contribution is divided by (number of their items) to this power: somebody who
-        buys everything says little about what goes together.
-    item_exponent : each weight is divided by both items' total strengths to this power; 0.5 is the cosine.
-    history_cap : of a longer history only this many items, the strongest, are counted; bounds the number of pairs.
+    neighbours : each item's regression is on so many of its nearest neighbours.
+    width : so many co-occurrences are kept per item while fitting; more cost memory and change little.
+    kept : in the end every item speaks for at most so many others, those of largest weight.
+    customer_exponent : γ, each customer counts by (number of their items)^−γ: somebody who buys everything says little
+        about what goes together.
+    penalty : λ of the ridge.
+    dropout : p; as if each item of a history had been hidden with this probability (Steck 2020, ridge p/(1−p)·G_ii).
+    after : with every step further apart a pair counts by this factor less; 1 is no difference.
+    before : what came after an item says this much about it, compared with what came before; 1 is no direction.
+    history_cap : of a longer history only this many items, the newest, are counted; bounds the number of pairs.
     """
 
     neighbours: int = 100
-    customer_exponent: float = 1.0
-    item_exponent: float = 0.4
+    width: int = 256
+    kept: int = 200
+    customer_exponent: float = 0.5
+    penalty: float = 15.0
+    dropout: float = 0.3
+    after: float = 0.9
+    before: float = 0.5
     history_cap: int = 500
 
 
 @dataclass(frozen=True, slots=True)
 class ItemItem:
-    """Neighbour lists in CSR form: the neighbours of item `i` are the rows `indptr[i]:indptr[i + 1]`, best first.
+    """Weights in CSR form: what item `i` says about others are the rows `indptr[i]:indptr[i + 1]`, largest first.
 
     Attributes
     ----------
     indptr : int64, shape (items + 1,).
     neighbour : int32, shape (kept pairs,); never the item itself.
-    weight : float32, shape (kept pairs,), above 0: how much a taste of strength 1 for the row's item says about the
-        neighbour.
+    weight : float32, shape (kept pairs,): how much a taste of strength 1 for the row's item says about the neighbour;
+        below 0 where it speaks against it.
     """
 
     indptr: npt.NDArray[np.int64]
@@ -65,9 +85,14 @@ class ItemItem:
         )
 
     def row(self, item: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-        """One item's neighbours and their weights, best first."""
+        """What one item speaks about and how strongly, largest weight first."""
         own = slice(self.indptr[item], self.indptr[item + 1])
         return self.neighbour[own], self.weight[own]
+
+    def matrix(self) -> sparse.csr_matrix:
+        """The weights as a matrix: float32, shape (items, items); strengths · matrix are the scores."""
+        size = len(self.indptr) - 1
+        return sparse.csr_matrix((self.weight, self.neighbour, self.indptr), shape=(size, size))
 
     def contributions(
         self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]
@@ -92,40 +117,126 @@ class ItemItem:
         return speaker, self.neighbour[entry], value
 
 
-def fit_item_item(strengths: sparse.csr_matrix, config: ItemItemConfig, threads: int) -> ItemItem:
-    """Neighbours by degree-normalised co-occurrence.
+def fit_item_item(tastes: Tastes, targets: npt.NDArray[np.float32], config: ItemItemConfig, threads: int) -> ItemItem:
+    """A directed neighbourhood ridge.
 
-    With x the strengths, n_u the number of customer u's items and d_i = Σ_u x_ui² / n_u^γ,
+    For each item j, with x the strengths of tastes, t the targets, s_u = n_u^−γ the weight of a customer with n_u items
+    and N(j) the nearest neighbours of j,
 
-        w_ij = Σ_u x_ui x_uj / n_u^γ  /  (d_i d_j)^β,
+        w = (G_NN + diag(λ + p/(1−p)·G_ii))⁻¹ c_N,
+        G_ab = Σ_u s_u x_ua x_ub,   c_i = Σ_u s_u t_uj x_ui d(clock_uj − clock_ui).
 
-    γ the customer exponent and β the item exponent. Only the `neighbours` largest per item are kept and no dense
-    items × items array is made (product of sparse rows by `implicit`).
+    d(g) is 1 within a basket, after^(g−1) where j came g steps after i, before · after^(g−1) where it came earlier: what
+    people went on to is predicted, not only what they also had. This is EASE (Steck 2019) restricted to each item's
+    neighbourhood, with edge dropout (Steck 2020) and the customer weights of DAN. Where no order is known, d is 1.
 
     Parameters
     ----------
-    strengths : float32, shape (customers, items), above 0 where stored.
+    tastes : what all customers think of what, before fading by steps.
+    targets : float32, shape (pairs of tastes,); how much each pair is what is to be predicted.
     threads : 1 or more; does not change the result.
     """
-    from implicit.nearest_neighbours import all_pairs_knn
+    x, t, clock = _newest_pairs(tastes, targets, config.history_cap)
+    scale = np.power(np.maximum(np.diff(x.indptr), 1).astype(np.float64), -config.customer_exponent)
+    diagonal = np.asarray((sparse.diags_array(scale) @ x.multiply(x)).sum(axis=0), dtype=np.float64).ravel()
+    # Items that hardly anybody touched must not look nearest to everything.
+    least = 1e-3 * np.median(diagonal[diagonal > 0]) if diagonal.any() else 1.0
+    norm = 1.0 / np.sqrt(np.maximum(diagonal, least))
+    rows = _gram(x, t, clock, scale, norm, config, threads)
+    penalty = config.penalty + config.dropout / (1.0 - config.dropout) * diagonal
+    speaker, weight = _ridge(rows, diagonal, norm, penalty, config.neighbours, threads)
+    return _rows_by_speaker(speaker, weight, config.kept)
 
-    capped = strongest_per_row(strengths, config.history_cap)
-    n_items = capped.shape[1]
-    degree = np.diff(capped.indptr)
-    customer_scale = np.power(np.maximum(degree, 1), -config.customer_exponent / 2)
-    weighted = sparse.diags_array(customer_scale) @ capped.astype(np.float64)
-    norm = np.asarray(weighted.multiply(weighted).sum(axis=0)).ravel()
-    item_scale = np.where(norm > 0, np.power(np.maximum(norm, np.finfo(np.float64).tiny), -config.item_exponent), 0.0)
-    scaled = sparse.csr_matrix(weighted @ sparse.diags_array(item_scale))
-    # One more than wanted: an item is its own nearest neighbour and is left out below.
-    pairs = all_pairs_knn(scaled, config.neighbours + 1, num_threads=threads, show_progress=False).tocoo()
-    keep = (pairs.row != pairs.col) & (pairs.data > 0)
-    row, column, weight = pairs.row[keep], pairs.col[keep], pairs.data[keep].astype(np.float32)
-    order = np.lexsort((column, -weight, row))
-    row, column, weight = row[order], column[order], weight[order]
-    rank = np.arange(len(row)) - np.searchsorted(row, row, side="left")
-    inside = rank < config.neighbours
-    row, column, weight = row[inside], column[inside], weight[inside]
+
+_GramRows = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int32]]
+_Weights = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
+
+
+def _gram(
+    x: sparse.csr_matrix,
+    t: sparse.csr_matrix,
+    clock: sparse.csr_matrix,
+    scale: npt.NDArray[np.float64],
+    norm: npt.NDArray[np.float64],
+    config: ItemItemConfig,
+    threads: int,
+) -> _GramRows:
+    """Both products of `fit_item_item`, the largest entries of each row; see `kernels.gram_rows`."""
+    from recsys.models.kernels import gram_rows
+
+    steps = np.arange(GAPS)
+    decay = np.where(steps > 0, np.power(config.after, np.maximum(steps - 1, 0)), 1.0)
+    after = decay.astype(np.float32)
+    before = np.where(steps > 0, config.before * decay, 1.0).astype(np.float32)
+    xi, ti, ci = (sparse.csr_matrix(each.T) for each in (x, t, clock))
+    customer_start, item_start = x.indptr.astype(np.int64), xi.indptr.astype(np.int64)
+
+    def block(first: int, last: int) -> _GramRows:
+        by_item = (item_start, xi.indices, xi.data, ti.data, ci.data)
+        by_customer = (customer_start, x.indices, x.data, clock.data)
+        rows: _GramRows = gram_rows(first, last, *by_item, *by_customer, scale, norm, after, before, config.width)
+        return rows
+
+    column, gram, cross, length = zip(*_by_blocks(block, x.shape[1], threads), strict=True)
+    return np.concatenate(column), np.concatenate(gram), np.concatenate(cross), np.concatenate(length)
+
+
+def _ridge(
+    rows: _GramRows,
+    diagonal: npt.NDArray[np.float64],
+    norm: npt.NDArray[np.float64],
+    penalty: npt.NDArray[np.float64],
+    neighbours: int,
+    threads: int,
+) -> _Weights:
+    """The regressions of `fit_item_item`; see `kernels.ridge_rows`."""
+    from recsys.models.kernels import ridge_rows
+
+    def block(first: int, last: int) -> _Weights:
+        weights: _Weights = ridge_rows(first, last, *rows, diagonal, norm, penalty, neighbours)
+        return weights
+
+    speaker, weight = zip(*_by_blocks(block, len(diagonal), threads), strict=True)
+    return np.concatenate(speaker), np.concatenate(weight)
+
+
+def _newest_pairs(
+    tastes: Tastes, targets: npt.NDArray[np.float32], cap: int
+) -> tuple[sparse.csr_matrix, sparse.csr_matrix, sparse.csr_matrix]:
+    """Strengths, targets and clocks of the newest `cap` pairs of each customer that say anything, in equal places."""
+    n_customers = len(tastes.indptr) - 1
+    row = np.repeat(np.arange(n_customers), np.diff(tastes.indptr))
+    says = np.flatnonzero((tastes.strength > 0) | (targets > 0))
+    newest_first = says[np.lexsort((-tastes.clock[says], row[says]))]
+    lengths = np.bincount(row[says], minlength=n_customers)
+    rank = np.arange(len(says)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    kept = np.sort(newest_first[rank < cap])
+    indptr = np.zeros(n_customers + 1, dtype=np.int64)
+    np.cumsum(np.minimum(lengths, cap), out=indptr[1:])
+    x, t, clock = (
+        sparse.csr_matrix((values[kept], tastes.item[kept], indptr), shape=(n_customers, tastes.items))
+        for values in (tastes.strength, targets, tastes.clock)
+    )
+    return x, t, clock
+
+
+def _by_blocks(work: Callable[[int, int], Rows], size: int, threads: int) -> list[Rows]:
+    """What a kernel gives for all rows, block by block in order, computed on several threads."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda first: work(first, min(first + BLOCK, size)), range(0, size, BLOCK)))
+
+
+def _rows_by_speaker(speaker: npt.NDArray[np.int32], weight: npt.NDArray[np.float32], kept: int) -> ItemItem:
+    """From the weights per item spoken about, shape (items, neighbours), to rows per item that speaks."""
+    n_items = len(speaker)
+    target = np.repeat(np.arange(n_items, dtype=np.int32), speaker.shape[1])
+    speaker, weight = speaker.ravel(), weight.ravel()
+    real = (speaker >= 0) & (weight != 0)
+    speaker, weight, target = speaker[real], weight[real], target[real]
+    by_size = np.lexsort((target, -np.abs(weight), speaker))
+    rank = np.arange(len(speaker)) - np.searchsorted(speaker[by_size], speaker[by_size], side="left")
+    chosen = by_size[rank < kept]
+    chosen = chosen[np.lexsort((target[chosen], -weight[chosen], speaker[chosen]))]
     indptr = np.zeros(n_items + 1, dtype=np.int64)
-    np.cumsum(np.bincount(row, minlength=n_items), out=indptr[1:])
-    return ItemItem(indptr, column.astype(np.int32), weight)
+    np.cumsum(np.bincount(speaker[chosen], minlength=n_items), out=indptr[1:])
+    return ItemItem(indptr, target[chosen], weight[chosen])

@@ -59,15 +59,8 @@ def fit_popularity(interactions: Interactions, weights: EventWeights, config: Po
     size = len(interactions.items)
     one_row = np.zeros(len(interactions), dtype=np.int64)
     age = ages(interactions.timestamp, one_row, 1, MS_PER_DAY)
-    unordered = np.full(len(interactions), np.nan)
     groups, strength = item_strengths(
-        interactions.row * size + interactions.item,
-        interactions.kind,
-        age,
-        unordered,
-        interactions.quantity,
-        interactions.rating,
-        fading,
+        interactions.groups(), interactions.kind, age, interactions.quantity, interactions.rating, fading
     )
     score = np.bincount(groups % size, weights=strength, minlength=size) if size else np.zeros(0)
     count = np.bincount(interactions.item, minlength=size).astype(np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ WEIGHTS = EventWeights(
         EventKind.ADD_TO_CART: KindWeight(0.5, None),
         EventKind.RATE: KindWeight(1.0, None),
     },
-    half_life_steps=2.0,
+    half_life_steps=None,
     cap=2.0,
 )
 ITEMS = Vocabulary.from_ids(["a", "b", "c"])
@@ -70,9 +71,13 @@ def test_events_on_one_item_add_up_to_the_cap() -> None:
 
 
 def test_where_only_an_order_is_known_steps_count() -> None:
-    """With a half-life of two steps an event four positions back is worth a quarter."""
-    found = tastes(did("a", EventKind.PURCHASE, None, position=3), did("b", EventKind.PURCHASE, None, position=7))
-    assert found == pytest.approx({"a": 2.0**-2, "b": 1.0})
+    """With a half-life of one step, the last basket counts in full, the one before half, whatever their numbers are."""
+    baskets = [("a", 3), ("a", 5), ("b", 3), ("c", 7), ("b", 7)]
+    rows = [did(item, EventKind.VIEW, None, position=position) for item, position in baskets]
+    history = History.from_stored(StoredHistory(1, rows), ITEMS)
+    items, strengths = history.strengths(replace(WEIGHTS, half_life_steps=1.0))
+    assert items.tolist() == [ITEMS.position(item) for item in "abc"]
+    assert strengths.tolist() == pytest.approx([0.5 * 2.0**-1, 0.5, 0.25])
 
 
 def test_where_nothing_is_known_nothing_fades() -> None:
@@ -127,9 +132,10 @@ EVENTS = st.lists(
 def test_training_and_serving_see_the_same_strengths(rows: list[tuple[str, str, EventKind, int | None]]) -> None:
     """A row of the training matrix is what the same customer's history gives when serving."""
     interactions = Interactions.from_events(event_table(event_frame(rows)))
-    matrix = interactions.strengths(WEIGHTS)
+    weights = replace(WEIGHTS, half_life_steps=3.0)
+    matrix = interactions.strengths(weights)
     for customer in range(len(interactions.customers)):
-        items, strengths = interactions.history(customer).strengths(WEIGHTS)
+        items, strengths = interactions.history(customer).strengths(weights)
         row = matrix[[customer]]
         assert row.indices.tolist() == items.tolist()
         np.testing.assert_array_equal(row.data, strengths)
