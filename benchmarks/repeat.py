@@ -193,7 +193,7 @@ def report(trial: Trial, folder: Path, scratch: Path) -> list[str]:
     lines = [
         f"## {trial.name}: window {trial.window} {model.clock}, fitted in {seconds:.1f} s on {len(past):,} events",
         f"probability of a second purchase: median {np.median(second):.4f}, {second.min():.4f} to {second.max():.4f}",
-        f"strength {model.strength:.2f}, median interval {interval:.1f}, spread {model.spread:.2f}, pace {model.pace:.2f}",
+        f"strength {model.strength:.2f}; interval {interval:.1f}, spread {model.spread:.2f}, pace {model.pace:.2f}",
         f"{len(known.row):,} customer-item pairs, {known.again.sum():,} bought again",
     ]
     tenths = np.array_split(np.argsort(predicted, kind="stable"), 10)

@@ -81,9 +81,9 @@ def train(
         table = store.events.read()
     with stages.stage("compile"):
         interactions = compile_interactions(table)
-        config = replace(config, event_weights=_with_rating_scale(config.event_weights, interactions))
+        config = replace(config, event_weights=with_rating_scale(config.event_weights, interactions))
         strengths = interactions.strengths(config.event_weights)
-        _require_enough(interactions, strengths)
+        require_enough(interactions, strengths)
     manifest, arrays = fit(interactions, strengths, config, stages)
     with stages.stage("publish"):
         build = {
@@ -134,7 +134,8 @@ def fit(
     return manifest, bundle_arrays(interactions.items, popularity, item_item, als)
 
 
-def _require_enough(interactions: Interactions, strengths: sparse.csr_matrix) -> None:
+def require_enough(interactions: Interactions, strengths: sparse.csr_matrix) -> None:
+    """NotEnoughDataError when there is too little to learn from."""
     able = int(np.count_nonzero(np.diff(strengths.indptr) >= 2))
     if able < MIN_CUSTOMERS:
         raise NotEnoughDataError(
@@ -144,7 +145,7 @@ def _require_enough(interactions: Interactions, strengths: sparse.csr_matrix) ->
         )
 
 
-def _with_rating_scale(weights: EventWeights, interactions: Interactions) -> EventWeights:
+def with_rating_scale(weights: EventWeights, interactions: Interactions) -> EventWeights:
     """The weights with the lowest and highest rating found; unchanged when nothing was rated."""
     rated = np.isin(interactions.kind, [EventKind.RATE.code, EventKind.REVIEW.code])
     ratings = interactions.rating[rated & ~np.isnan(interactions.rating)]

@@ -146,18 +146,14 @@ def _read_array(folder: Path, name: str, entry: ArrayEntry) -> npt.NDArray[np.ge
     return np.asarray(array)
 
 
-def read_bundle(folder: Path, expected_id: str) -> ModelBundle:
-    """Verifies every hash and maps the arrays into memory; BundleError when anything does not fit."""
-    found_id, manifest = read_manifest(folder)
-    if found_id != expected_id:
-        raise BundleError(f"the manifest in {folder} has id {found_id}", expected=expected_id, remedy=_REMEDY)
-    arrays = {name: _read_array(folder, name, entry) for name, entry in manifest.arrays.items()}
+def assembled(bundle_id: str, manifest: Manifest, arrays: Arrays) -> ModelBundle:
+    """The bundle of these arrays, wherever they lie; BundleError when one is missing."""
     try:
         als = None
         if "als.item_factors" in arrays:
             als = ALS.from_arrays(arrays, float(manifest.models["als"]["alpha"]))
         return ModelBundle(
-            bundle_id=found_id,
+            bundle_id=bundle_id,
             manifest=manifest,
             items=Vocabulary(arrays["items.text"].view(np.uint8), arrays["items.offsets"].view(np.int64)),
             popularity=Popularity.from_arrays(arrays),
@@ -165,4 +161,13 @@ def read_bundle(folder: Path, expected_id: str) -> ModelBundle:
             als=als,
         )
     except KeyError as error:
-        raise BundleError(f"the bundle in {folder} has no array {error}", remedy=_REMEDY) from error
+        raise BundleError(f"the bundle {bundle_id} has no array {error}", remedy=_REMEDY) from error
+
+
+def read_bundle(folder: Path, expected_id: str) -> ModelBundle:
+    """Verifies every hash and maps the arrays into memory; BundleError when anything does not fit."""
+    found_id, manifest = read_manifest(folder)
+    if found_id != expected_id:
+        raise BundleError(f"the manifest in {folder} has id {found_id}", expected=expected_id, remedy=_REMEDY)
+    arrays = {name: _read_array(folder, name, entry) for name, entry in manifest.arrays.items()}
+    return assembled(found_id, manifest, arrays)

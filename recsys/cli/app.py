@@ -11,7 +11,7 @@ import sys
 import typer
 
 from recsys import __version__
-from recsys.cli import import_, models, recommend, related, serve, simulate, train
+from recsys.cli import evaluate, import_, models, recommend, related, serve, simulate, train
 from recsys.errors import BookmatchError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command("simulate")(simulate.simulate)
 app.command("import")(import_.import_files)
 app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
 app.add_typer(models.app, name="models")
 app.command("recommend")(recommend.recommend)
 app.command("related")(related.related)

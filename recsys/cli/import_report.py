@@ -12,7 +12,7 @@ from rich.table import Table
 
 from recsys.cli.progress import Bars
 from recsys.data.importers.importing import Step
-from recsys.data.importers.report import FileReport, ImportReport
+from recsys.data.importers.report import NOTHING, FileReport, ImportReport
 
 
 @contextmanager
@@ -54,8 +54,10 @@ def _print_file(console: Console, file: FileReport, *, written: bool) -> None:
     table.add_row("rows read", f"{file.rows:,}")
     added = "added" if written else "to add"
     for name, ingested in (("events", file.events), ("items", file.items), ("customers", file.customers)):
-        if ingested.added or ingested.known:
+        if ingested != NOTHING:
             table.add_row(f"{name} {added}", f"{ingested.added:,}")
+        if ingested.changed:
+            table.add_row(f"{name} changed", f"{ingested.changed:,}")
         if ingested.known:
             table.add_row(f"{name} known before", f"{ingested.known:,}")
     for rule, count in file.aside.items():

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from recsys import __version__
@@ -42,13 +43,18 @@ def create_app(settings: Settings, clocks: Clocks = SYSTEM_CLOCKS) -> FastAPI:
             app.state.service = state
             yield
 
-    app = FastAPI(
+    # Its page at /docs comes from this machine: FastAPI's own loads its scripts from a public server, and stays blank
+    # in a shop that does not let this machine out.
+    app = FastAPIOffline(
         title="Bookmatch",
         version=__version__,
         description="Recommendations for a shop, and the events that they are made from.",
         lifespan=lifespan,
         redirect_slashes=False,
         redoc_url=None,
+        swagger_ui_oauth2_redirect_url="/docs/oauth2-redirect",
+        swagger_ui_parameters={"validatorUrl": None},
+        static_url="/docs/static",
     )
     app.include_router(api)
     app.include_router(operations)

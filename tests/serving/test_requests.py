@@ -165,4 +165,17 @@ def test_the_api_describes_itself(service: Service) -> None:
     assert body["properties"]["events"]["maxItems"] == 1000
     references = set(re.findall(r'"#/components/schemas/(\w+)"', service.get("/openapi.json").body.decode()))
     assert references <= set(document["components"]["schemas"])
-    assert service.get("/docs").status == 200
+
+
+def test_the_page_of_docs_needs_no_other_server(service: Service) -> None:
+    """Every script, style and picture of /docs, and the description it shows, come from the service itself."""
+    page = service.get("/docs")
+    assert page.status == 200
+    text = page.body.decode()
+    addresses = [*re.findall(r'(?:src|href)="([^"]*)"', text), *re.findall(r"url: '([^']*)'", text)]
+    assert len(addresses) >= 4
+    for address in addresses:
+        assert address.startswith("/"), address
+        assert service.get(address).status == 200, address
+    assert '"validatorUrl": null' in text
+    assert not re.findall(r"https?://", text)

@@ -50,6 +50,8 @@ def resolve_columns(
             )
         if not theirs:
             ours.pop(name, None)
+        elif theirs not in columns and options.columns_may_miss:
+            continue
         elif theirs not in columns:
             raise InputError(
                 f"--map {name}={theirs}, but {path} has no column {theirs!r}",

@@ -56,8 +56,7 @@ def rehearse(paths: Sequence[Path], options: ImportOptions, step: Step = silent)
 
     Raises as `import_files` does.
     """
-    files = _read_all(paths, options, step)
-    _judge(files, options.max_bad)
+    files = read_files(paths, options, step)
     reports = [
         file.report.stored(
             Ingested(file.events.height, file.repeated),
@@ -67,6 +66,13 @@ def rehearse(paths: Sequence[Path], options: ImportOptions, step: Step = silent)
         for file in files
     ]
     return ImportReport(tuple(reports), written=False)
+
+
+def read_files(paths: Sequence[Path], options: ImportOptions, step: Step = silent) -> list[ReadFile]:
+    """What an import of these files would store; writes nothing. Raises as `import_files` does."""
+    files = _read_all(paths, options, step)
+    _judge(files, options.max_bad)
+    return files
 
 
 def _read_all(paths: Sequence[Path], options: ImportOptions, step: Step) -> list[ReadFile]:

@@ -68,6 +68,9 @@ class ImportOptions:
     currency : of all prices, where no column says it.
     ignore_items : item ids that are no items (postage, fees), exact or as shell patterns.
     max_bad : the largest share of bad rows, 0 to 1, of the rows that were not set aside.
+    columns_may_miss : a column that `columns` names and the file does not have is no error, for options that serve
+        several files with different columns.
+    event_may_yield : `event` beside a column that says the kind is no error; the column counts.
     """
 
     now: int
@@ -83,6 +86,8 @@ class ImportOptions:
     currency: str | None = None
     ignore_items: tuple[str, ...] = ()
     max_bad: float = DEFAULT_MAX_BAD
+    columns_may_miss: bool = False
+    event_may_yield: bool = False
 
 
 def _parts(text: str) -> list[str]:

@@ -167,7 +167,7 @@ def _interactions(
         raise missing("item_id")
 
     constant = options.event or (layout.kind if layout else None)
-    if "kind" in use.ours and options.event:
+    if "kind" in use.ours and options.event and not options.event_may_yield:
         raise InputError(
             f"--event is {options.event}, but {source.path} says the kind in column {use.ours['kind']!r}",
             expected="one of the two",

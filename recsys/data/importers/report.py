@@ -23,7 +23,7 @@ class FileReport:
     rows : how many were read, bad and set-aside ones included.
     bad : cause → rows.
     aside : rule → rows.
-    events, items, customers : how many were added, and how many were there before.
+    events, items, customers : how many were added, were there before, and (never events) replaced what was there.
     bad_file, aside_file : where those rows were written, if there are any.
     time_read_as : how times were read; empty when there are none.
     notes : what else is worth knowing.
@@ -61,7 +61,7 @@ class FileReport:
             "bad": dict(self.bad),
             "aside": dict(self.aside),
             **{
-                name: {"added": ingested.added, "known": ingested.known}
+                name: {"added": ingested.added, "known": ingested.known, "changed": ingested.changed}
                 for name, ingested in (("events", self.events), ("items", self.items), ("customers", self.customers))
             },
             "bad_file": str(self.bad_file) if self.bad_file else None,

@@ -1,0 +1,1 @@
+"""What would have been recommended, and what customers went on to want."""

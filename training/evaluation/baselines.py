@@ -1,0 +1,156 @@
+"""What a good engine has to beat: popular items, what a customer had most, and BM25 item-item.
+
+Each function gives lists as `Ranked`, of the customers of a `HeldOut`; equal scores go to the item with more events in
+training, then to the smaller id. A list that the data cannot fill stays short.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from recsys.data.interactions import Interactions
+from recsys.data.signals import UNKNOWN_TIME, EventWeights
+from recsys.data.vocabulary import UNKNOWN
+from recsys.metrics.ranking import NOTHING, Ranked
+from training.evaluation.held_out import HeldOut
+
+RECENT_DAYS = 7
+BM25_NEIGHBOURS = 100
+_MS_PER_DAY = 86_400_000
+_ROWS_AT_ONCE = 2_000
+
+Order = npt.NDArray[np.int32]
+"""Item positions, best first; items with nothing for them are not in it."""
+
+
+class NotAllowed(Exception):  # noqa: N818 - it is an answer, not a failure
+    """The data does not allow a model; the message is the cause."""
+
+
+def target_counts(held_out: HeldOut, since: int | None = None) -> sparse.csr_matrix:
+    """How many target events (from `since` on, milliseconds UTC) each customer of the training has on each item.
+
+    int64, shape (training customers, items).
+    """
+    training = held_out.training
+    chosen = np.isin(training.kind, [kind.code for kind in held_out.rules.target])
+    if since is not None:
+        chosen &= training.timestamp >= since
+    row, item = training.row[chosen], training.item[chosen]
+    shape = (len(training.customers), len(training.items))
+    return sparse.csr_matrix((np.ones(len(row), dtype=np.int64), (row, item)), shape=shape)
+
+
+def popular_order(held_out: HeldOut) -> Order:
+    """Items by the number of distinct customers with a target event; NotAllowed when models see no such event."""
+    order = _by_customers(target_counts(held_out), held_out.training)
+    if not len(order):
+        raise NotAllowed("models see no event of the kinds to predict")
+    return order
+
+
+def recent_order(held_out: HeldOut) -> Order:
+    """As `popular_order`, of the last `RECENT_DAYS` before the cut, or before the end of training where customers have
+    their own cuts. NotAllowed when times are unknown or nothing happened in those days."""
+    if held_out.until is None or np.any(held_out.training.timestamp == UNKNOWN_TIME):
+        raise NotAllowed("times are unknown")
+    since = held_out.until - RECENT_DAYS * _MS_PER_DAY
+    order = _by_customers(target_counts(held_out, since), held_out.training)
+    if not len(order):
+        raise NotAllowed(f"no event of the kinds to predict in the last {RECENT_DAYS} days of training")
+    return order
+
+
+def first_of_order(order: Order, masked: sparse.csr_matrix, limit: int) -> Ranked:
+    """For each row of `masked` (bool, shape (n, items)) the first `limit` items of an order that are not in it."""
+    place = np.full(masked.shape[1], len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    ranked = np.full((masked.shape[0], limit), NOTHING, dtype=np.int32)
+    for start in range(0, masked.shape[0], _ROWS_AT_ONCE):
+        block = masked[start : start + _ROWS_AT_ONCE]
+        lengths = np.diff(block.indptr)
+        # Among the first limit + m items of the order, a row that masks at most m of them has its limit.
+        width = min(len(order), limit + int(lengths.max(initial=0)))
+        free = np.ones((block.shape[0], width), dtype=np.bool_)
+        row, column = np.repeat(np.arange(block.shape[0]), lengths), place[block.indices]
+        free[row[column < width], column[column < width]] = False
+        rank = np.cumsum(free, axis=1) - 1
+        row, column = np.nonzero(free & (rank < limit))
+        ranked[start + row, rank[row, column]] = order[column]
+    return ranked
+
+
+def best_of_scores(scores: sparse.csr_matrix, count: npt.NDArray[np.int64], limit: int) -> Ranked:
+    """The `limit` items of the largest stored scores above 0 of each row; `count` (per item) decides between equals."""
+    entry = sparse.coo_matrix(scores)
+    kept = entry.data > 0
+    row, item, score = entry.row[kept], entry.col[kept], entry.data[kept]
+    by_score = np.lexsort((item, -count[item], -score, row))
+    row, item = row[by_score], item[by_score]
+    rank = np.arange(len(row)) - np.searchsorted(row, row, side="left")
+    inside = rank < limit
+    ranked = np.full((scores.shape[0], limit), NOTHING, dtype=np.int32)
+    ranked[row[inside], rank[inside]] = item[inside]
+    return ranked
+
+
+def filled(ranked: Ranked, order: Order, masked: sparse.csr_matrix) -> Ranked:
+    """The lists, filled up with the first items of an order that are neither listed nor masked."""
+    listed = ranked != NOTHING
+    row = np.nonzero(listed)[0]
+    own = sparse.csr_matrix((np.ones(len(row), dtype=np.bool_), (row, ranked[listed])), shape=masked.shape)
+    filling = first_of_order(order, sparse.csr_matrix(masked + own), ranked.shape[1])
+    place = np.arange(ranked.shape[1]) - listed.sum(axis=1, keepdims=True)
+    further = np.take_along_axis(filling, np.maximum(place, 0), axis=1)
+    return np.where(listed, ranked, further).astype(np.int32)
+
+
+def personal_top(held_out: HeldOut, order: Order, limit: int) -> Ranked:
+    """Each customer's own items by the number of target events, then the first of the order."""
+    own = _without(_rows(target_counts(held_out), held_out.row), held_out.masked)
+    return filled(best_of_scores(own, _events(held_out.training), limit), order, held_out.masked)
+
+
+def bm25(held_out: HeldOut, weights: EventWeights, order: Order, limit: int, threads: int) -> Ranked:
+    """Item-item with BM25 weights (K1 = 1.2, B = 0.75, the hundred nearest), fitted by `implicit` on the strengths that
+    the other models see. Customers absent from training get the order."""
+    from implicit.nearest_neighbours import BM25Recommender
+
+    strengths = held_out.training.strengths(weights)
+    model = BM25Recommender(K=BM25_NEIGHBOURS, num_threads=threads)
+    model.fit(strengths, show_progress=False)
+    similar = sparse.csr_matrix(model.similarity)
+    count = _events(held_out.training)
+    blocks = []
+    for start in range(0, len(held_out.row), _ROWS_AT_ONCE):
+        own = slice(start, start + _ROWS_AT_ONCE)
+        scores = _rows(strengths, held_out.row[own]).astype(np.float64) @ similar
+        blocks.append(best_of_scores(_without(scores, held_out.masked[own]), count, limit))
+    ranked = np.concatenate(blocks)
+    absent = held_out.row == UNKNOWN
+    ranked[absent] = first_of_order(order, held_out.masked[absent], limit)
+    return ranked
+
+
+def _by_customers(counts: sparse.csr_matrix, training: Interactions) -> Order:
+    customers = np.bincount(counts.indices, minlength=counts.shape[1])
+    order = np.lexsort((-_events(training), -customers))
+    return order[customers[order] > 0].astype(np.int32)
+
+
+def _events(training: Interactions) -> npt.NDArray[np.int64]:
+    """How many events each item has in training, of every kind."""
+    return np.bincount(training.item, minlength=len(training.items)).astype(np.int64)
+
+
+def _rows(matrix: sparse.csr_matrix, row: npt.NDArray[np.int32]) -> sparse.csr_matrix:
+    """These rows of a matrix, empty ones for `UNKNOWN`."""
+    chosen = matrix[np.maximum(row, 0)] if matrix.shape[0] else sparse.csr_matrix((len(row), matrix.shape[1]))
+    return sparse.csr_matrix(sparse.diags_array((row != UNKNOWN).astype(matrix.dtype)) @ chosen)
+
+
+def _without(scores: sparse.csr_matrix, masked: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The scores with those of masked items at 0."""
+    return sparse.csr_matrix(scores - scores.multiply(masked))

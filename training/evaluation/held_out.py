@@ -1,0 +1,146 @@
+"""From a part of a history to what models are given and what their lists are compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from scipy import sparse
+
+from recsys.data.events import EventKind
+from recsys.data.interactions import Interactions
+from recsys.data.vocabulary import UNKNOWN
+from recsys.errors import InputError
+from recsys.metrics.ranking import Relevant
+from recsys.recommend.placement import Placement
+from recsys.stores.frames import behaviour, event_table
+from training.evaluation.protocols import PAIR, Part
+
+
+class Repeats(StrEnum):
+    """What becomes of items that a customer has already."""
+
+    EXCLUDE = "exclude"
+    ALLOW = "allow"
+    ONLY = "only"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What is to be foreseen, and what may be listed.
+
+    Attributes
+    ----------
+    target : the kinds to predict.
+    visible : the kinds that models may see; None is all of them.
+    repeats : `exclude`: items that the customer has by one of the `mask` kinds leave the candidates and the test.
+        `allow`: they stay in both. `only`: the test keeps only items that the customer has by a target kind, the
+        candidates stay whole.
+    mask : with `exclude` only.
+    """
+
+    target: frozenset[EventKind]
+    visible: frozenset[EventKind] | None
+    repeats: Repeats
+    mask: frozenset[EventKind]
+
+    @property
+    def placement(self) -> Placement:
+        """The policy of the evaluated spot: what the service would mask there."""
+        masked = self.mask if self.repeats is Repeats.EXCLUDE else frozenset[EventKind]()
+        return Placement(name="evaluation", mask_kinds=masked)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """One part, compiled. Customers are those with something to foresee, ascending by id.
+
+    Attributes
+    ----------
+    training : what models may learn from; its items are the candidates.
+    customer_ids : String, length n.
+    row : int32, shape (n,); positions in `training.customers`, `UNKNOWN` for those absent from it.
+    relevant : what they turned out to want, in positions of `training.items`.
+    masked : bool, shape (n, items); what must not be listed.
+    hidden : as `masked`, but only what follows from events of kinds that models may not see; None when there are none.
+    rules, until : as given; `until` as in `Part`.
+    """
+
+    training: Interactions
+    customer_ids: pl.Series
+    row: npt.NDArray[np.int32]
+    relevant: Relevant
+    masked: sparse.csr_matrix
+    hidden: sparse.csr_matrix | None
+    rules: Rules
+    until: int | None
+
+
+def hold_out(part: Part, rules: Rules, further_items: pl.Series) -> HeldOut:
+    """Applies the rules to a part; `further_items` are candidates without events.
+
+    Raises InputError when nothing is left to learn from or to foresee.
+    """
+    events = behaviour(part.rows)
+    visible = events if rules.visible is None else _of(events, rules.visible)
+    if visible.is_empty():
+        raise InputError(
+            f"of {part.rows.height:,} rows of training none is behaviour on an item that models may see",
+            expected="events of the kinds that --kinds names",
+        )
+    training = Interactions.from_events(event_table(visible, further_items))
+    mask = rules.mask if rules.repeats is Repeats.EXCLUDE else rules.target
+    had = _of(events, mask).select(*PAIR, "kind").unique()
+    wanted = part.wanted
+    if rules.repeats is not Repeats.ALLOW:
+        wanted = wanted.join(had, on=list(PAIR), how="anti" if rules.repeats is Repeats.EXCLUDE else "semi")
+    if wanted.is_empty():
+        raise InputError(
+            f"no test item is left: of {part.wanted.height:,} pairs of customer and item "
+            + ("all are" if rules.repeats is Repeats.EXCLUDE else "none is")
+            + " in the customer's training history",
+            expected=f"something to foresee with --repeats {rules.repeats}",
+            remedy="use another --repeats, or other --mask kinds",
+        )
+    customers = wanted["customer_id"].unique().sort()
+    masked = had if rules.repeats is Repeats.EXCLUDE else had.clear()
+    unseen = masked.clear() if rules.visible is None else masked.filter(~pl.col("kind").is_in(_text(rules.visible)))
+    return HeldOut(
+        training=training,
+        customer_ids=customers,
+        row=training.customers.positions(customers),
+        relevant=_relevant(wanted, customers, training),
+        masked=_matrix(masked, customers, training),
+        hidden=_matrix(unseen, customers, training) if unseen.height else None,
+        rules=rules,
+        until=part.until,
+    )
+
+
+def _text(kinds: frozenset[EventKind]) -> list[str]:
+    return sorted(str(kind) for kind in kinds)
+
+
+def _of(events: pl.DataFrame, kinds: frozenset[EventKind]) -> pl.DataFrame:
+    return events.filter(pl.col("kind").is_in(_text(kinds)))
+
+
+def _matrix(pairs: pl.DataFrame, customers: pl.Series, training: Interactions) -> sparse.csr_matrix:
+    """Which pairs of a scored customer and a candidate there are: bool, shape (n, items), columns ascending."""
+    own = pairs.join(customers.to_frame(), on="customer_id", how="semi").select(PAIR).unique().sort(PAIR)
+    row = customers.search_sorted(own["customer_id"]).to_numpy() if own.height else np.zeros(0, dtype=np.int64)
+    item = training.items.positions(own["item_id"])
+    known = item != UNKNOWN
+    shape = (len(customers), len(training.items))
+    matrix = sparse.csr_matrix((np.ones(int(known.sum()), dtype=np.bool_), (row[known], item[known])), shape=shape)
+    matrix.sort_indices()
+    return matrix
+
+
+def _relevant(wanted: pl.DataFrame, customers: pl.Series, training: Interactions) -> Relevant:
+    matrix = _matrix(wanted, customers, training)
+    size = wanted.group_by("customer_id").len().sort("customer_id")["len"].to_numpy().astype(np.int64)
+    return Relevant(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), size)
