@@ -77,7 +77,6 @@ def published(folder: Path, frame: pl.DataFrame, config: TrainingConfig | None =
     """A bundle trained on a frame of events and put in force in `folder`."""
     config = config or TrainingConfig()
     interactions = compile_interactions(event_table(frame))
-    strengths = interactions.strengths(config.event_weights)
-    manifest, arrays = fit(interactions, strengths, config, StageLog())
+    manifest, arrays = fit(interactions, config, StageLog())
     repository = BundleRepository(folder)
     return repository.load(repository.publish(manifest, arrays, {"at": START}, START))

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from recsys import __version__
@@ -19,10 +20,15 @@ from recsys.data.interactions import EventTable, Interactions
 from recsys.data.signals import UNKNOWN_TIME, EventWeights
 from recsys.errors import InputError, NotEnoughDataError
 from recsys.models.als import ALSConfig, fit_als
+from recsys.models.blend import BlendWeights
 from recsys.models.item_item import ItemItemConfig, fit_item_item
 from recsys.models.popularity import PopularityConfig, fit_popularity
+from recsys.models.spectral import SpectralConfig, fit_spectral
 from recsys.stores.protocols import Store
 from training.stages import StageCost, StageLog
+
+SHIPPED_BLEND = {"item_item": 1.0, "spectral": 0.2, "als": 0.0}
+"""Until tuning knows better: the low-pass filter adds a little everywhere; ALS adds nothing beside it."""
 
 MIN_CUSTOMERS = 5
 """So many customers with a taste for two or more items are the least that anything can be learned from."""
@@ -35,8 +41,9 @@ class TrainingConfig:
     Attributes
     ----------
     event_weights : what each kind of event is worth; the rating scale is taken from the data.
-    popularity, item_item, als : of the three sources.
-    blend : the fixed weights of the sources in the blended score.
+    popularity, item_item, als, spectral : of the sources.
+    target_exponent : what the item-item model predicts: strengths to this power; 0 counts every touched item the same.
+    blend : the weights of the sources in the blended score.
     seed : of everything random.
     threads : how many cores fitting may use; does not change the result.
     """
@@ -45,7 +52,9 @@ class TrainingConfig:
     popularity: PopularityConfig = field(default_factory=PopularityConfig)
     item_item: ItemItemConfig = field(default_factory=ItemItemConfig)
     als: ALSConfig = field(default_factory=ALSConfig)
-    blend: Mapping[str, float] = field(default_factory=lambda: {"item_item": 0.5, "als": 0.5})
+    spectral: SpectralConfig = field(default_factory=SpectralConfig)
+    target_exponent: float = 0.0
+    blend: BlendWeights = field(default_factory=lambda: BlendWeights.constant(SHIPPED_BLEND))
     seed: int = 0
     threads: int = 1
 
@@ -54,6 +63,12 @@ class TrainingConfig:
             raise InputError(
                 f"seed {self.seed}, threads {self.threads}", expected="a seed of 0 or more and at least one thread"
             )
+
+    def targets(self, strength: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """What the item-item model predicts for pairs of these strengths; 0 where there is no taste."""
+        return np.where(strength > 0, np.power(np.maximum(strength, 1e-9), self.target_exponent), 0.0).astype(
+            np.float32
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +97,8 @@ def train(
     with stages.stage("compile"):
         interactions = compile_interactions(table)
         config = replace(config, event_weights=with_rating_scale(config.event_weights, interactions))
-        strengths = interactions.strengths(config.event_weights)
-        require_enough(interactions, strengths)
-    manifest, arrays = fit(interactions, strengths, config, stages)
+        require_enough(interactions)
+    manifest, arrays = fit(interactions, config, stages)
     with stages.stage("publish"):
         build = {
             "at": now,
@@ -107,14 +121,20 @@ def compile_interactions(table: EventTable) -> Interactions:
     return Interactions.from_events(table)
 
 
-def fit(
-    interactions: Interactions, strengths: sparse.csr_matrix, config: TrainingConfig, stages: StageLog
-) -> tuple[Manifest, Arrays]:
-    """Fits every source; the manifest (without the arrays' hashes) and the arrays."""
+def fit(interactions: Interactions, config: TrainingConfig, stages: StageLog) -> tuple[Manifest, Arrays]:
+    """Fits every source; the manifest (without the arrays' hashes) and the arrays.
+
+    Models are fitted on tastes that do not fade: what people did long ago still says what goes together. Fading belongs
+    to answering.
+    """
     with stages.stage("popularity"):
         popularity = fit_popularity(interactions, config.event_weights, config.popularity)
     with stages.stage("item-item"):
-        item_item = fit_item_item(strengths, config.item_item, config.threads)
+        tastes = interactions.tastes(config.event_weights.unfading())
+        item_item = fit_item_item(tastes, config.targets(tastes.strength), config.item_item, config.threads)
+    strengths = tastes.matrix()
+    with stages.stage("spectral"):
+        spectral = fit_spectral(strengths, config.spectral, config.seed)
     with stages.stage("als", config.als.iterations):
         als = fit_als(strengths, config.als, config.seed, config.threads, stages.progress.advance)
     manifest = Manifest(
@@ -122,20 +142,23 @@ def fit(
         software=__version__,
         data=_described(interactions, strengths),
         event_weights=config.event_weights,
-        blend=dict(config.blend),
+        blend=config.blend,
         models={
             "popularity": asdict(config.popularity),
-            "item_item": asdict(config.item_item) | {"pairs": len(item_item.neighbour)},
+            "item_item": asdict(config.item_item)
+            | {"target_exponent": config.target_exponent, "pairs": len(item_item.neighbour)},
+            "spectral": asdict(config.spectral) | {"factors": spectral.factors.shape[1]},
             "als": asdict(config.als),
         },
         seed=config.seed,
         arrays={},
     )
-    return manifest, bundle_arrays(interactions.items, popularity, item_item, als)
+    return manifest, bundle_arrays(interactions.items, popularity, item_item, als, spectral)
 
 
-def require_enough(interactions: Interactions, strengths: sparse.csr_matrix) -> None:
+def require_enough(interactions: Interactions) -> None:
     """NotEnoughDataError when there is too little to learn from."""
+    strengths = interactions.strengths(EventWeights().unfading())
     able = int(np.count_nonzero(np.diff(strengths.indptr) >= 2))
     if able < MIN_CUSTOMERS:
         raise NotEnoughDataError(

@@ -18,6 +18,7 @@ from recsys.errors import BundleError
 from recsys.models.als import ALS
 from recsys.models.item_item import ItemItem
 from recsys.models.popularity import Popularity
+from recsys.models.spectral import Spectral
 
 MANIFEST = "manifest.json"
 BUILD = "build.json"
@@ -36,7 +37,7 @@ class ModelBundle:
     bundle_id : the first 16 hexadecimal digits of the SHA-256 of `manifest.json`, which holds the arrays' hashes.
     manifest : what it says about itself.
     items : the ids of the items; position `i` is row `i` of every model.
-    popularity, item_item, als : the sources; `als` is None when the data did not allow it (the manifest says why).
+    popularity, item_item, als, spectral : the sources.
     """
 
     bundle_id: str
@@ -44,15 +45,17 @@ class ModelBundle:
     items: Vocabulary
     popularity: Popularity
     item_item: ItemItem
-    als: ALS | None
+    als: ALS
+    spectral: Spectral
 
 
-def bundle_arrays(items: Vocabulary, popularity: Popularity, item_item: ItemItem, als: ALS | None) -> Arrays:
+def bundle_arrays(
+    items: Vocabulary, popularity: Popularity, item_item: ItemItem, als: ALS, spectral: Spectral
+) -> Arrays:
     """The arrays of a bundle by name, as they are stored."""
     arrays: Arrays = {"items.text": items.text, "items.offsets": items.offsets}
-    for model in (popularity, item_item, als):
-        if model is not None:
-            arrays.update(model.arrays())
+    for model in (popularity, item_item, als, spectral):
+        arrays.update(model.arrays())
     return arrays
 
 
@@ -149,16 +152,14 @@ def _read_array(folder: Path, name: str, entry: ArrayEntry) -> npt.NDArray[np.ge
 def assembled(bundle_id: str, manifest: Manifest, arrays: Arrays) -> ModelBundle:
     """The bundle of these arrays, wherever they lie; BundleError when one is missing."""
     try:
-        als = None
-        if "als.item_factors" in arrays:
-            als = ALS.from_arrays(arrays, float(manifest.models["als"]["alpha"]))
         return ModelBundle(
             bundle_id=bundle_id,
             manifest=manifest,
             items=Vocabulary(arrays["items.text"].view(np.uint8), arrays["items.offsets"].view(np.int64)),
             popularity=Popularity.from_arrays(arrays),
             item_item=ItemItem.from_arrays(arrays),
-            als=als,
+            als=ALS.from_arrays(arrays, float(manifest.models["als"]["alpha"])),
+            spectral=Spectral.from_arrays(arrays),
         )
     except KeyError as error:
         raise BundleError(f"the bundle {bundle_id} has no array {error}", remedy=_REMEDY) from error

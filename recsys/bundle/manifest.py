@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from recsys.data.signals import EventWeights
+from recsys.models.blend import BlendWeights
 
 FORMAT_VERSION = 1
 """Raised when a bundle written by one version cannot be read by an older one."""
@@ -32,7 +33,7 @@ class Manifest:
     data : what was learned from: `fingerprint` (SHA-256 over the interactions), `customers`, `items`, `events`,
         `newest` (milliseconds UTC of the newest event, or None).
     event_weights : read by training and serving alike.
-    blend : the weight of each named source in the blended score.
+    blend : the weight of each named source in the blended score, by the length of the history.
     models : per source its settings and what fitting it found; a source that could not be fitted says why.
     seed : of everything random in training.
     arrays : per array name, what it is.
@@ -42,7 +43,7 @@ class Manifest:
     software: str
     data: Mapping[str, Any]
     event_weights: EventWeights
-    blend: Mapping[str, float]
+    blend: BlendWeights
     models: Mapping[str, Mapping[str, Any]]
     seed: int
     arrays: Mapping[str, ArrayEntry]
@@ -54,7 +55,7 @@ class Manifest:
             "software": self.software,
             "data": dict(self.data),
             "event_weights": self.event_weights.to_json(),
-            "blend": dict(self.blend),
+            "blend": self.blend.to_json(),
             "models": {name: dict(entry) for name, entry in self.models.items()},
             "seed": self.seed,
             "arrays": {
@@ -71,7 +72,7 @@ class Manifest:
             software=data["software"],
             data=data["data"],
             event_weights=EventWeights.from_json(data["event_weights"]),
-            blend=data["blend"],
+            blend=BlendWeights.from_json(data["blend"]),
             models=data["models"],
             seed=data["seed"],
             arrays={

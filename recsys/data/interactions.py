@@ -152,6 +152,13 @@ class Tastes:
     clock: npt.NDArray[np.int32]
     items: int
 
+    def matrix(self) -> sparse.csr_matrix:
+        """The strengths as they are: float32, shape (customers, items), stored where above 0."""
+        shape = (len(self.indptr) - 1, self.items)
+        matrix = sparse.csr_matrix((self.strength.copy(), self.item, self.indptr), shape=shape)
+        matrix.eliminate_zeros()
+        return matrix
+
     def faded(self, weights: EventWeights) -> sparse.csr_matrix:
         """The strengths faded by steps: float32, shape (customers, items), stored where above 0."""
         lengths = np.diff(self.indptr)

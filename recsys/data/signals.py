@@ -7,7 +7,8 @@ The strength of a customer's taste for an item is
 the sum over the customer's events on it. The age of an event is counted back from the customer's own newest event, not
 from the wall clock: the same history gives the same answer whenever it is asked for, and a customer who comes back
 after a year finds their shelf as they left it. The steps of an item are counted back in the order in which the customer
-last had to do with each item. Where times are unknown nothing fades by age, where the order is unknown nothing by steps.
+last had to do with each item. Where times are unknown nothing fades by age, where the order is unknown nothing by
+steps.
 
 What was returned, taken out of the cart, refused (`not_interested`) or bought for somebody else
 (`ignore_for_recommendations`) carries no taste.
@@ -16,7 +17,7 @@ What was returned, taken out of the cart, refused (`not_interested`) or bought f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -45,15 +46,15 @@ class KindWeight:
 _DEFAULT_KINDS: dict[EventKind, KindWeight] = {
     EventKind.PURCHASE: KindWeight(1.0, 365.0),
     EventKind.RATE: KindWeight(1.0, 730.0),
-    EventKind.REVIEW: KindWeight(0.8, 730.0),
-    EventKind.OWN: KindWeight(0.8, None),
-    EventKind.LIKE: KindWeight(0.7, 365.0),
-    EventKind.SHARE: KindWeight(0.6, 180.0),
-    EventKind.ADD_TO_LIST: KindWeight(0.5, 180.0),
-    EventKind.ADD_TO_CART: KindWeight(0.4, 60.0),
-    EventKind.VIEW: KindWeight(0.15, 30.0),
-    EventKind.CLICK: KindWeight(0.1, 30.0),
-    EventKind.EMAIL_CLICK: KindWeight(0.1, 30.0),
+    EventKind.REVIEW: KindWeight(1.0, 730.0),
+    EventKind.OWN: KindWeight(1.0, None),
+    EventKind.LIKE: KindWeight(0.9, 365.0),
+    EventKind.SHARE: KindWeight(0.8, 365.0),
+    EventKind.ADD_TO_LIST: KindWeight(0.8, 365.0),
+    EventKind.ADD_TO_CART: KindWeight(0.8, 365.0),
+    EventKind.VIEW: KindWeight(0.5, 180.0),
+    EventKind.CLICK: KindWeight(0.4, 180.0),
+    EventKind.EMAIL_CLICK: KindWeight(0.4, 180.0),
 }
 
 
@@ -85,6 +86,11 @@ class EventWeights:
             raise InputError(f"half_life_steps is {self.half_life_steps}", expected="more than 0")
         if not self.cap > 0:
             raise InputError(f"the cap is {self.cap}", expected="a number above 0")
+
+    def unfading(self) -> Self:
+        """The same weights where nothing is forgotten: what models are fitted on, who handle order themselves."""
+        kinds = {kind: KindWeight(entry.weight, None) for kind, entry in self.kinds.items()}
+        return replace(self, kinds=kinds, half_life_steps=None)
 
     def to_json(self) -> dict[str, Any]:
         """As the manifest holds it."""

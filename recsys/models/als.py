@@ -73,6 +73,10 @@ class ALS:
         """x_u · y_i for all items: float64, shape (items,)."""
         return np.asarray(self.item_factors @ factors.astype(np.float32), dtype=np.float64)
 
+    def outputs(self, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """y_i of these items: float64, shape (k, factors)."""
+        return self.item_factors[items].astype(np.float64)
+
 
 def fit_als(
     strengths: sparse.csr_matrix,

@@ -126,9 +126,10 @@ def fit_item_item(tastes: Tastes, targets: npt.NDArray[np.float32], config: Item
         w = (G_NN + diag(λ + p/(1−p)·G_ii))⁻¹ c_N,
         G_ab = Σ_u s_u x_ua x_ub,   c_i = Σ_u s_u t_uj x_ui d(clock_uj − clock_ui).
 
-    d(g) is 1 within a basket, after^(g−1) where j came g steps after i, before · after^(g−1) where it came earlier: what
-    people went on to is predicted, not only what they also had. This is EASE (Steck 2019) restricted to each item's
-    neighbourhood, with edge dropout (Steck 2020) and the customer weights of DAN. Where no order is known, d is 1.
+    d(g) is 1 within a basket, after^(g−1) where j came g steps after i, before · after^(g−1) where it came earlier:
+    what people went on to is predicted, not only what they also had. This is EASE (Steck 2019) restricted to each
+    item's neighbourhood, with edge dropout (Steck 2020) and the customer weights of DAN. Where no order is known,
+    d is 1.
 
     Parameters
     ----------

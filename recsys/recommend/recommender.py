@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +17,13 @@ from recsys.models.top_k import best
 from recsys.recommend.explain import explained, popular_items
 from recsys.recommend.masks import allowed_items
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
-from recsys.recommend.sources import ALSOpinion, Blend, ItemItemOpinion, Opinion
+from recsys.recommend.sources import Blend, ItemItemOpinion, LowRankOpinion, Opinion
 from recsys.recommend.types import Answer, Recommendation, Request
 
 POPULAR = "popular"
 ITEM_ITEM = "item_item"
 ALS_SOURCE = "als"
+SPECTRAL = "spectral"
 
 UNKNOWN_CUSTOMER = "unknown_customer"
 NO_USABLE_HISTORY = "no_usable_history"
@@ -93,10 +94,11 @@ class Recommender:
         allowed, masked = allowed_items(self.bundle.items, catalog, nobody, self.placement, request)
         allowed[item] = False
         one = np.array([item], dtype=np.int32)
-        opinions = self._opinions(one, np.ones(1, dtype=np.float32))
+        weights = self.bundle.manifest.blend.of(1)
+        opinions = self._opinions(one, np.ones(1, dtype=np.float32), {ITEM_ITEM, *weights})
         # Without a neighbour there is no evidence that anything goes with the item; factors alone would guess.
         near = opinions[ITEM_ITEM].scores() > 0
-        blend, scores = Blend.over(opinions, self.bundle.manifest.blend, near)
+        blend, scores = Blend.over(opinions, weights, near)
         ranked = best(
             np.where(allowed & near & (scores > 0), scores, -np.inf), request.limit, self.bundle.popularity.count
         )
@@ -111,7 +113,8 @@ class Recommender:
         items, strengths = history.strengths(self.bundle.manifest.event_weights)
         if not len(items):
             return _Ranked(items, None, np.zeros(0, dtype=np.int64), np.zeros(0))
-        blend, scores = Blend.over(self._opinions(items, strengths), self.bundle.manifest.blend)
+        weights = self.bundle.manifest.blend.of(len(items))
+        blend, scores = Blend.over(self._opinions(items, strengths, weights), weights)
         chosen = best(np.where(allowed & (scores > 0), scores, -np.inf), limit, self.bundle.popularity.count)
         return _Ranked(items, blend, chosen, scores[chosen])
 
@@ -135,10 +138,16 @@ class Recommender:
         chosen = best(np.where(free, self._popularity, -np.inf), limit - len(above), self.bundle.popularity.count)
         return chosen, self._popularity[chosen] / self._popularity[chosen[:1]]
 
-    def _opinions(self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]) -> dict[str, Opinion]:
-        opinions: dict[str, Opinion] = {ITEM_ITEM: ItemItemOpinion.of(self.bundle.item_item, items, strengths)}
-        if self.bundle.als is not None and self.bundle.manifest.blend.get(ALS_SOURCE, 0.0) > 0:
-            opinions[ALS_SOURCE] = ALSOpinion.of(self.bundle.als, items, strengths)
+    def _opinions(
+        self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32], sources: Collection[str]
+    ) -> dict[str, Opinion]:
+        """What these sources say about a history; the others are not asked."""
+        opinions: dict[str, Opinion] = {}
+        if ITEM_ITEM in sources:
+            opinions[ITEM_ITEM] = ItemItemOpinion.of(self.bundle.item_item, items, strengths)
+        for name, model in ((ALS_SOURCE, self.bundle.als), (SPECTRAL, self.bundle.spectral)):
+            if name in sources:
+                opinions[name] = LowRankOpinion.of(model, items, strengths)
         return opinions
 
 

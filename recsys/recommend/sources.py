@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from recsys.models.als import ALS
 from recsys.models.item_item import ItemItem
 
 
@@ -59,34 +58,50 @@ class ItemItemOpinion:
         return shares
 
 
-@dataclass(frozen=True, slots=True)
-class ALSOpinion:
-    """What the factors folded in from a history say."""
+class LowRank(Protocol):
+    """A model that gives a history coordinates, each item of the history adding its part."""
 
-    model: ALS
+    def fold_in(self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """What each item of a history adds: shape (m, factors)."""
+        ...
+
+    def scores(self, coordinates: npt.NDArray[np.float64], /) -> npt.NDArray[np.float64]:
+        """The scores of all items, shape (items,)."""
+        ...
+
+    def outputs(self, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """What a coordinate is worth for each of these items: shape (k, factors)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LowRankOpinion:
+    """What the coordinates folded in from a history say."""
+
+    model: LowRank
     parts: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, model: ALS, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]) -> ALSOpinion:
+    def of(cls, model: LowRank, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]) -> LowRankOpinion:
         """The opinion on a history's items and strengths, each of shape (m,)."""
         return cls(model, model.fold_in(items, strengths))
 
     def scores(self) -> npt.NDArray[np.float64]:
-        """x_u · y_i."""
+        """See `Opinion`."""
         return self.model.scores(self.parts.sum(axis=0))
 
     def shares(self, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """See `Opinion`."""
-        return self.parts @ self.model.item_factors[chosen].astype(np.float64).T
+        return self.parts @ self.model.outputs(chosen).T
 
 
 @dataclass(frozen=True, slots=True)
 class Blend:
     """Several opinions as one: Σ_s w_s · score_s / scale_s.
 
-    The scale of a source is its largest score, so that every source counts by its weight whatever its units; a source
-    without any score above 0 has nothing to say and is left out. What may be shown does not matter: when an item sells
-    out, the others' scores stay.
+    The scale of a source is the spread of its scores over all items (their root mean square), so that every source
+    counts by its weight whatever its units; a source that scores nothing is left out. What may be shown does not
+    matter: when an item sells out, the others' scores stay.
     """
 
     opinions: Mapping[str, Opinion]
@@ -103,7 +118,8 @@ class Blend:
         said = {name: opinion.scores() for name, opinion in opinions.items()}
         factors = {}
         for name, scores in said.items():
-            scale = float(scores.max(where=True if among is None else among, initial=0.0))
+            counted = scores if among is None else scores[among]
+            scale = float(np.sqrt(np.mean(counted * counted))) if len(counted) else 0.0
             if weights.get(name, 0.0) > 0 and scale > 0:
                 factors[name] = weights[name] / scale
         total = np.zeros(len(next(iter(said.values()))))

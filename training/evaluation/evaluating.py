@@ -156,8 +156,6 @@ def _lists(
         return baselines.first_of_order(baselines.recent_order(test), test.masked, limit)
     if name == "personal_top":
         return baselines.personal_top(test, baselines.popular_order(test), limit)
-    if name == "als" and bundle.als is None:
-        raise NotAllowed(str(bundle.manifest.models.get("als", {}).get("cause", "it could not be fitted")))
     served = bundle if name == BLEND else alone(bundle, name)
     return rank_all(served, test.rules.placement, test.training, test.row, limit, test.hidden, progress)
 

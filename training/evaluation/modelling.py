@@ -16,6 +16,7 @@ from recsys.data.history import History
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import UNKNOWN
 from recsys.metrics.ranking import NOTHING, Ranked
+from recsys.models.blend import BlendWeights
 from recsys.recommend.placement import Placement
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Request
@@ -39,14 +40,13 @@ def fit_models(training: Interactions, config: TrainingConfig, stages: StageLog)
     """
     with stages.stage("compile"):
         config = replace(config, event_weights=with_rating_scale(config.event_weights, training))
-        strengths = training.strengths(config.event_weights)
-        require_enough(training, strengths)
-    return assembled("evaluation", *fit(training, strengths, config, stages))
+        require_enough(training)
+    return assembled("evaluation", *fit(training, config, stages))
 
 
 def alone(bundle: ModelBundle, source: str) -> ModelBundle:
     """The same models, where only one source speaks."""
-    return replace(bundle, manifest=replace(bundle.manifest, blend={source: 1.0}))
+    return replace(bundle, manifest=replace(bundle.manifest, blend=BlendWeights.constant({source: 1.0})))
 
 
 def rank_all(
