@@ -8,18 +8,53 @@ import numpy.typing as npt
 Dense = npt.NDArray[np.float64]
 
 
-def co_occurrence(x: Dense, customer_exponent: float, item_exponent: float) -> Dense:
-    """w_ij = Σ_u x_ui x_uj / n_u^γ / (d_i d_j)^β with d_i = Σ_u x_ui² / n_u^γ; the diagonal is 0."""
-    n_items = x.shape[1]
-    degree = np.array([max(np.count_nonzero(row), 1) for row in x]) ** customer_exponent
-    d = np.array([sum(x[u, i] ** 2 / degree[u] for u in range(len(x))) for i in range(n_items)])
-    weight = np.zeros((n_items, n_items))
-    for i in range(n_items):
-        for j in range(n_items):
-            shared = sum(x[u, i] * x[u, j] / degree[u] for u in range(len(x)))
-            if i != j and shared > 0:
-                weight[i, j] = shared / (d[i] * d[j]) ** item_exponent
-    return weight
+def directed_ridge(
+    x: Dense,
+    t: Dense,
+    clock: Dense,
+    customer_exponent: float,
+    penalty: float,
+    dropout: float,
+    after: float,
+    before: float,
+) -> Dense:
+    """What item i (rows) says about item j (columns): for each j the ridge over all other items, solved densely.
+
+    (G + diag(λ + p/(1−p)·G_ii)) w = c, G_ab = Σ_u s_u x_ua x_ub, c_i = Σ_u s_u t_uj x_ui d(clock_uj − clock_ui).
+    """
+    n_customers, n_items = x.shape
+    touched = (x > 0) | (t > 0)
+    scale = np.array([max(row.sum(), 1) ** -customer_exponent for row in touched])
+
+    def nearness(gap: float) -> float:
+        if gap == 0:
+            return 1.0
+        return after ** (abs(gap) - 1) * (1.0 if gap > 0 else before)
+
+    gram = (x * scale[:, None]).T @ x
+    weights = np.zeros((n_items, n_items))
+    for j in range(n_items):
+        others = [i for i in range(n_items) if i != j and (touched[:, i] & touched[:, j]).any()]
+        cross = [
+            sum(scale[u] * t[u, j] * x[u, i] * nearness(clock[u, j] - clock[u, i]) for u in range(n_customers))
+            for i in others
+        ]
+        system = gram[np.ix_(others, others)] + np.diag(
+            [penalty + dropout / (1 - dropout) * gram[i, i] for i in others]
+        )
+        if others:
+            weights[others, j] = np.linalg.solve(system, cross)
+    return weights
+
+
+def low_pass(x: Dense, factors: int, degree_exponent: float) -> Dense:
+    """The GF-CF filter D^−a V Vᵀ D^a of the degree-normalised matrix, by a full decomposition: shape (items, items)."""
+    customers = np.maximum((x > 0).sum(axis=1), 1.0)
+    degree = (x > 0).sum(axis=0).astype(float)
+    items = np.maximum(degree, 1.0)
+    v = np.linalg.svd(x / np.sqrt(customers)[:, None] / np.sqrt(items)[None, :])[2][:factors].T
+    v[degree == 0] = 0.0
+    return np.asarray((v @ v.T) / items[:, None] ** degree_exponent * items[None, :] ** degree_exponent)
 
 
 def als_fold_in(y: Dense, strengths: Dense, regularization: float, alpha: float) -> Dense:

@@ -1,79 +1,130 @@
-"""Neighbours agree with the formula."""
+"""Neighbours and their weights agree with the regression written out."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy import sparse
 
+from recsys.data.interactions import Tastes
 from recsys.models.item_item import ItemItem, ItemItemConfig, fit_item_item
-from tests.oracles import Dense, co_occurrence
+from tests.oracles import Dense, directed_ridge
 
-MATRICES = arrays(
-    np.float64,
-    st.tuples(st.integers(2, 9), st.integers(2, 8)),
-    elements=st.sampled_from([0.0, 0.0, 0.25, 1.0, 3.0]),
-)
+CONFIG = ItemItemConfig(penalty=0.5, dropout=0.2, after=0.7, before=0.25)
+SHAPES = st.shared(st.tuples(st.integers(2, 9), st.integers(2, 8)), key="shape")
+STRENGTHS = arrays(np.float64, SHAPES, elements=st.sampled_from([0.0, 0.0, 0.25, 0.5, 1.0]))
+CLOCKS = arrays(np.float64, SHAPES, elements=st.integers(0, 4).map(float))
+TARGETS = arrays(np.float64, SHAPES, elements=st.sampled_from([0.0, 0.5, 1.0]))
 
 
-def dense(model: ItemItem) -> Dense:
-    """A model's weights as an array of shape (items, items)."""
-    size = len(model.indptr) - 1
-    return sparse.csr_matrix((model.weight, model.neighbour, model.indptr), shape=(size, size)).toarray()
+def tastes_of(x: Dense, clock: Dense) -> Tastes:
+    """Every pair of customers and items as tastes, those of strength 0 too."""
+    n_customers, n_items = x.shape
+    return Tastes(
+        indptr=np.arange(n_customers + 1, dtype=np.int64) * n_items,
+        item=np.tile(np.arange(n_items, dtype=np.int32), n_customers),
+        strength=x.ravel().astype(np.float32),
+        clock=clock.ravel().astype(np.int32),
+        items=n_items,
+    )
+
+
+def fitted(x: Dense, t: Dense, clock: Dense, config: ItemItemConfig = CONFIG, threads: int = 1) -> ItemItem:
+    """The model of dense arrays."""
+    return fit_item_item(tastes_of(x, clock), t.ravel().astype(np.float32), config, threads)
 
 
 @settings(deadline=None)
-@given(MATRICES, st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.3, 0.5]))
-def test_weights_are_those_of_the_formula(x: Dense, customer_exponent: float, item_exponent: float) -> None:
-    """With room for every neighbour, the model is the dense co-occurrence product."""
-    config = ItemItemConfig(neighbours=20, customer_exponent=customer_exponent, item_exponent=item_exponent)
-    model = fit_item_item(sparse.csr_matrix(x, dtype=np.float32), config, threads=2)
-    np.testing.assert_allclose(dense(model), co_occurrence(x, customer_exponent, item_exponent), rtol=1e-5)
+@given(STRENGTHS, TARGETS, CLOCKS)
+def test_weights_are_those_of_the_regression(x: Dense, t: Dense, clock: Dense) -> None:
+    """With room for every neighbour, each column is the dense ridge over all items that share a customer."""
+    expected = directed_ridge(x, t, clock, 0.5, 0.5, 0.2, 0.7, 0.25)
+    np.testing.assert_allclose(fitted(x, t, clock).matrix().toarray(), expected, rtol=2e-3, atol=2e-5)
 
 
 @settings(deadline=None)
-@given(MATRICES, st.integers(1, 3))
-def test_the_largest_weights_are_kept_best_first(x: Dense, neighbours: int) -> None:
-    """A short list holds the largest weights of the row, in descending order, and never the item itself."""
-    config = ItemItemConfig(neighbours=neighbours)
-    model = fit_item_item(sparse.csr_matrix(x, dtype=np.float32), config, threads=1)
-    truth = co_occurrence(x, config.customer_exponent, config.item_exponent)
+@given(STRENGTHS, CLOCKS, st.integers(1, 3))
+def test_the_largest_weights_are_kept_best_first(x: Dense, clock: Dense, kept: int) -> None:
+    """A short list holds the largest weights by size of what the item says, in descending order, never about itself."""
+    whole, short = (fitted(x, x, clock, replace(CONFIG, kept=most)) for most in (100, kept))
     for item in range(x.shape[1]):
-        neighbour, weight = model.row(item)
+        neighbour, weight = short.row(item)
         assert item not in neighbour
-        assert len(neighbour) == min(neighbours, np.count_nonzero(truth[item]))
-        np.testing.assert_allclose(weight, np.sort(truth[item])[::-1][: len(weight)], rtol=1e-5)
+        every = whole.row(item)[1]
+        assert len(weight) == min(kept, len(every))
+        np.testing.assert_array_equal(np.sort(np.abs(weight)), np.sort(np.abs(every))[len(every) - len(weight) :])
+        assert weight.tolist() == sorted(weight.tolist(), reverse=True)
+
+
+@settings(deadline=None)
+@given(STRENGTHS, CLOCKS)
+def test_threads_do_not_change_a_bit(x: Dense, clock: Dense) -> None:
+    """One thread and two give the same bytes."""
+    one, two = (fitted(x, x, clock, threads=threads) for threads in (1, 2))
+    for name, array in one.arrays().items():
+        assert array.tobytes() == two.arrays()[name].tobytes(), name
+
+
+def test_what_comes_after_is_predicted_not_what_came_before() -> None:
+    """Everybody buys the camera, then the card: the camera says more about the card than the other way round."""
+    x = np.ones((20, 2))
+    clock = np.tile([0.0, 1.0], (20, 1))
+    weights = fitted(x, x, clock).matrix().toarray()
+    assert weights[0, 1] == pytest.approx(weights[1, 0] / CONFIG.before)
+
+
+def test_what_stands_close_together_says_more() -> None:
+    """A pair three steps apart weighs after² of a pair one step apart."""
+    near, far = (
+        fitted(np.ones((10, 2)), np.ones((10, 2)), np.tile([0.0, gap], (10, 1))).matrix()[0, 1] for gap in (1.0, 3.0)
+    )
+    assert far == pytest.approx(near * CONFIG.after**2)
 
 
 def test_a_buyer_of_everything_counts_less() -> None:
-    """A pair bought together by customers of few items beats one bought together by customers of many."""
-    x = np.zeros((4, 12))
-    x[:2, [0, 1]] = 1  # two customers who bought just these two
-    x[2:, 2:] = 1  # two customers who bought everything else
-    weights = co_occurrence(x, 1.0, 0.0)
-    model = dense(fit_item_item(sparse.csr_matrix(x, dtype=np.float32), ItemItemConfig(item_exponent=0.0), 1))
-    np.testing.assert_allclose(model, weights, rtol=1e-5)
-    assert model[0, 1] == pytest.approx(2 / 2)
-    assert model[2, 3] == pytest.approx(2 / 10)
+    """A pair bought by customers of two items beats a pair bought by as many customers of ten items."""
+    x = np.zeros((20, 12))
+    x[:10, [0, 1]] = 1
+    x[10:, 2:] = 1
+    weights = fitted(x, x, np.zeros_like(x)).matrix()
+    assert weights[0, 1] > 2 * weights[2, 3] > 0
 
 
-def test_long_histories_are_capped_at_their_strongest_items() -> None:
-    """With a cap of two, the weakest of three tastes makes no pair."""
-    x = np.array([[3.0, 2.0, 1.0]] * 2)
-    model = dense(fit_item_item(sparse.csr_matrix(x, dtype=np.float32), ItemItemConfig(history_cap=2), 1))
-    assert model[0, 1] > 0
-    assert model[2].sum() == model[:, 2].sum() == 0
+def test_only_the_newest_of_a_long_history_count() -> None:
+    """With a cap of two, the oldest of three tastes makes no pair."""
+    x = np.ones((5, 3))
+    clock = np.tile([0.0, 1.0, 2.0], (5, 1))
+    weights = fitted(x, x, clock, replace(CONFIG, history_cap=2)).matrix().toarray()
+    assert weights[1, 2] > 0
+    assert weights[0].sum() == weights[:, 0].sum() == 0
+
+
+def test_few_neighbours_are_the_nearest_ones() -> None:
+    """With one neighbour, the regression of a book is on the book of its series, not on the bestseller."""
+    x = np.zeros((40, 3))
+    x[:, 2] = 1  # the bestseller
+    x[:10, [0, 1]] = 1  # the series
+    weights = fitted(x, x, np.zeros_like(x), replace(CONFIG, neighbours=1)).matrix().toarray()
+    assert weights[0, 1] > 0
+    assert weights[2, 1] == 0
 
 
 @settings(deadline=None)
-@given(MATRICES)
-def test_contributions_sum_to_the_product(x: Dense) -> None:
+@given(STRENGTHS, CLOCKS)
+def test_contributions_sum_to_the_product(x: Dense, clock: Dense) -> None:
     """What a history's items say, summed by item, is strengths · weights."""
-    model = fit_item_item(sparse.csr_matrix(x, dtype=np.float32), ItemItemConfig(), threads=1)
+    model = fitted(x, x, clock)
     items = np.flatnonzero(x[0]).astype(np.int32)
     _, about, value = model.contributions(items, x[0, items].astype(np.float32))
     total = np.bincount(about, weights=value, minlength=x.shape[1])
-    np.testing.assert_allclose(total, x[0] @ dense(model), rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(total, x[0] @ model.matrix().toarray(), rtol=1e-5, atol=1e-7)
+
+
+def test_no_tastes_make_no_neighbours() -> None:
+    """A shop in which nothing carries taste has empty rows, not an error."""
+    model = fitted(np.zeros((3, 4)), np.zeros((3, 4)), np.zeros((3, 4)))
+    assert model.indptr.tolist() == [0] * 5

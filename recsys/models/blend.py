@@ -1,0 +1,62 @@
+"""How much each source's word counts, by the length of the history it speaks about."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from recsys.errors import InputError
+
+LENGTHS = (4, 8, 16)
+"""Histories of fewer items than the first, fewer than the second … have weights of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlendWeights:
+    """The weight of each source per class of history length. Stands in every bundle's manifest.
+
+    Attributes
+    ----------
+    lengths : ascending; a history of n items is in class `bisect_right(lengths, n)`.
+    weights : per source one weight of 0 or more per class, so one more than `lengths`; 0 costs nothing when answering.
+    """
+
+    lengths: Sequence[int]
+    weights: Mapping[str, Sequence[float]]
+
+    def __post_init__(self) -> None:
+        for source, values in self.weights.items():
+            if len(values) != len(self.lengths) + 1 or not all(np.isfinite(v) and v >= 0 for v in values):
+                raise InputError(
+                    f"the weights of {source} are {list(values)}",
+                    expected=f"{len(self.lengths) + 1} numbers of 0 or more, one per class of history length",
+                )
+        for place in range(len(self.lengths) + 1):
+            if not any(values[place] > 0 for values in self.weights.values()):
+                raise InputError(
+                    f"no source has a weight above 0 in class {place} of history length",
+                    expected="at least one source that counts",
+                )
+
+    @classmethod
+    def constant(cls, weights: Mapping[str, float]) -> Self:
+        """The same weights whatever the length of the history."""
+        return cls((), {source: (weight,) for source, weight in weights.items()})
+
+    def of(self, items: int) -> dict[str, float]:
+        """The sources that count for a history of so many items, with their weights, all above 0."""
+        place = bisect_right(self.lengths, items)
+        return {source: values[place] for source, values in self.weights.items() if values[place] > 0}
+
+    def to_json(self) -> dict[str, Any]:
+        """As the manifest holds it."""
+        return {"lengths": list(self.lengths), "weights": {name: list(each) for name, each in self.weights.items()}}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote."""
+        return cls(tuple(data["lengths"]), {name: tuple(each) for name, each in data["weights"].items()})
