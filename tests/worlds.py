@@ -60,7 +60,7 @@ def event_table(frame: pl.DataFrame) -> EventTable:
 def two_tastes(customers: int = 12) -> pl.DataFrame:
     """Half of the customers buy crime (c0 … c5), the other half gardening (g0 … g5); each leaves one of theirs out.
 
-    Everybody also bought the bestseller. The one thing missing is what a good engine proposes first.
+    Everybody bought the bestseller first. The one thing missing is what a good engine proposes first.
     """
     rows = []
     for number in range(customers):
@@ -69,7 +69,7 @@ def two_tastes(customers: int = 12) -> pl.DataFrame:
         rows += [
             (f"u{number}", f"{shelf}{book}", EventKind.PURCHASE, number + book) for book in range(6) if book != missing
         ]
-        rows.append((f"u{number}", "bestseller", EventKind.PURCHASE, number + 7))
+        rows.append((f"u{number}", "bestseller", EventKind.PURCHASE, number - 1))
     return event_frame(rows)
 
 

@@ -15,10 +15,9 @@ import orjson
 import pytest
 
 from recsys.bundle import BundleRepository, ModelBundle
-from recsys.bundle.bundle import bundle_arrays
+from recsys.bundle.bundle import Arrays, bundle_arrays
 from recsys.errors import BundleError
 from tests.worlds import START, published, two_tastes
-from training.pipeline import TrainingConfig
 
 
 @pytest.fixture
@@ -27,11 +26,16 @@ def bundle(tmp_path: Path) -> ModelBundle:
     return published(tmp_path, two_tastes())
 
 
+def arrays_of(bundle: ModelBundle) -> Arrays:
+    """The arrays that a bundle was made from."""
+    return bundle_arrays(bundle.items, bundle.popularity, bundle.item_item, bundle.als, bundle.spectral)
+
+
 def publish_again(folder: Path, bundle: ModelBundle, seed: int) -> str:
     """Publishes the same arrays under another manifest, and returns its id."""
     from dataclasses import replace
 
-    arrays = bundle_arrays(bundle.items, bundle.popularity, bundle.item_item, bundle.als)
+    arrays = arrays_of(bundle)
     return BundleRepository(folder).publish(replace(bundle.manifest, seed=seed), arrays, {"at": START}, START)
 
 
@@ -39,8 +43,8 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, bundle: ModelBundle) -
     """Every array and every manifest field survives, and the arrays are mapped, not copied."""
     again = BundleRepository(tmp_path).load(bundle.bundle_id)
     assert again.manifest == bundle.manifest
-    ours = bundle_arrays(again.items, again.popularity, again.item_item, again.als)
-    for name, array in bundle_arrays(bundle.items, bundle.popularity, bundle.item_item, bundle.als).items():
+    ours = arrays_of(again)
+    for name, array in arrays_of(bundle).items():
         np.testing.assert_array_equal(ours[name], array)
     base = ours["als.item_factors"]
     while base.base is not None and not isinstance(base, np.memmap):
@@ -97,13 +101,9 @@ def test_a_newer_format_is_refused_by_its_number(tmp_path: Path, bundle: ModelBu
 
 def test_a_damaged_copy_is_replaced_by_publishing_again(tmp_path: Path, bundle: ModelBundle) -> None:
     """The id stays, the content is whole again."""
+    whole = {name: np.array(array) for name, array in arrays_of(bundle).items()}
     (tmp_path / bundle.bundle_id / "arrays" / "als.gram.npy").write_bytes(b"rubbish")
-    arrays = bundle_arrays(bundle.items, bundle.popularity, bundle.item_item, None)
-    assert bundle.als is not None
-    arrays |= {name: np.array(array) for name, array in bundle.als.arrays().items() if name != "als.gram"}
-    wide = bundle.als.item_factors.astype(float)
-    arrays["als.gram"] = wide.T @ wide + TrainingConfig().als.regularization * np.eye(wide.shape[1])
-    again = BundleRepository(tmp_path).publish(bundle.manifest, arrays, {"at": START}, START)
+    again = BundleRepository(tmp_path).publish(bundle.manifest, whole, {"at": START}, START)
     assert again == bundle.bundle_id
     BundleRepository(tmp_path).load(again)
 

@@ -58,7 +58,8 @@ def test_a_store_becomes_a_bundle_in_force(tmp_path: Path) -> None:
     trained = train(store, repository, TrainingConfig(), now=START, stages=StageLog(), host="a-machine")
     store.close()
     assert repository.current_id() == trained.bundle_id
-    assert [cost.name for cost in trained.costs] == ["read", "compile", "popularity", "item-item", "als", "publish"]
+    expected = ["read", "compile", "popularity", "item-item", "spectral", "als", "publish"]
+    assert [cost.name for cost in trained.costs] == expected
     assert all(cost.seconds >= 0 and cost.peak_bytes > 1_000_000 for cost in trained.costs)
     assert repository.load(trained.bundle_id).manifest.data["events"] == len(two_tastes())
     assert repository.build(trained.bundle_id)["host"] == "a-machine"
@@ -116,11 +117,11 @@ def test_the_manifest_holds_what_answering_and_people_need(tmp_path: Path) -> No
     """Weights, blend, model settings and the data's fingerprint stand in the manifest, times and hosts do not."""
     bundle = published(tmp_path, two_tastes())
     written = orjson.loads((tmp_path / bundle.bundle_id / "manifest.json").read_bytes())
-    assert written["blend"] == {"item_item": 0.5, "als": 0.5}
+    assert written["blend"]["weights"] == {"item_item": [1.0], "spectral": [0.2], "als": [0.0]}
     assert written["data"]["customers"] == 12
     assert len(written["data"]["fingerprint"]) == 64
     assert written["event_weights"]["kinds"]["purchase"] == {"weight": 1.0, "half_life_days": 365.0}
-    assert set(written["models"]) == {"popularity", "item_item", "als"}
+    assert set(written["models"]) == {"popularity", "item_item", "spectral", "als"}
     assert not {"at", "host", "threads"} & set(written)
 
 
