@@ -70,7 +70,7 @@ class ALS:
         return np.asarray(np.linalg.solve(system, (y * (1.0 + extra)[:, None]).T).T, dtype=np.float64)
 
     def scores(self, factors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """x_u · y_i for all items: float64, shape (items,)."""
+        """x_u · y_i for all items; factors of shape (f,) or (f, n): float64, shape (items,) or (items, n)."""
         return np.asarray(self.item_factors @ factors.astype(np.float32), dtype=np.float64)
 
     def outputs(self, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

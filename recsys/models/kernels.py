@@ -204,3 +204,35 @@ def ridge_rows(
         for i in range(size):
             weight[row, i] = b[i]
     return chosen, weight
+
+
+@njit(nogil=True, cache=True)
+def top_rows(scores: Floats, tie_break: Places, limit: int) -> Items:  # pragma: no cover - compiled
+    """The places of the `limit` largest scores of each row, best first, -1 where a row has fewer above -inf.
+
+    Ties go to the larger `tie_break` (shape (columns,)), then to the smaller place: as `top_k.best` does.
+    """
+    rows, columns = scores.shape
+    chosen = np.full((rows, limit), -1, np.int32)
+    for row in range(rows):
+        found = 0
+        for place in range(columns):
+            score = scores[row, place]
+            if score == -np.inf:
+                continue
+            if found == limit:
+                last = chosen[row, limit - 1]
+                if score < scores[row, last] or (score == scores[row, last] and tie_break[place] <= tie_break[last]):
+                    continue
+            else:
+                found += 1
+            at = found - 1
+            while at > 0:
+                above = chosen[row, at - 1]
+                if score > scores[row, above] or (score == scores[row, above] and tie_break[place] > tie_break[above]):
+                    chosen[row, at] = above
+                    at -= 1
+                else:
+                    break
+            chosen[row, at] = place
+    return chosen

@@ -60,8 +60,8 @@ class Spectral:
         return np.asarray(self.factors[items] * share[:, None], dtype=np.float64)
 
     def scores(self, coordinates: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """The scores of all items for coordinates of shape (factors,): float64, shape (items,)."""
-        return np.asarray((self.factors @ coordinates.astype(np.float32)) * self.scale, dtype=np.float64)
+        """The scores of all items; coordinates of shape (f,) or (f, n): float64, shape (items,) or (items, n)."""
+        return np.asarray(((self.factors @ coordinates.astype(np.float32)).T * self.scale).T, dtype=np.float64)
 
     def outputs(self, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """What a coordinate is worth for each of these items: float64, shape (k, factors)."""

@@ -17,13 +17,18 @@ from recsys.models.top_k import best
 from recsys.recommend.explain import explained, popular_items
 from recsys.recommend.masks import allowed_items
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
-from recsys.recommend.sources import Blend, ItemItemOpinion, LowRankOpinion, Opinion
+from recsys.recommend.sources import (
+    ALS_SOURCE,
+    ITEM_ITEM,
+    SPECTRAL,
+    Blend,
+    ItemItemOpinion,
+    LowRankOpinion,
+    Opinion,
+)
 from recsys.recommend.types import Answer, Recommendation, Request
 
 POPULAR = "popular"
-ITEM_ITEM = "item_item"
-ALS_SOURCE = "als"
-SPECTRAL = "spectral"
 
 UNKNOWN_CUSTOMER = "unknown_customer"
 NO_USABLE_HISTORY = "no_usable_history"

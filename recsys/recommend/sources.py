@@ -11,6 +11,10 @@ import numpy.typing as npt
 
 from recsys.models.item_item import ItemItem
 
+ITEM_ITEM = "item_item"
+ALS_SOURCE = "als"
+SPECTRAL = "spectral"
+
 
 class Opinion(Protocol):
     """One source's scores for one history. Every score is a sum over the history, so it can be explained."""

@@ -157,7 +157,7 @@ def _lists(
     if name == "personal_top":
         return baselines.personal_top(test, baselines.popular_order(test), limit)
     served = bundle if name == BLEND else alone(bundle, name)
-    return rank_all(served, test.rules.placement, test.training, test.row, limit, test.hidden, progress)
+    return rank_all(served, test.rules.placement, test.training, test.row, limit, threads, test.hidden, progress)
 
 
 def _fallback(test: HeldOut) -> Order:

@@ -11,21 +11,15 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from recsys.bundle.bundle import ModelBundle, assembled
-from recsys.data.catalog import Catalog
-from recsys.data.history import History
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import UNKNOWN
-from recsys.metrics.ranking import NOTHING, Ranked
+from recsys.metrics.ranking import Ranked
 from recsys.models.blend import BlendWeights
+from recsys.recommend.batch import rank_many
 from recsys.recommend.placement import Placement
-from recsys.recommend.recommender import Recommender
-from recsys.recommend.types import Request
 from training.evaluation.held_out import HeldOut
 from training.pipeline import TrainingConfig, fit, require_enough, with_rating_scale
 from training.stages import StageLog
-
-NOW = 0
-"""Nothing is unpublished or expired in an evaluation, whatever the time."""
 
 
 def tune(validation: HeldOut | None, config: TrainingConfig, stages: StageLog) -> TrainingConfig:  # noqa: ARG001
@@ -55,41 +49,33 @@ def rank_all(
     histories: Interactions,
     row: npt.NDArray[np.int32],
     limit: int,
+    threads: int,
     hidden: sparse.csr_matrix | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Ranked:
     """The lists of the service's `Recommender` for many customers: int32, shape (n, limit), `NOTHING` where short.
 
+    Nothing is unpublished, expired or sold out in an evaluation: what was when is not known.
+
     Parameters
     ----------
     histories : whose items are the bundle's.
     row : shape (n,); positions of customers in `histories`, `UNKNOWN` for somebody without a history.
+    threads : 1 or more; does not change the result.
     hidden : bool, shape (n, items); further items that must not be listed.
     progress : called now and then with the number of customers done.
     """
-    recommender = Recommender(bundle, placement)
-    catalog = _everything(len(bundle.items))
-    ranked = np.full((len(row), limit), NOTHING, dtype=np.int32)
-    # One list is too small for several threads of BLAS: handing it round costs more than it saves.
-    with threadpool_limits(1, "blas"):
-        for place, customer in enumerate(row):
-            history = History.empty() if customer == UNKNOWN else histories.history(int(customer))
-            exclude: frozenset[str] = frozenset()
-            if hidden is not None:
-                own = hidden.indices[hidden.indptr[place] : hidden.indptr[place + 1]]
-                exclude = frozenset(bundle.items[int(item)] for item in own)
-            listed = recommender.rank(history, catalog, Request(limit=limit, now=NOW, exclude=exclude))
-            ranked[place, : len(listed)] = listed
-            if progress and place % 256 == 0:
-                progress(place)
-    return ranked
-
-
-def _everything(items: int) -> Catalog:
-    """A catalogue in which everything may be shown: an evaluation does not know what was sold out when."""
-    bounds = np.iinfo(np.int64)
-    return Catalog(
-        available=np.ones(items, dtype=np.bool_),
-        published=np.full(items, bounds.min, dtype=np.int64),
-        expires=np.full(items, bounds.max, dtype=np.int64),
+    items = len(bundle.items)
+    place = np.where(row == UNKNOWN, len(histories.customers), row)
+    masking = np.isin(histories.kind, [kind.code for kind in placement.mask_kinds])
+    pairs = (np.ones(int(masking.sum()), dtype=np.float32), (histories.row[masking], histories.item[masking]))
+    seen = sparse.csr_matrix(pairs, shape=(len(histories.customers), items))
+    strengths, masked = (
+        sparse.csr_matrix(sparse.vstack([each, sparse.csr_matrix((1, items), dtype=np.float32)]))[place]
+        for each in (histories.strengths(bundle.manifest.event_weights), seen)
     )
+    if hidden is not None:
+        masked = sparse.csr_matrix(masked + hidden.astype(np.float32))
+    # Blocks of customers run side by side; BLAS must not multiply their threads.
+    with threadpool_limits(1, "blas"):
+        return rank_many(bundle, strengths, masked, np.ones(items, dtype=np.bool_), limit, threads, progress)

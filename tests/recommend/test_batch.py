@@ -1,0 +1,76 @@
+"""Many lists at once are the lists one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from recsys.bundle import ModelBundle
+from recsys.data.catalog import Catalog
+from recsys.data.events import EventKind
+from recsys.data.interactions import Interactions
+from recsys.models.blend import BlendWeights
+from recsys.models.kernels import top_rows
+from recsys.models.top_k import best
+from recsys.recommend.batch import rank_many
+from recsys.recommend.placement import DEFAULT_PLACEMENT
+from recsys.recommend.recommender import Recommender
+from recsys.recommend.types import Request
+from tests.worlds import event_frame, event_table, published
+from training.pipeline import TrainingConfig
+
+BLEND = BlendWeights((3,), {"item_item": (1.0, 0.7), "spectral": (0.0, 0.4), "als": (0.3, 0.0)})
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelBundle, Interactions]:
+    """A random shop of 40 customers and 30 items, with a blend that differs by length; the last one only refused."""
+    rng = np.random.default_rng(11)
+    kinds = [EventKind.PURCHASE, EventKind.VIEW, EventKind.NOT_INTERESTED, EventKind.ADD_TO_CART]
+    rows = [
+        (f"u{customer:02}", f"i{int(item):02}", kinds[int(rng.choice(4, p=[0.5, 0.3, 0.05, 0.15]))], int(day))
+        for customer in range(39)
+        for item, day in zip(rng.zipf(1.4, customer % 9 + 1) % 30, rng.integers(0, 50, customer % 9 + 1), strict=True)
+    ]
+    frame = event_frame([*rows, ("u39", "i00", EventKind.NOT_INTERESTED, 3)])
+    bundle = published(Path(tmp_path_factory.mktemp("models")), frame, TrainingConfig(blend=BLEND))
+    return bundle, Interactions.from_events(event_table(frame))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_lists_are_those_of_the_recommender(shop: tuple[ModelBundle, Interactions], threads: int) -> None:
+    """For every customer, masks and filling included, the list is what `Recommender.rank` gives."""
+    bundle, interactions = shop
+    showable = np.ones(len(bundle.items), dtype=bool)
+    showable[[2, 5]] = False
+    bounds = np.iinfo(np.int64)
+    always, never = np.full(len(showable), bounds.min), np.full(len(showable), bounds.max)
+    catalog = Catalog(showable, always, never)
+    masked = sparse.lil_matrix((len(interactions.customers), len(bundle.items)), dtype=np.float32)
+    for customer in range(len(interactions.customers)):
+        masked[customer, interactions.history(customer).items_of(DEFAULT_PLACEMENT.mask_kinds)] = 1
+    strengths = interactions.strengths(bundle.manifest.event_weights)
+    lists = rank_many(bundle, strengths, sparse.csr_matrix(masked), showable, 12, threads)
+    recommender = Recommender(bundle)
+    for customer in range(len(interactions.customers)):
+        alone = recommender.rank(interactions.history(customer), catalog, Request(limit=12, now=0))
+        assert lists[customer][lists[customer] >= 0].tolist() == alone.tolist(), customer
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from([-np.inf, 0.0, 0.5, 1.0]), min_size=8, max_size=8), min_size=1, max_size=4),
+    st.integers(1, 9),
+)
+def test_top_rows_is_best_row_by_row(scores: list[list[float]], limit: int) -> None:
+    """The compiled choice is the plain one, ties included; short rows are filled up with -1."""
+    tie_break = np.array([3, 1, 4, 1, 5, 9, 2, 6], dtype=np.int64)
+    chosen = top_rows(np.array(scores), tie_break, limit)
+    for row, found in zip(scores, chosen, strict=True):
+        expected = best(np.array(row), limit, tie_break).tolist()
+        assert found.tolist() == expected + [-1] * (limit - len(expected))
