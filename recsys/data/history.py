@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -34,10 +34,13 @@ class StoredHistory:
     version : grows with every event of this customer that belongs to the history (undos included); 0 when there is
         none.
     rows : the newest events, at most as many as were asked for, oldest first.
+    earlier : item and kind code of the events older than `rows`, each pair once: a customer owns or refused an item
+        however long ago that was.
     """
 
     version: int
     rows: Sequence[HistoryRow]
+    earlier: Collection[tuple[str, int]] = ()
 
 
 def ages(
@@ -61,6 +64,8 @@ class History:
     timestamp : int64, shape (n,); milliseconds UTC, `UNKNOWN_TIME` where unknown.
     position : int64, shape (n,); `UNKNOWN_TIME` where unknown.
     quantity, rating : float32, shape (n,); `rating` is NaN where there is none.
+    earlier_item, earlier_kind : int32 and int8, shape (m,); which item had which kind of event before the oldest event
+        here, each pair once.
     version : the store's version of this history.
     unknown_items : how many events were dropped because their item is not in the vocabulary.
     """
@@ -71,6 +76,8 @@ class History:
     position: npt.NDArray[np.int64]
     quantity: npt.NDArray[np.float32]
     rating: npt.NDArray[np.float32]
+    earlier_item: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    earlier_kind: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
     version: int = 0
     unknown_items: int = 0
 
@@ -80,6 +87,8 @@ class History:
         positions = items.positions(row.item_id for row in stored.rows)
         keep = positions != UNKNOWN
         rows = [row for row, known in zip(stored.rows, keep, strict=True) if known]
+        earlier = items.positions(item_id for item_id, _ in stored.earlier)
+        earlier_kind = np.array([kind for _, kind in stored.earlier], dtype=np.int8)
 
         def times(values: Sequence[int | None]) -> npt.NDArray[np.int64]:
             return np.array([UNKNOWN_TIME if value is None else value for value in values], dtype=np.int64)
@@ -91,6 +100,8 @@ class History:
             position=times([row.position for row in rows]),
             quantity=np.array([row.quantity for row in rows], dtype=np.float32),
             rating=np.array([np.nan if row.rating is None else row.rating for row in rows], dtype=np.float32),
+            earlier_item=earlier[earlier != UNKNOWN],
+            earlier_kind=earlier_kind[earlier != UNKNOWN],
             version=stored.version,
             unknown_items=len(stored.rows) - len(rows),
         )
@@ -119,9 +130,11 @@ class History:
         return items[taste].astype(np.int32), strength[taste]
 
     def items_of(self, kinds: Collection[EventKind]) -> npt.NDArray[np.int32]:
-        """The distinct items with an event of one of these kinds, ascending."""
+        """The distinct items with an event of one of these kinds, ascending; events that are only in `earlier_item`
+        count too."""
         codes = [kind.code for kind in kinds]
-        return np.unique(self.item[np.isin(self.kind, codes)])
+        newest = self.item[np.isin(self.kind, codes)]
+        return np.union1d(newest, self.earlier_item[np.isin(self.earlier_kind, codes)])
 
     def strongest_kinds(self, items: npt.NDArray[np.int32], weights: EventWeights) -> list[EventKind]:
         """For each of these items, ascending, the kind of event on it that weighs most; what an explanation names.
