@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.events import KIND_BY_CODE, EventKind
-from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, item_strengths
+from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, event_strengths, item_strengths
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 
 
@@ -116,18 +116,30 @@ class History:
 
     def strengths(self, weights: EventWeights) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """The items that carry taste, ascending, and how much: int32 and float32 of shape (m,), strengths above 0."""
+        items, strength = item_strengths(*self._signals(), weights)
+        taste = strength > 0
+        return items[taste].astype(np.int32), strength[taste]
+
+    def _signals(
+        self,
+    ) -> tuple[
+        npt.NDArray[np.int64],
+        npt.NDArray[np.int8],
+        npt.NDArray[np.float64],
+        npt.NDArray[np.float64],
+        npt.NDArray[np.float32],
+        npt.NDArray[np.float32],
+    ]:
+        """What `event_strengths` takes, up to the weights."""
         row = np.zeros(len(self), dtype=np.int64)
-        items, strength = item_strengths(
+        return (
             self.item.astype(np.int64),
             self.kind,
             ages(self.timestamp, row, 1, MS_PER_DAY),
             ages(self.position, row, 1, 1.0),
             self.quantity,
             self.rating,
-            weights,
         )
-        taste = strength > 0
-        return items[taste].astype(np.int32), strength[taste]
 
     def items_of(self, kinds: Collection[EventKind]) -> npt.NDArray[np.int32]:
         """The distinct items with an event of one of these kinds, ascending; events that are only in `earlier_item`
@@ -137,13 +149,15 @@ class History:
         return np.union1d(newest, self.earlier_item[np.isin(self.earlier_kind, codes)])
 
     def strongest_kinds(self, items: npt.NDArray[np.int32], weights: EventWeights) -> list[EventKind]:
-        """For each of these items, ascending, the kind of event on it that weighs most; what an explanation names.
+        """For each of these items, ascending, the kind of event on it that weighs most, among those that carry taste:
+        what an explanation names. A purchase that was returned is not what speaks for the next book.
 
         Every item must have an event here.
         """
         base = np.zeros(max(KIND_BY_CODE) + 1)
         for kind, entry in weights.kinds.items():
             base[kind.code] = entry.weight
-        order = np.lexsort((self.kind, base[self.kind], self.item))
+        speaks = event_strengths(*self._signals(), weights).strength > 0
+        order = np.lexsort((self.kind, base[self.kind], speaks, self.item))
         last = np.searchsorted(self.item[order], items, side="right") - 1
         return [KIND_BY_CODE[int(code)] for code in self.kind[order[last]]]
