@@ -12,7 +12,7 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from recsys.data.events import MAX_ID_LENGTH, Event, EventKind
+from recsys.data.events import MAX_AMOUNT, MAX_ID_LENGTH, Event, EventKind
 from recsys.stores.undo import undo_target
 from serving.http.problems import Fault, invalid, shortened
 
@@ -72,7 +72,7 @@ Id = Annotated[
     str, BeforeValidator(_id, json_schema_input_type=Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)])
 ]
 Time = Annotated[int, BeforeValidator(_milliseconds, json_schema_input_type=str | int)]
-Amount = Annotated[float, Field(allow_inf_nan=False)]
+Amount = Annotated[float, Field(allow_inf_nan=False, ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
 
 
 class EventIn(BaseModel):

@@ -152,6 +152,8 @@ def test_a_clock_may_be_five_minutes_ahead_and_no_more(service: Service, clock: 
         ("price", -0.01),
         ("currency", "euro"),
         ("rating", "5"),
+        ("rating", 1e39),
+        ("quantity", 1.1e15),
         ("session_id", ""),
         ("recommendation_id", "r" * 1025),
         ("context", "{}"),
