@@ -49,7 +49,8 @@ def ages(
     """How long before the newest of its row each value is, in `unit`s; NaN where the value is `UNKNOWN_TIME`."""
     newest = np.full(n_rows, UNKNOWN_TIME, dtype=np.int64)
     np.maximum.at(newest, row, values)
-    age = (newest[row] - values) / unit
+    # In floating point: positions may be as far apart as 64 bits do not hold.
+    age = np.subtract(newest[row], values, dtype=np.float64) / unit
     return np.asarray(np.where(values == UNKNOWN_TIME, np.nan, age), dtype=np.float64)
 
 

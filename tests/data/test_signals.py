@@ -75,6 +75,13 @@ def test_where_only_an_order_is_known_steps_count() -> None:
     assert found == pytest.approx({"a": 2.0**-2, "b": 1.0})
 
 
+def test_positions_may_be_as_far_apart_as_they_are_large() -> None:
+    """The step between the smallest and the largest position is an age like any other, not one from the future."""
+    ends = (("a", 1 - 2**63), ("b", 2**63 - 1))
+    found = tastes(*[did(item, EventKind.PURCHASE, None, position=position) for item, position in ends])
+    assert found == {"b": pytest.approx(1.0)}
+
+
 def test_where_nothing_is_known_nothing_fades() -> None:
     """Events without time and place all count in full."""
     assert tastes(did("a", EventKind.PURCHASE, None), did("b", EventKind.VIEW, None)) == {"a": 1.0, "b": 0.25}
