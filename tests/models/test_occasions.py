@@ -67,9 +67,10 @@ HISTORIES = st.lists(
 
 
 @settings(deadline=None)
-@given(HISTORIES)
-def test_returns_take_the_latest_pieces_back(history: list[tuple[int, int, bool, int, int]]) -> None:
-    """What is left agrees with piles of pieces, one per customer and item."""
+@given(HISTORIES, st.sampled_from([0, 2**60]))
+def test_returns_take_the_latest_pieces_back(history: list[tuple[int, int, bool, int, int]], first: int) -> None:
+    """What is left agrees with piles of pieces, one per customer and item, however large the numbers are."""
+    history = [(first + customer, *rest) for customer, *rest in history]  # type: ignore[misc]
     rows = [
         (customer, item, EventKind.RETURN if back else EventKind.PURCHASE, time, None, float(pieces))
         for customer, item, back, time, pieces in history
