@@ -34,6 +34,10 @@ def read_json_lines(path: Path, data: bytes) -> RawTable:
     return _read_slowly(path, data, spans, lines)
 
 
+_NAMES: dict[type, str] = {list: "a list", str: "a text", bool: "true or false alone", type(None): "null"}
+"""What a line may hold that is no object."""
+
+
 def _originals(data: bytes, spans: npt.NDArray[np.int64], indices: pl.Series) -> pl.Series:
     picked = spans[indices.to_numpy()].tolist()
     return pl.Series([data[start:end].decode().rstrip("\r") for start, end in picked], dtype=pl.String)
@@ -50,7 +54,7 @@ def _read_slowly(path: Path, data: bytes, spans: npt.NDArray[np.int64], lines: n
             continue
         try:
             value = orjson.loads(raw)
-            found = "" if isinstance(value, dict) else f"a {type(value).__name__}"
+            found = "" if isinstance(value, dict) else _NAMES.get(type(value), "a number")
         except orjson.JSONDecodeError as error:
             found = str(error)
         if found:

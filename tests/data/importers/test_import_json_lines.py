@@ -78,3 +78,5 @@ def test_a_file_without_objects_is_refused() -> None:
     """Lines that are all broken are another kind of file."""
     with pytest.raises(InputError, match="line 1: a list"):
         read_json_lines(PATH, b"[1]\n[2]\n")
+    with pytest.raises(InputError, match="line 1: null"):
+        read_json_lines(PATH, b"null\n7\n")
