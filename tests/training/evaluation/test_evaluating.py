@@ -25,6 +25,7 @@ from training.evaluation.held_out import hold_out
 from training.evaluation.inputs import parse_cut
 from training.evaluation.modelling import NOW, alone, fit_models, rank_all
 from training.evaluation.protocols import Part
+from training.evaluation.report import write_report
 from training.evaluation.running import Report, run
 from training.pipeline import TrainingConfig
 from training.stages import StageLog
@@ -160,6 +161,19 @@ def test_what_hidden_kinds_mask_is_not_listed() -> None:
     assert masked == shown - {"c0", "c1", "g1"}
 
 
+def test_an_evaluation_masks_by_kinds_that_models_may_not_see(tmp_path: Path) -> None:
+    """Three views more in the mask are three items less in the only list that is long enough for all."""
+    train = write(tmp_path / "train.csv", timed([*shelves(), *(("u0", item, VIEW, 1) for item in ("g1", "g2", "g3"))]))
+    test = write(tmp_path / "test.csv", timed([("u0", "new", BUY, 9)]))
+    listed = {}
+    for mask in ((BUY,), (BUY, VIEW)):
+        question = asked(Protocol.SPLIT, train, test=test, rules=rules(visible=[BUY], mask=mask), ks=(30,))
+        metrics = ran(question).metrics
+        listed[mask] = {name: each["coverage@30"] * metrics["items"] for name, each in metrics["models"].items()}
+    for name in ("blend", "als", "popular", "personal_top"):
+        assert listed[(BUY,)][name] - listed[(BUY, VIEW)][name] == pytest.approx(3), name
+
+
 def test_the_final_fit_takes_validation_back(history: Path, tmp_path: Path) -> None:
     """What the manifest says was learned from is all of the training part, validation included."""
     metrics = ran(asked(Protocol.TIME, history, cut="1970-01-06T00:00:00Z")).metrics
@@ -257,6 +271,15 @@ def test_an_existing_folder_is_refused_before_anything_is_read(tmp_path: Path) -
     (tmp_path / "report").mkdir()
     with pytest.raises(InputError, match=r"report exists already.*name another"):
         ran(asked(Protocol.LEAVE_LAST_OUT, tmp_path / "missing.csv"), tmp_path / "report")
+
+
+def test_a_folder_that_appears_meanwhile_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody makes the folder while the report is being written: it stays empty, and nothing else is left."""
+    folder = tmp_path / "report"
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", lambda _frame, _path: folder.mkdir())
+    with pytest.raises(InputError, match="exists already"):
+        write_report(folder, {}, pl.DataFrame())
+    assert (list(tmp_path.iterdir()), list(folder.iterdir())) == ([folder], [])
 
 
 def test_a_failure_leaves_no_folder(tmp_path: Path) -> None:
