@@ -25,7 +25,7 @@ from recsys.data.events import EventKind
 from recsys.data.interactions import EventTable, Interactions
 from recsys.data.signals import MS_PER_DAY
 from recsys.models.occasions import Clock, Occasions, PurchaseRows, occasions_of
-from recsys.models.repeat import Repeat, RepeatConfig, category_codes, fit_repeat
+from recsys.models.repeat import Bought, Repeat, RepeatConfig, bought_by, category_codes, fit_repeat
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
 
@@ -90,9 +90,7 @@ class HeldOut:
     """One row per customer and item bought before the cut: what was known, and whether it was bought in the window."""
 
     row: npt.NDArray[np.int64]
-    item: npt.NDArray[np.int32]
-    elapsed: Floats
-    times: npt.NDArray[np.int64]
+    had: Bought
     again: npt.NDArray[np.bool_]
 
 
@@ -135,31 +133,22 @@ def held_out(
     past: Interactions, later: pl.DataFrame, table: EventTable, model: Repeat, cut: int, kind: EventKind
 ) -> HeldOut:
     """What each customer had at the cut, and whether it was bought again."""
-    found = occasions(past, model.clock, kind)
-    last = np.append(found.first_of_pair[1:], True)
-    first = np.flatnonzero(found.first_of_pair)
-    row, item, when = found.row[last], found.item[last], found.when[last]
-    if model.clock is Clock.DAYS:
-        elapsed = cut / MS_PER_DAY - when
-    else:
-        newest = np.zeros(len(past.customers))
-        np.maximum.at(newest, row, when)
-        elapsed = newest[row] - when
+    row, had = bought_by(occasions(past, model.clock, kind), model.clock, cut)
     bought = later.filter(pl.col("kind") == kind.code).select("customer", "item").unique()
     known = bought.with_columns(
         pl.Series("row", past.customers.positions(table.customer_ids.gather(bought["customer"])), dtype=pl.Int64),
         pl.Series("place", past.items.positions(table.item_ids.gather(bought["item"])), dtype=pl.Int64),
     )
     size = len(past.items)
-    again = np.isin(row * size + item, known["row"].to_numpy() * size + known["place"].to_numpy())
-    active = np.isin(row, known["row"].to_numpy()) if model.clock is Clock.STEPS else np.ones(len(row), dtype=np.bool_)
-    times = np.diff(np.append(first, len(found.row)))
-    return HeldOut(row[active], item[active], elapsed[active], times[active], again[active])
+    again = np.isin(row * size + had.item, known["row"].to_numpy() * size + known["place"].to_numpy())
+    # On steps, who has no later basket has nothing held out.
+    able = np.isin(row, known["row"].to_numpy()) if model.clock is Clock.STEPS else np.ones(len(row), dtype=np.bool_)
+    return HeldOut(row[able], Bought(had.item[able], had.elapsed[able], had.times[able], had.rhythm[able]), again[able])
 
 
 def ranking(known: HeldOut, keys: tuple[Floats, ...]) -> tuple[float, float, int]:
     """Recall and NDCG of the customer's own items at 10, the last key deciding first, over who repeats anything."""
-    order = np.lexsort((known.item, *(-key for key in keys), known.row))
+    order = np.lexsort((known.had.item, *(-key for key in keys), known.row))
     row, again = known.row[order], known.again[order]
     rank = np.arange(len(row)) - np.searchsorted(row, row)
     size = int(row.max()) + 1
@@ -188,12 +177,12 @@ def report(trial: Trial, folder: Path, scratch: Path) -> list[str]:
     model = fit_repeat(past, category_codes(catalogue, past.items), config)
     seconds = time.perf_counter() - started
     known = held_out(past, later, table, model, cut, trial.kind)
-    predicted = model.score(known.item, known.elapsed, known.times, trial.window)
-    second, interval = model.probability, np.exp(np.median(model.log_interval))
+    predicted = model.score(known.had, trial.window)
+    second, interval = model.probability, np.exp(np.median(model.interval))
     lines = [
         f"## {trial.name}: window {trial.window} {model.clock}, fitted in {seconds:.1f} s on {len(past):,} events",
         f"probability of a second purchase: median {np.median(second):.4f}, {second.min():.4f} to {second.max():.4f}",
-        f"strength {model.strength:.2f}; interval {interval:.1f}, spread {model.spread:.2f}, pace {model.pace:.2f}",
+        f"strength {model.strength:.2f}; interval {interval:.1f}, {model.tempo}",
         f"{len(known.row):,} customer-item pairs, {known.again.sum():,} bought again",
     ]
     tenths = np.array_split(np.argsort(predicted, kind="stable"), 10)
@@ -204,7 +193,7 @@ def report(trial: Trial, folder: Path, scratch: Path) -> list[str]:
         f"log loss {log_loss(known.again, predicted):.5f}, of the rate itself {log_loss(known.again, plain):.5f}"
     )
     if known.again.any():
-        frequency, latest = known.times.astype(float), -known.elapsed
+        frequency, latest = known.had.times.astype(float), -known.had.elapsed
         for name, keys in (
             ("model", (predicted,)),
             ("personal top-frequency", (latest, frequency)),

@@ -171,7 +171,7 @@ def require_enough(interactions: Interactions) -> None:
 def with_rating_scale(weights: EventWeights, interactions: Interactions) -> EventWeights:
     """The weights with the lowest and highest rating found; unchanged when nothing was rated."""
     rated = np.isin(interactions.kind, [EventKind.RATE.code, EventKind.REVIEW.code])
-    ratings = interactions.rating[rated & ~np.isnan(interactions.rating)]
+    ratings = interactions.rating[rated & np.isfinite(interactions.rating)]
     if not len(ratings):
         return weights
     return replace(weights, rating_scale=(float(ratings.min()), float(ratings.max())))

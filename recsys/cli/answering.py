@@ -11,9 +11,10 @@ import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from recsys.bundle import BundleRepository, ModelBundle
-from recsys.cli.text import did
+from recsys.cli.text import did, verbatim
 from recsys.data.catalog import Catalog
 from recsys.errors import BundleError
 from recsys.recommend.recommender import Recommender
@@ -66,19 +67,26 @@ def print_json(about: dict[str, object], bundle_id: str, answer: Answer, titles:
 
 def print_answer(console: Console, answer: Answer, titles: dict[str, str], heading: str) -> None:
     """The answer for people."""
-    table = Table("", "item", "title", "score", title=heading, title_justify="left")
+    table = Table("", "item", "title", "score", title=_heading(heading), title_justify="left")
     explained = any(item.reason.code != "related" for item in answer.items)
     if explained:
         table.add_column("because")
     for rank, item in enumerate(answer.items, start=1):
         row = [str(rank), item.item_id, titles.get(item.item_id, ""), f"{item.score:.3f}"]
-        table.add_row(*row, *([_because(item, titles)] if explained else []))
+        table.add_row(*map(verbatim, [*row, *([_because(item, titles)] if explained else [])]))
     if answer.items:
         console.print(table)
     if answer.fallback:
         console.print(f"not personal: {answer.fallback.replace('_', ' ')}")
     if answer.short:
         console.print(answer.short)
+
+
+def _heading(text: str) -> Text:
+    # A title that is a Text does not take the style of table titles by itself.
+    heading = verbatim(text)
+    heading.stylize("table.title")
+    return heading
 
 
 def _because(item: Recommendation, titles: dict[str, str]) -> str:

@@ -150,10 +150,10 @@ def _show(report: Report, ks: tuple[int, ...]) -> None:
             if metrics is not None:
                 table.add_row(name, *(f"{metrics[f'{each}@{k}']:.4f}" for each in (*PER_CUSTOMER, COVERAGE)))
         console.print(table)
-    table = _table("blend minus", [f"{name}@{k}" for k in ks for name in ("recall", "ndcg")])
-    for name, metrics in found["differences"].items():
-        table.add_row(name, *(_difference(metrics[f"{each}@{k}"]) for k in ks for each in ("recall", "ndcg")))
-    console.print(table)
+        table = _table("blend minus", [f"{name}@{k}" for name in ("recall", "ndcg")])
+        for name, metrics in found["differences"].items():
+            table.add_row(name, *(_difference(metrics[f"{each}@{k}"]) for each in ("recall", "ndcg")))
+        console.print(table)
     for name, cause in found["causes"].items():
         console.print(f"no {name}: {cause}", markup=False, highlight=False)
     spent = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in found["seconds"].items())
@@ -170,5 +170,4 @@ def _table(first: str, columns: Sequence[str]) -> Table:
 
 
 def _difference(interval: dict[str, float]) -> str:
-    """As wide as it must be on a terminal of 80 columns: the mean, and the bounds below it."""
-    return f"{interval['mean']:+.4f}\n{interval['low']:+.4f} … {interval['high']:+.4f}"
+    return f"{interval['mean']:+.4f} [{interval['low']:+.4f}, {interval['high']:+.4f}]"

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys.cli.progress import Bars
+from recsys.cli.text import harmless
 from recsys.data.importers.importing import Step
 from recsys.data.importers.report import NOTHING, FileReport, ImportReport
 
@@ -47,7 +48,7 @@ def print_report(report: ImportReport, *, as_json: bool) -> None:
 
 
 def _print_file(console: Console, file: FileReport, *, written: bool) -> None:
-    console.print(f"{file.path} ({file.read_as})", markup=False)
+    console.print(harmless(f"{file.path} ({file.read_as})"), markup=False)
     table = Table(box=None, show_header=False, pad_edge=True)
     table.add_column("what")
     table.add_column("rows", justify="right")
@@ -67,8 +68,8 @@ def _print_file(console: Console, file: FileReport, *, written: bool) -> None:
     console.print(table)
     for path, what in ((file.bad_file, "bad rows"), (file.aside_file, "rows set aside")):
         if path:
-            console.print(f"  {what} are in {path}", markup=False)
+            console.print(harmless(f"  {what} are in {path}"), markup=False)
     if file.time_read_as:
         console.print(f"  times: {file.time_read_as}", markup=False)
     for note in file.notes:
-        console.print(f"  note: {note}", markup=False)
+        console.print(harmless(f"  note: {note}"), markup=False)

@@ -20,7 +20,7 @@ def list_bundles(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
     from rich.table import Table
 
     from recsys.bundle import BundleRepository
-    from recsys.cli.text import utc
+    from recsys.cli.text import utc, verbatim
     from recsys.errors import BundleError
     from recsys.shop import ShopFolder
 
@@ -46,7 +46,7 @@ def list_bundles(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
     for row in rows:
         mark = "▶" if row["in_force"] else ""
         if row["error"]:
-            table.add_row(mark, str(row["bundle"]), f"unreadable: {row['error']}")
+            table.add_row(mark, verbatim(str(row["bundle"])), verbatim(f"unreadable: {row['error']}"))
         else:
             counts = [f"{row[key]:,}" for key in ("customers", "items", "events")]
             table.add_row(mark, str(row["bundle"]), utc(row["built"]), *counts)

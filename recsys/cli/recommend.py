@@ -9,7 +9,7 @@ import typer
 from recsys.cli.options import DEFAULT_HOME, Home, Json
 
 HISTORY_LIMIT = 500
-"""So many of a customer's newest events are looked at, as in the service's default settings."""
+"""Taste is read from so many of a customer's newest events, as in the service's default settings."""
 
 
 def recommend(
@@ -25,7 +25,7 @@ def recommend(
     from rich.table import Table
 
     from recsys.cli.answering import evidence_ids, open_shop, print_answer, print_json
-    from recsys.cli.text import did, utc
+    from recsys.cli.text import did, utc, verbatim
     from recsys.data.events import KIND_BY_CODE
     from recsys.data.history import History
     from recsys.shop import ShopFolder
@@ -47,6 +47,7 @@ def recommend(
             table = Table("when (UTC)", "did", "item", "title", title=shown, title_justify="left")
             for row in newest:
                 when = utc(row.timestamp) if row.timestamp is not None or row.position is None else f"#{row.position}"
-                table.add_row(when, did(KIND_BY_CODE[row.kind]), row.item_id, titles.get(row.item_id, ""))
+                cells = [when, did(KIND_BY_CODE[row.kind]), row.item_id, titles.get(row.item_id, "")]
+                table.add_row(*map(verbatim, cells))
             console.print(table)
         print_answer(console, answer, titles, f"for customer {customer}")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+
+from rich.text import Text
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _PAST = {
     "view": "viewed",
@@ -21,6 +26,16 @@ _PAST = {
     "click": "clicked",
     "email_click": "clicked in a mail",
 }
+
+
+def harmless(text: str) -> str:
+    """The text without control characters: a title from a file must not move the cursor or colour the screen."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def verbatim(text: str) -> Text:
+    """An id or a title for a table, exactly as it is written: `[/x]` is an id, no mark-up."""
+    return Text(harmless(text))
 
 
 def did(kind: str) -> str:

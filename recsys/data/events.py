@@ -87,6 +87,11 @@ KINDS_WITHOUT_ITEM = frozenset(
 )
 
 
+MAX_AMOUNT = 1e15
+"""The largest quantity, price or rating, either sign: none is larger in earnest, and models count in single precision,
+where a number beyond 3.4e38 is infinite."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One thing a customer did.

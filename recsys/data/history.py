@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys.data.events import KIND_BY_CODE, EventKind
-from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, fade_by_steps, item_clocks, item_strengths
+from recsys.data.signals import (
+    MS_PER_DAY,
+    UNKNOWN_TIME,
+    EventWeights,
+    event_strengths,
+    fade_by_steps,
+    item_clocks,
+    item_strengths,
+)
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 
 
@@ -34,10 +42,13 @@ class StoredHistory:
     version : grows with every event of this customer that belongs to the history (undos included); 0 when there is
         none.
     rows : the newest events, at most as many as were asked for, oldest first.
+    earlier : item and kind code of the events older than `rows`, each pair once: a customer owns or refused an item
+        however long ago that was.
     """
 
     version: int
     rows: Sequence[HistoryRow]
+    earlier: Collection[tuple[str, int]] = ()
 
 
 def ages(
@@ -46,7 +57,8 @@ def ages(
     """How long before the newest of its row each value is, in `unit`s; NaN where the value is `UNKNOWN_TIME`."""
     newest = np.full(n_rows, UNKNOWN_TIME, dtype=np.int64)
     np.maximum.at(newest, row, values)
-    age = (newest[row] - values) / unit
+    # In floating point: positions may be as far apart as 64 bits do not hold.
+    age = np.subtract(newest[row], values, dtype=np.float64) / unit
     return np.asarray(np.where(values == UNKNOWN_TIME, np.nan, age), dtype=np.float64)
 
 
@@ -61,6 +73,8 @@ class History:
     timestamp : int64, shape (n,); milliseconds UTC, `UNKNOWN_TIME` where unknown.
     position : int64, shape (n,); `UNKNOWN_TIME` where unknown.
     quantity, rating : float32, shape (n,); `rating` is NaN where there is none.
+    earlier_item, earlier_kind : int32 and int8, shape (m,); which item had which kind of event before the oldest event
+        here, each pair once.
     version : the store's version of this history.
     unknown_items : how many events were dropped because their item is not in the vocabulary.
     """
@@ -71,6 +85,8 @@ class History:
     position: npt.NDArray[np.int64]
     quantity: npt.NDArray[np.float32]
     rating: npt.NDArray[np.float32]
+    earlier_item: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    earlier_kind: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
     version: int = 0
     unknown_items: int = 0
 
@@ -80,6 +96,8 @@ class History:
         positions = items.positions(row.item_id for row in stored.rows)
         keep = positions != UNKNOWN
         rows = [row for row, known in zip(stored.rows, keep, strict=True) if known]
+        earlier = items.positions(item_id for item_id, _ in stored.earlier)
+        earlier_kind = np.array([kind for _, kind in stored.earlier], dtype=np.int8)
 
         def times(values: Sequence[int | None]) -> npt.NDArray[np.int64]:
             return np.array([UNKNOWN_TIME if value is None else value for value in values], dtype=np.int64)
@@ -91,6 +109,8 @@ class History:
             position=times([row.position for row in rows]),
             quantity=np.array([row.quantity for row in rows], dtype=np.float32),
             rating=np.array([np.nan if row.rating is None else row.rating for row in rows], dtype=np.float32),
+            earlier_item=earlier[earlier != UNKNOWN],
+            earlier_kind=earlier_kind[earlier != UNKNOWN],
             version=stored.version,
             unknown_items=len(stored.rows) - len(rows),
         )
@@ -105,28 +125,49 @@ class History:
 
     def strengths(self, weights: EventWeights) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """The items that carry taste, ascending, and how much: int32 and float32 of shape (m,), strengths above 0."""
-        row = np.zeros(len(self), dtype=np.int64)
-        group = self.item.astype(np.int64)
-        age = ages(self.timestamp, row, 1, MS_PER_DAY)
-        items, strength = item_strengths(group, self.kind, age, self.quantity, self.rating, weights)
-        clock = item_clocks(group, row, self.timestamp, self.position)
+        signals = self._signals()
+        items, strength = item_strengths(*signals, weights)
+        clock = item_clocks(signals[0], np.zeros(len(self), dtype=np.int64), self.timestamp, self.position)
         strength = fade_by_steps(strength, clock, clock.max(initial=0), weights)
         taste = strength > 0
         return items[taste].astype(np.int32), strength[taste]
 
+    def _signals(
+        self,
+    ) -> tuple[
+        npt.NDArray[np.int64],
+        npt.NDArray[np.int8],
+        npt.NDArray[np.float64],
+        npt.NDArray[np.float32],
+        npt.NDArray[np.float32],
+    ]:
+        """What `event_strengths` takes, up to the weights."""
+        row = np.zeros(len(self), dtype=np.int64)
+        return (
+            self.item.astype(np.int64),
+            self.kind,
+            ages(self.timestamp, row, 1, MS_PER_DAY),
+            self.quantity,
+            self.rating,
+        )
+
     def items_of(self, kinds: Collection[EventKind]) -> npt.NDArray[np.int32]:
-        """The distinct items with an event of one of these kinds, ascending."""
+        """The distinct items with an event of one of these kinds, ascending; events that are only in `earlier_item`
+        count too."""
         codes = [kind.code for kind in kinds]
-        return np.unique(self.item[np.isin(self.kind, codes)])
+        newest = self.item[np.isin(self.kind, codes)]
+        return np.union1d(newest, self.earlier_item[np.isin(self.earlier_kind, codes)])
 
     def strongest_kinds(self, items: npt.NDArray[np.int32], weights: EventWeights) -> list[EventKind]:
-        """For each of these items, ascending, the kind of event on it that weighs most; what an explanation names.
+        """For each of these items, ascending, the kind of event on it that weighs most, among those that carry taste:
+        what an explanation names. A purchase that was returned is not what speaks for the next book.
 
         Every item must have an event here.
         """
         base = np.zeros(max(KIND_BY_CODE) + 1)
         for kind, entry in weights.kinds.items():
             base[kind.code] = entry.weight
-        order = np.lexsort((self.kind, base[self.kind], self.item))
+        speaks = event_strengths(*self._signals(), weights).strength > 0
+        order = np.lexsort((self.kind, base[self.kind], speaks, self.item))
         last = np.searchsorted(self.item[order], items, side="right") - 1
         return [KIND_BY_CODE[int(code)] for code in self.kind[order[last]]]

@@ -10,8 +10,9 @@ after a year finds their shelf as they left it. The steps of an item are counted
 last had to do with each item. Where times are unknown nothing fades by age, where the order is unknown nothing by
 steps.
 
-What was returned, taken out of the cart, refused (`not_interested`) or bought for somebody else
-(`ignore_for_recommendations`) carries no taste.
+A purchase that was returned and an `add_to_cart` that was taken out again carry no taste; other events on the item
+still do. An item that was refused (`not_interested`) or bought for somebody else (`ignore_for_recommendations`) carries
+none at all.
 """
 
 from __future__ import annotations
@@ -84,6 +85,9 @@ class EventWeights:
                 raise InputError(f"the half-life of {kind} is {entry.half_life_days} days", expected="more than 0")
         if self.half_life_steps is not None and not self.half_life_steps > 0:
             raise InputError(f"half_life_steps is {self.half_life_steps}", expected="more than 0")
+        low, high = self.rating_scale
+        if not (np.isfinite(low) and np.isfinite(high) and low <= high):
+            raise InputError(f"the rating scale is {low} to {high}", expected="two finite numbers, the lowest first")
         if not self.cap > 0:
             raise InputError(f"the cap is {self.cap}", expected="a number above 0")
 
@@ -112,7 +116,7 @@ class EventWeights:
             kinds={EventKind(kind): KindWeight(**entry) for kind, entry in data["kinds"].items()},
             half_life_steps=data["half_life_steps"],
             cap=data["cap"],
-            rating_scale=(low, high),
+            rating_scale=(float(low), float(high)),
         )
 
 
@@ -141,15 +145,31 @@ def _rating_factor(
     return np.asarray(np.where(rated, relative, unrated), dtype=np.float64)
 
 
-def item_strengths(
+@dataclass(frozen=True, slots=True)
+class EventStrengths:
+    """What each event says of its customer's taste for its item.
+
+    Attributes
+    ----------
+    groups : int64, shape (m,); the distinct groups, ascending.
+    index : int64, shape (n,); the place of each event's group.
+    strength : float64, shape (n,); 0 for an event that was cancelled or whose item was refused or a gift.
+    """
+
+    groups: npt.NDArray[np.int64]
+    index: npt.NDArray[np.int64]
+    strength: npt.NDArray[np.float64]
+
+
+def event_strengths(
     group: npt.NDArray[np.int64],
     kind: npt.NDArray[np.int8],
     age_days: npt.NDArray[np.float64],
     quantity: npt.NDArray[np.float32],
     rating: npt.NDArray[np.float32],
     weights: EventWeights,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """The strength of taste per group of events, a group being one customer's events on one item; before steps fade it.
+) -> EventStrengths:
+    """The strength of each event, before the cap.
 
     Parameters
     ----------
@@ -158,10 +178,6 @@ def item_strengths(
     age_days : shape (n,); counted back from the customer's newest event; NaN where unknown.
     quantity : shape (n,); pieces.
     rating : shape (n,); NaN where there is none.
-
-    Returns
-    -------
-    The distinct groups in ascending order, shape (m,), and the strength of each in [0, cap], shape (m,).
     """
     groups, index = np.unique(group, return_inverse=True)
     size = len(groups)
@@ -179,11 +195,29 @@ def item_strengths(
     ):
         if np.any(kind == lost.code):
             strength[(kind == gained.code) & cancelled(gained, lost)[index]] = 0.0
-    total = np.bincount(index, weights=strength, minlength=size)
     silent = np.isin(kind, [EventKind.NOT_INTERESTED.code, EventKind.IGNORE_FOR_RECOMMENDATIONS.code])
     if silent.any():
-        total[index[silent]] = 0.0
-    return groups, np.minimum(total, weights.cap).astype(np.float32)
+        strength[np.isin(index, index[silent])] = 0.0
+    return EventStrengths(groups, index, strength)
+
+
+def item_strengths(
+    group: npt.NDArray[np.int64],
+    kind: npt.NDArray[np.int8],
+    age_days: npt.NDArray[np.float64],
+    quantity: npt.NDArray[np.float32],
+    rating: npt.NDArray[np.float32],
+    weights: EventWeights,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """The strength of taste per group of events, a group being one customer's events on one item; before
+    steps fade it.
+
+    Takes what `event_strengths` takes; the distinct groups in ascending order, shape (m,), and the strength of each in
+    [0, cap], shape (m,).
+    """
+    each = event_strengths(group, kind, age_days, quantity, rating, weights)
+    total = np.bincount(each.index, weights=each.strength, minlength=len(each.groups))
+    return each.groups, np.minimum(total, weights.cap).astype(np.float32)
 
 
 def item_clocks(

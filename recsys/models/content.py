@@ -142,10 +142,9 @@ def _vectors(terms: Terms, of_words: bool, most_words: int) -> sparse.csr_matrix
     shared = np.bincount(vectors.indices, minlength=vectors.shape[1]) > 1
     if of_words:
         vectors.sort_indices()
-        vectors = normalize(strongest_per_row(vectors, most_words))[:, shared]
-    else:
-        vectors = normalize(vectors[:, shared])
-    return sparse.csr_matrix(vectors)
+        vectors = normalize(strongest_per_row(vectors, most_words))
+    vectors = sparse.csr_matrix(vectors[:, shared])
+    return vectors if of_words or not vectors.nnz else sparse.csr_matrix(normalize(vectors))
 
 
 def _as_they_are(terms: list[str]) -> list[str]:

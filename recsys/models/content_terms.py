@@ -4,7 +4,7 @@
 |---|---|---|
 | `title` | `title` | words |
 | `author` | `author` | labels: the whole text, and each name of a list of names |
-| `category` | `category` | labels: each entry of a list (`|`), and for `A > B > C` the paths `A`, `A > B` and the whole |
+| `category` | `category` | labels: each entry of a list (`|`), and of `A > B > C` the paths `A` and `A > B` too |
 | `attributes` | `attributes` | labels `name=value`; one per entry of a list; members of objects as `name.member` |
 | `description` | `attributes` | words of texts too long for a label |
 """

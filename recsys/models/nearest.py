@@ -1,12 +1,13 @@
 """The most similar rows of a sparse matrix, in bounded memory and time.
 
 The product of a matrix with its own transpose costs the sum over the terms of (items with the term) squared: one term
-that a million items have costs 10¹². Here the items of a term that more than `most` have are cut into groups of at most
-`most`, alike items together, and meet through that term only within their group; the products then cost at most
-(stored values) × `most`. What a pair shares through such a term in different groups is added afterwards for the pairs
-that were found, so every weight given is the exact inner product; what can be missed are pairs that meet through
-nothing but frequent terms, of which each item has many alike. (Champion lists cut the same cost; see Manning, Raghavan
-and Schütze, Introduction to Information Retrieval, section 7.1.3. They would show the same few items to everybody.)
+that a million items have costs 10¹². Here a term is *frequent* when more than `most` items have it. The items of a
+frequent term are cut into groups of at most `most`, alike items together, and meet through that term only within their
+group; every product then costs at most (stored values) × `most`. Two sets of pairs are nominated per item, the best by
+their rare terms and the best within groups; for these what they share through frequent terms is added in full, so every
+weight given is the exact inner product. What can be missed are pairs that have little but frequent terms in common, of
+which each item has many alike. (Champion lists cut the same cost; see Manning, Raghavan and Schütze, Introduction to
+Information Retrieval, section 7.1.3. They would show the same few items to everybody.)
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ from recsys.models.item_item import ItemItem
 
 _PRODUCTS_AT_ONCE = 8_000_000
 _ROWS_AT_ONCE = 2_048
-_SPARE = 4
-"""So many times the wanted neighbours are found before frequent terms are added for all of them."""
 _DIGITS = 5
 
 Ints = npt.NDArray[np.int64]
@@ -37,16 +36,19 @@ class _Grouped:
 
     Attributes
     ----------
+    rare : float32, shape (items, terms); without the frequent terms.
     meeting : float32, shape (items, terms and groups); frequent terms are replaced by one column per group.
-    transposed : `meeting` turned round.
     frequent : float32, shape (items, frequent terms).
     group : int32, shape (stored values of `frequent`,); the group of the item in the term.
+    rare_transposed, meeting_transposed : turned round.
     """
 
+    rare: sparse.csr_matrix
     meeting: sparse.csr_matrix
-    transposed: sparse.csr_matrix
     frequent: sparse.csr_matrix
     group: npt.NDArray[np.int32]
+    rare_transposed: sparse.csr_matrix
+    meeting_transposed: sparse.csr_matrix
 
 
 def nearest_rows(matrix: sparse.csr_matrix, count: int, floor: float, most: int, threads: int) -> ItemItem:
@@ -96,18 +98,13 @@ def _grouped(matrix: sparse.csr_matrix, most: int) -> _Grouped:
     groups = -(-held[by_size] // most)
     first_group = terms + np.concatenate([[0], np.cumsum(groups)[:-1]]) if len(by_size) else np.zeros(0, dtype=np.int64)
     owner = np.repeat(np.arange(items), np.diff(frequent.indptr))
-    meeting = sparse.csr_matrix(
-        (
-            np.concatenate([matrix.data[~chosen], frequent.data]),
-            (
-                np.concatenate([row[~chosen], owner]),
-                np.concatenate([matrix.indices[~chosen], first_group[frequent.indices] + group]),
-            ),
-        ),
-        shape=(items, terms + int(groups.sum())),
-    )
-    meeting.sort_indices()
-    return _Grouped(meeting, sparse.csr_matrix(meeting.T), frequent, group)
+    wide = terms + int(groups.sum())
+    rare = sparse.csr_matrix((matrix.data[~chosen], (row[~chosen], matrix.indices[~chosen])), shape=(items, wide))
+    columns = first_group[frequent.indices] + group
+    meeting = sparse.csr_matrix(rare + sparse.csr_matrix((frequent.data, (owner, columns)), shape=(items, wide)))
+    for made in (rare, meeting):
+        made.sort_indices()
+    return _Grouped(rare, meeting, frequent, group, sparse.csr_matrix(rare.T), sparse.csr_matrix(meeting.T))
 
 
 def _groups(frequent: sparse.csr_matrix, held: Ints, most: int) -> npt.NDArray[np.int32]:
@@ -132,7 +129,7 @@ def _groups(frequent: sparse.csr_matrix, held: Ints, most: int) -> npt.NDArray[n
 
 def _blocks(grouped: _Grouped) -> Iterator[tuple[int, int]]:
     """Rows from and to, so that the products of one block fit in memory."""
-    meets = np.diff(grouped.transposed.indptr)
+    meets = np.diff(grouped.meeting_transposed.indptr)
     cost = np.concatenate([[0], np.cumsum(meets[grouped.meeting.indices], dtype=np.int64)])[grouped.meeting.indptr]
     start, items = 0, grouped.meeting.shape[0]
     while start < items:
@@ -144,55 +141,70 @@ def _blocks(grouped: _Grouped) -> Iterator[tuple[int, int]]:
 
 def _block(grouped: _Grouped, start: int, stop: int, count: int, floor: float) -> tuple[Ints, Ints, Floats]:
     """How many neighbours each row of a block has, the neighbours and their weights, best first."""
-    product = sparse.csr_matrix(grouped.meeting[start:stop] @ grouped.transposed)
-    items, spare = grouped.meeting.shape[0], _SPARE if grouped.frequent.nnz else 1
-    rows, columns, values = [], [], []
-    for place in range(stop - start):
-        own = slice(product.indptr[place], product.indptr[place + 1])
-        column, value = product.indices[own], product.data[own]
-        if not len(column):
-            continue
-        value = np.where(column == start + place, -1.0, np.round(value.astype(np.float64), _DIGITS))
-        best = _best(value, (column - start - place) % items, count * spare, 0.0)
-        rows.append(np.full(len(best), place))
-        columns.append(column[best].astype(np.int64))
-        values.append(value[best])
-    if not rows:
-        return np.zeros(stop - start, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0)
-    row, column, value = np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
+    items = grouped.meeting.shape[0]
+    row, column, value = _nominated(grouped.rare[start:stop] @ grouped.rare_transposed, start, count)
     if grouped.frequent.nnz:
-        value = np.round(value + _apart(grouped, start, stop, row, column), _DIGITS)
+        value += _frequent_part(grouped, start, stop, row, column, apart=False)
+        further = _nominated(grouped.meeting[start:stop] @ grouped.meeting_transposed, start, count)
+        within = further[2] + _frequent_part(grouped, start, stop, *further[:2], apart=True)
+        row, column = np.concatenate([row, further[0]]), np.concatenate([column, further[1]])
+        value = np.concatenate([value, within])
+        _, distinct = np.unique(row * items + column, return_index=True)
+        row, column, value = row[distinct], column[distinct], value[distinct]
+    value = np.round(value, _DIGITS)
     order = np.lexsort(((column - start - row) % items, -value, row))
     row, column, value = row[order], column[order], value[order]
-    keep = (np.arange(len(row)) - np.searchsorted(row, row) < count) & (value >= floor)
+    keep = (np.arange(len(row)) - np.searchsorted(row, row) < count) & (value > 0) & (value >= floor)
     return np.bincount(row[keep], minlength=stop - start), column[keep], value[keep]
 
 
-def _best(value: Floats, distance: Ints, count: int, above: float) -> Ints:
-    """The places of the `count` largest values above a bound, ties to the smaller distance, in no order."""
-    eligible = np.flatnonzero(value > above)
-    if len(eligible) <= count:
-        return eligible
-    least = np.partition(value[eligible], -count)[-count]
-    certain = eligible[value[eligible] > least]
-    tied = eligible[value[eligible] == least]
+def _nominated(product: sparse.csr_matrix, start: int, count: int) -> tuple[Ints, Ints, Floats]:
+    """The `count` best pairs of each row of a product, without the item itself: rows from 0, columns, values."""
+    product = sparse.csr_matrix(product)
+    np.round(product.data, _DIGITS, out=product.data)
+    rows, columns, values = [], [], []
+    for place in range(product.shape[0]):
+        own = slice(product.indptr[place], product.indptr[place + 1])
+        column, value = product.indices[own], product.data[own]
+        value[column == start + place] = 0.0
+        best = _best(value, column, start + place, product.shape[1], count)
+        rows.append(np.full(len(best), place))
+        columns.append(column[best].astype(np.int64))
+        values.append(value[best].astype(np.float64))
+    return np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
+
+
+def _best(
+    value: npt.NDArray[np.float32], column: npt.NDArray[np.int32], row: int, items: int, count: int
+) -> npt.NDArray[np.intp]:
+    """The places of the `count` largest values above 0, ties to the column that follows next; in no order."""
+    if len(value) <= count:
+        return np.flatnonzero(value > 0)
+    least = max(np.partition(value, -count)[-count], np.finfo(np.float32).tiny)
+    found = np.flatnonzero(value >= least)
+    if len(found) <= count:
+        return found
+    tied = value[found] == least
+    certain, tied = found[~tied], found[tied]
     more = count - len(certain)
-    return np.concatenate([certain, tied[np.argpartition(distance[tied], more - 1)[:more]]])
+    return np.concatenate([certain, tied[np.argpartition((column[tied] - row) % items, more - 1)[:more]]])
 
 
-def _apart(grouped: _Grouped, start: int, stop: int, row: Ints, column: Ints) -> Floats:
-    """What each pair shares through frequent terms in which the two are in different groups: shape (pairs,)."""
+def _frequent_part(grouped: _Grouped, start: int, stop: int, row: Ints, column: Ints, *, apart: bool) -> Floats:
+    """What each pair shares through frequent terms, or only through those in which the two are `apart` (in different
+    groups): shape (pairs,)."""
     frequent = grouped.frequent
     own = slice(frequent.indptr[start], frequent.indptr[stop])
     owner = np.repeat(np.arange(stop - start), np.diff(frequent.indptr[start : stop + 1]))
     weight = np.zeros((stop - start, frequent.shape[1]), dtype=np.float32)
     weight[owner, frequent.indices[own]] = frequent.data[own]
-    group = np.full(weight.shape, -1, dtype=np.int32)
-    group[owner, frequent.indices[own]] = grouped.group[own]
     counts = frequent.indptr[column + 1] - frequent.indptr[column]
     pair = np.repeat(np.arange(len(column)), counts)
     entry = np.arange(len(pair)) - (np.cumsum(counts) - counts)[pair] + frequent.indptr[column][pair]
-    term, speaker = frequent.indices[entry], row[pair]
-    shared = weight[speaker, term].astype(np.float64) * frequent.data[entry]
-    shared[group[speaker, term] == grouped.group[entry]] = 0.0
+    at = row[pair] * frequent.shape[1] + frequent.indices[entry]
+    shared = weight.ravel()[at].astype(np.float64) * frequent.data[entry]
+    if apart:
+        group = np.full(weight.size, -1, dtype=np.int32)
+        group[owner * frequent.shape[1] + frequent.indices[own]] = grouped.group[own]
+        shared[group[at] == grouped.group[entry]] = 0.0
     return np.bincount(pair, weights=shared, minlength=len(column)).astype(np.float64)

@@ -39,7 +39,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.signals import MS_PER_DAY
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import InputError
-from recsys.models.intervals import Spells, Tempo, fit_tempo, shifted_means
+from recsys.models.intervals import Spells, Tempo, ended_by, fit_tempo, log_interval, shifted_means
 from recsys.models.occasions import Clock, Occasions, PurchaseRows, best_clock, occasions_of
 from recsys.models.shrinkage import fit_beta, fit_strength, shrunk
 
@@ -69,18 +69,20 @@ class RepeatConfig:
 
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """What a customer has, ready to be scored; arrays of shape (m,), items ascending.
+    """What customers have, ready to be scored; arrays of shape (m,).
 
     Attributes
     ----------
     item : int32; positions.
     elapsed : float64; units of the clock since the last purchase, 0 or more.
-    times : int64; on how many occasions it was bought.
+    times : int64; k, on how many occasions it was bought.
+    rhythm : float64; the mean log of the customer's intervals with the item; NaN where it is unknown.
     """
 
     item: npt.NDArray[np.int32]
     elapsed: Floats
     times: npt.NDArray[np.int64]
+    rhythm: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,68 +93,59 @@ class Repeat:
     ----------
     clock : what intervals are counted in.
     probability : float32, shape (items,); m_i, the probability that a customer who bought the item once does so again.
-    log_interval : float32, shape (items,); mean of log T after the first purchase, T in units of the clock.
+    interval : float32, shape (items,); μ_i, the mean of log T after the first purchase, T in units of the clock.
     strength : s, how little a customer's own repeats count against m_i.
-    spread, pace : of the intervals, see `Tempo`.
+    tempo : the shop's distribution of T.
     """
 
     clock: Clock
     probability: npt.NDArray[np.float32]
-    log_interval: npt.NDArray[np.float32]
+    interval: npt.NDArray[np.float32]
     strength: float
-    spread: float
-    pace: float
+    tempo: Tempo
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """What a bundle stores."""
-        shop = [float(_CLOCKS.index(self.clock)), self.strength, self.spread, self.pace]
+        tempo = self.tempo
+        shop = [_CLOCKS.index(self.clock), self.strength, tempo.mean, tempo.spread, tempo.inertia]
         return {
             "repeat.probability": self.probability,
-            "repeat.log_interval": self.log_interval,
-            "repeat.shop": np.array(shop),
+            "repeat.interval": self.interval,
+            "repeat.shop": np.array(shop, dtype=np.float64),
         }
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[np.generic]]) -> Self:
         """What `arrays` gave."""
-        clock, strength, spread, pace = arrays["repeat.shop"].view(np.float64).tolist()
+        clock, strength, *tempo = arrays["repeat.shop"].view(np.float64).tolist()
         return cls(
             _CLOCKS[int(clock)],
             arrays["repeat.probability"].view(np.float32),
-            arrays["repeat.log_interval"].view(np.float32),
+            arrays["repeat.interval"].view(np.float32),
             strength,
-            spread,
-            pace,
+            Tempo(*tempo),
         )
 
     def comes_back(self, items: npt.NDArray[np.int32], times: npt.NDArray[np.int64]) -> Floats:
         """p_i(k) for these items, each bought so many times: shape (m,)."""
         before = np.maximum(times, 1) - 1.0
-        return np.asarray(
-            (self.probability[items].astype(np.float64) * self.strength + before) / (self.strength + before)
-        )
+        own = self.probability[items].astype(np.float64) * self.strength
+        return np.asarray((own + before) / (self.strength + before))
 
-    def score(
-        self, items: npt.NDArray[np.int32], elapsed: Floats, times: npt.NDArray[np.int64], window: float
-    ) -> Floats:
+    def score(self, bought: Bought, window: float) -> Floats:
         """The probability that each item is bought again within the next `window` units of the clock: shape (m,).
 
-        Parameters
-        ----------
-        items, elapsed, times : as in `Bought`.
-        window : days or steps, above 0; without meaning on the clock `counts`, where the score is p_i(k).
+        `window` is above 0, in days or steps; on the clock `counts` it has no meaning and the score is p_i(k).
         """
-        share = self.comes_back(items, times)
+        share = self.comes_back(bought.item, bought.times)
         if self.clock is Clock.COUNTS:
             return share
-        tempo = Tempo(0.0, self.spread, self.pace)
-        mean = tempo.mean(self.log_interval[items].astype(np.float64), times)
-        elapsed = np.maximum(elapsed, 0.0)
-        before, after = tempo.ended_by(elapsed, mean), tempo.ended_by(elapsed + window, mean)
+        expected = self.tempo.expected(self.interval[bought.item].astype(np.float64), bought.times, bought.rhythm)
+        before, after = ended_by(bought.elapsed, *expected), ended_by(bought.elapsed + window, *expected)
         return np.asarray(share * (after - before) / np.maximum(1.0 - share * before, 1e-12))
 
     def bought(self, history: History, config: RepeatConfig, now: int) -> Bought:
-        """The items of a history that were bought and kept, with how long ago and how often.
+        """The items of a history that were bought and kept, ascending.
 
         Parameters
         ----------
@@ -166,11 +159,19 @@ class Repeat:
             history.position,
             history.quantity,
         )
-        occasions = occasions_of(rows, self.clock, config.kinds)
-        last = np.append(occasions.first_of_pair[1:], True) if len(occasions.row) else np.zeros(0, dtype=np.bool_)
-        items, times = np.unique(occasions.item, return_counts=True)
-        end = now / MS_PER_DAY if self.clock is Clock.DAYS else float(occasions.when.max(initial=0))
-        return Bought(items, np.maximum(end - occasions.when[last], 0.0), times.astype(np.int64))
+        return bought_by(occasions_of(rows, self.clock, config.kinds), self.clock, now)[1]
+
+
+def bought_by(occasions: Occasions, clock: Clock, now: int) -> tuple[npt.NDArray[np.int64], Bought]:
+    """What customers have after these occasions: the customer of each row, shape (m,), and the rows.
+
+    `now` as in `Repeat.bought`.
+    """
+    spells = spells_of(occasions, clock)
+    last = np.flatnonzero(~spells.ended)
+    row, when = occasions.row[last], occasions.when[last]
+    elapsed = np.maximum(now / MS_PER_DAY - when, 0.0) if clock is Clock.DAYS else spells.seen[last].astype(np.float64)
+    return row, Bought(occasions.item[last], elapsed, spells.times[last], spells.rhythm[last])
 
 
 def category_codes(frame: pl.DataFrame, items: Vocabulary) -> npt.NDArray[np.int64]:
@@ -205,23 +206,24 @@ def fit_repeat(interactions: Interactions, category: npt.NDArray[np.int64], conf
     occasions = occasions_of(rows, clock, config.kinds)
     size = len(interactions.items)
     spells = spells_of(occasions, clock)
-    if clock is Clock.COUNTS:
-        tempo, log_interval = Tempo(0.0, 1.0, 0.0), np.zeros(size)
-    else:
+    exposure, interval, tempo = np.ones(len(spells.item)), np.zeros(size), Tempo(0.0, 1.0, 1.0)
+    if clock is not Clock.COUNTS:
         spells = spells.chosen(spells.seen > 0)
         tempo = fit_tempo(spells)
-        parents = int(category.max(initial=-1)) + 1
-        of_category = shifted_means(spells, category[spells.item], parents, np.full(parents, tempo.log_interval), tempo)
-        start = np.where(category >= 0, np.append(of_category, tempo.log_interval)[category], tempo.log_interval)
-        log_interval = shifted_means(spells, spells.item, size, start, tempo)
-    exposure = np.ones(len(spells.item))
-    if clock is not Clock.COUNTS:
-        exposure = tempo.ended_by(spells.seen, tempo.mean(log_interval[spells.item], spells.times))
+        interval = _intervals(spells, category, size, tempo)
+        exposure = ended_by(spells.seen, *tempo.expected(interval[spells.item], spells.times, spells.rhythm))
     probability = _shares(spells, exposure, category, size)
     strength = _strength(spells, exposure, probability)
-    return Repeat(
-        clock, probability.astype(np.float32), log_interval.astype(np.float32), strength, tempo.spread, tempo.pace
-    )
+    return Repeat(clock, probability.astype(np.float32), interval.astype(np.float32), strength, tempo)
+
+
+def _intervals(spells: Spells, category: npt.NDArray[np.int64], size: int, tempo: Tempo) -> Floats:
+    """μ_i of every item, shape (size,): drawn to its category's, and that to the shop's."""
+    parents = int(category.max(initial=-1)) + 1
+    of_category = shifted_means(spells, category[spells.item], parents, np.full(parents, tempo.mean), tempo)
+    # The last entry is for items without a category, whose code is -1.
+    start = np.append(of_category, tempo.mean)[category]
+    return shifted_means(spells, spells.item, size, start, tempo)
 
 
 def spells_of(occasions: Occasions, clock: Clock) -> Spells:
@@ -240,7 +242,14 @@ def spells_of(occasions: Occasions, clock: Clock) -> Spells:
     length = seen.copy()
     follows = np.flatnonzero(ended)
     length[follows] = occasions.when[follows + 1] - occasions.when[follows]
-    return Spells(occasions.item.astype(np.int64), place - start + 1, length, seen, ended)
+    # Mean of the log intervals between the pair's first occasion and each one.
+    total = np.zeros(len(first) + 1)
+    total[follows + 1] = log_interval(length[follows])
+    total = np.cumsum(total)[:-1]
+    times = place - start + 1
+    rhythm = np.full(len(first), np.nan)
+    rhythm[times > 1] = ((total - total[start])[times > 1]) / (times[times > 1] - 1)
+    return Spells(occasions.item.astype(np.int64), times, rhythm, length, seen, ended)
 
 
 def _shares(spells: Spells, exposure: Floats, category: npt.NDArray[np.int64], size: int) -> Floats:

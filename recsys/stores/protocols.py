@@ -59,9 +59,10 @@ class EventStore(Protocol):
         version 0, for one unknown.
 
         Newest by timestamp, then position, then arrival; an unknown timestamp or position is older than any known
-        one. Undone events and undos are left out (an undo that is itself undone takes nothing back; an undo works only
-        on the same customer's events, whichever of the two arrived first; of undos that name each other in a circle
-        the one that arrived last counts), exposures too.
+        one. Of the older ones `earlier` says which kinds of event there were on which item. Undone events and undos
+        are left out (an undo that is itself undone takes nothing back; an undo works only on the same customer's
+        events, whichever of the two arrived first; of undos that name each other in a circle the one that arrived last
+        counts), exposures too.
         """
         ...
 

@@ -79,7 +79,7 @@ class Answerer:
     ----------
     engines, live : what answers, and what is known of customers.
     cache : where ranked lists are kept; None keeps none.
-    history_limit : the newest events of a customer that an answer looks at.
+    history_limit : the newest events of a customer that taste is read from.
     now : milliseconds UTC.
     """
 

@@ -12,7 +12,7 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from recsys.data.events import MAX_ID_LENGTH, Event, EventKind
+from recsys.data.events import MAX_AMOUNT, MAX_ID_LENGTH, Event, EventKind
 from recsys.stores.undo import undo_target
 from serving.http.problems import Fault, invalid, shortened
 
@@ -72,7 +72,7 @@ Id = Annotated[
     str, BeforeValidator(_id, json_schema_input_type=Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)])
 ]
 Time = Annotated[int, BeforeValidator(_milliseconds, json_schema_input_type=str | int)]
-Amount = Annotated[float, Field(allow_inf_nan=False)]
+Amount = Annotated[float, Field(allow_inf_nan=False, ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
 
 
 class EventIn(BaseModel):
@@ -90,7 +90,7 @@ class EventIn(BaseModel):
     position: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
         None, description="The event's place in the customer's order; larger is later."
     )
-    quantity: Annotated[Amount, Field(gt=0)] = 1.0
+    quantity: Annotated[Amount, Field(gt=0)] | None = Field(None, description="Pieces; 1 unless given.")
     price: Annotated[Amount, Field(ge=0)] | None = Field(None, description="Per piece, in `currency`.")
     currency: Annotated[str, Field(pattern="^[A-Za-z]{3}$")] | None = Field(None, description="ISO 4217.")
     rating: Amount | None = None
@@ -101,6 +101,13 @@ class EventIn(BaseModel):
     context: Annotated[dict[str, Any], BeforeValidator(_context, json_schema_input_type=dict[str, Any])] | None = Field(
         None, description='Anything else. An undo names the event it takes back: {"undoes": "<event_id>"}.'
     )
+
+
+_TEXTS: dict[str | int | None, str] = {
+    "currency": "three letters such as EUR",
+    "recommendation_id": "1 to 1,024 printable ASCII characters without spaces",
+}
+"""What fields should hold of which a pattern says too little to people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +164,7 @@ def _parsed(entry: object, index: int, now: int, new_id: Callable[[], str]) -> E
         item_id=given.item_id,
         timestamp=timestamp,
         position=given.position,
-        quantity=given.quantity,
+        quantity=1.0 if given.quantity is None else given.quantity,
         price=given.price,
         currency=given.currency,
         rating=given.rating,
@@ -201,5 +208,6 @@ def _fault(place: tuple[str | int, ...], detail: ErrorDetails) -> Fault:
         return Fault(where, "an unknown field", f"one of {', '.join(EventIn.model_fields)}")
     if detail["type"] == "missing":
         return Fault(where, "nothing", "a value: this field is always needed")
-    expected = detail["msg"].removeprefix("Input should be ")
+    field = detail["loc"][0] if detail["loc"] else None
+    expected = _TEXTS.get(field) or detail["msg"].removeprefix("Input should be ")
     return Fault(where, shortened(detail["input"]), expected)

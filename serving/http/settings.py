@@ -30,7 +30,7 @@ class Settings:
     redis_timeout_ms : how long one answer waits for Redis, connecting included, before it is computed instead.
     cache_size : MiB of answers that each worker keeps in memory when there is no Redis; 0 turns this cache off.
     cache_ttl : seconds after which a cached list is forgotten even though nothing changed.
-    history_limit : the newest events of a customer that an answer looks at.
+    history_limit : the newest events of a customer that taste is read from; older ones say what was had or refused.
     history_cache_size : histories that each worker keeps in memory.
     bundle_poll : seconds between two looks for a newly published bundle.
     max_body_bytes : the largest request body that is read.

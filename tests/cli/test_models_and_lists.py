@@ -130,3 +130,17 @@ def test_unknown_items_and_customers(home: Path, terminal: Terminal) -> None:
     assert (code, "'c99'" in err) == (1, True)
     code, out, _ = terminal("recommend", "stranger", "--home", str(home))
     assert (code, "not personal: unknown customer" in out) == (0, True)
+
+
+def test_ids_and_titles_are_shown_as_they_are(home: Path, terminal: Terminal) -> None:
+    """Square brackets are no mark-up, and a title cannot send the terminal a command."""
+    store = open_store(home / "store.db")
+    titles = [("c4", "[/b] \x1b[2Jbang"), ("c1", "[red]"), ("c2", "[/]")]
+    rows = [{"item_id": item, "title": title} for item, title in titles]
+    store.catalog.put(pl.DataFrame(rows, schema=ITEM_SCHEMA))
+    store.close()
+    terminal("train", "--home", str(home))
+    for words in (("recommend", "u8"), ("related", "c4"), ("recommend", "[/x]")):
+        code, out, _ = terminal(*words, "--home", str(home))
+        assert (code, "\x1b" in out) == (0, False)
+        assert "[/b] \N{REPLACEMENT CHARACTER}[2Jbang" in out

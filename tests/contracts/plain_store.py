@@ -80,8 +80,8 @@ class PlainStore:
                 counts[newest] = True
         return {names[u] for u, decided in counts.items() if decided}
 
-    def history(self, customer_id: str, limit: int) -> list[HistoryRow]:
-        """The newest effective events with an item, oldest first."""
+    def history(self, customer_id: str, limit: int) -> tuple[list[HistoryRow], set[tuple[str, int]]]:
+        """The newest effective events with an item, oldest first; item and kind of the events before them."""
         gone = self.undone(customer_id)
         kept = [
             (
@@ -92,4 +92,5 @@ class PlainStore:
             if e.item_id is not None and e.kind is not EventKind.UNDO and e.event_id not in gone
         ]
         ordered = [row for _, row in sorted(kept, key=lambda pair: pair[0])]
-        return ordered[len(ordered) - min(limit, len(ordered)) :]
+        first = len(ordered) - min(limit, len(ordered))
+        return ordered[first:], {(row.item_id, row.kind) for row in ordered[:first]}

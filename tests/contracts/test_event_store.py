@@ -80,9 +80,10 @@ def test_store_agrees_with_the_obvious_one(
         for customer in CUSTOMERS:
             for wanted in (limit, 100):
                 history = store.events.history(customer, wanted)
-                assert list(history.rows) == plain.history(customer, wanted)
+                assert (list(history.rows), set(history.earlier)) == plain.history(customer, wanted)
+                assert len(set(history.earlier)) == len(history.earlier)
                 assert history.version == store.events.version(customer)
-        whole = Counter((customer, *row) for customer in CUSTOMERS for row in plain.history(customer, 100))
+        whole = Counter((customer, *row) for customer in CUSTOMERS for row in plain.history(customer, 100)[0])
         table = store.events.read()
         assert table_rows(table) == whole
         assert sorted(table.customer_ids) == sorted({event.customer_id for event in plain.events})
@@ -285,7 +286,10 @@ def test_undo_works_in_a_long_history_with_a_small_limit(store: Store) -> None:
     """The newest few of many events are right also when some of them are undone."""
     many = [view(f"e{place}", f"i{place}", timestamp=place) for place in range(200)]
     store.events.append([*many, undo("u1", "e199"), undo("u2", "e197"), undo("u3", "e5")])
-    assert [row.item_id for row in store.events.history("ann", 3).rows] == ["i195", "i196", "i198"]
+    history = store.events.history("ann", 3)
+    assert [row.item_id for row in history.rows] == ["i195", "i196", "i198"]
+    older = {f"i{place}" for place in range(195)} - {"i5"}
+    assert sorted(history.earlier) == sorted((item, EventKind.VIEW.code) for item in older)
 
 
 def test_ingesting_again_changes_nothing(store: Store) -> None:

@@ -80,6 +80,14 @@ def test_where_only_an_order_is_known_steps_count() -> None:
     assert strengths.tolist() == pytest.approx([0.5 * 2.0**-1, 0.5, 0.25])
 
 
+def test_positions_may_be_as_far_apart_as_they_are_large() -> None:
+    """Between the smallest and the largest position lies one step of the customer's order, like between any others."""
+    ends = (("a", 1 - 2**63), ("b", 2**63 - 1))
+    rows = [did(item, EventKind.PURCHASE, None, position=position) for item, position in ends]
+    history = History.from_stored(StoredHistory(1, rows), ITEMS)
+    assert history.strengths(replace(WEIGHTS, half_life_steps=1.0))[1].tolist() == [0.5, 1.0]
+
+
 def test_where_nothing_is_known_nothing_fades() -> None:
     """Events without time and place all count in full."""
     assert tastes(did("a", EventKind.PURCHASE, None), did("b", EventKind.VIEW, None)) == {"a": 1.0, "b": 0.25}
@@ -167,23 +175,42 @@ def test_impossible_weights_are_refused() -> None:
         EventWeights(kinds={EventKind.VIEW: KindWeight(1, 0)})
     with pytest.raises(InputError, match="cap is 0"):
         EventWeights(cap=0)
+    with pytest.raises(InputError, match="rating scale"):
+        EventWeights(rating_scale=(1.0, float("inf")))
 
 
-@given(EVENTS)
-def test_the_strongest_kind_is_the_one_that_weighs_most(rows: list[tuple[str, str, EventKind, int | None]]) -> None:
-    """Per item, the kind of largest weight among those that happened; ties go to the larger code."""
-    interactions = Interactions.from_events(event_table(event_frame(rows)))
-    history = interactions.history(0)
-    items = np.unique(history.item)
+CANCELLABLE = (EventKind.VIEW, EventKind.PURCHASE, EventKind.RETURN, EventKind.ADD_TO_CART, EventKind.REMOVE_FROM_CART)
 
-    def weight(kind: EventKind) -> float:
-        return WEIGHTS.kinds[kind].weight if kind in WEIGHTS.kinds else 0.0
 
-    expected = [
-        max(
-            (kind for kind in EventKind if np.any((history.item == item) & (history.kind == kind.code))),
-            key=lambda kind: (weight(kind), kind.code),
-        )
-        for item in items
-    ]
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(CANCELLABLE)), min_size=1, max_size=12))
+def test_the_strongest_kind_is_the_one_that_weighs_most(rows: list[tuple[str, EventKind]]) -> None:
+    """Per item that carries taste, the kind of largest weight among those that happened and were not cancelled."""
+    history = History.from_stored(StoredHistory(1, [did(item, kind) for item, kind in rows]), ITEMS)
+    items, _ = history.strengths(WEIGHTS)
+
+    def speaks(item: str, kind: EventKind) -> bool:
+        opposite = {EventKind.PURCHASE: EventKind.RETURN, EventKind.ADD_TO_CART: EventKind.REMOVE_FROM_CART}
+        kept = rows.count((item, kind)) - (rows.count((item, opposite[kind])) if kind in opposite else 0)
+        return kind in WEIGHTS.kinds and kept > 0
+
+    spoken = {ITEMS[int(item)]: [kind for kind in CANCELLABLE if speaks(ITEMS[int(item)], kind)] for item in items}
+    expected = [max(kinds, key=lambda kind: WEIGHTS.kinds[kind].weight) for kinds in spoken.values()]
     assert history.strongest_kinds(items, WEIGHTS) == expected
+
+
+def test_what_was_cancelled_is_not_named_as_a_reason() -> None:
+    """Who viewed and bought a book and sent it back has viewed it, as far as reasons go; so with the cart."""
+    rows = [
+        did("a", EventKind.VIEW, 0),
+        did("a", EventKind.PURCHASE, 0),
+        did("a", EventKind.RETURN, 1),
+        did("b", EventKind.ADD_TO_CART, 0),
+        did("b", EventKind.VIEW, 0),
+        did("b", EventKind.REMOVE_FROM_CART, 1),
+        did("c", EventKind.VIEW, 0),
+        did("c", EventKind.PURCHASE, 0, quantity=2.0),
+        did("c", EventKind.RETURN, 1),
+    ]
+    history = History.from_stored(StoredHistory(1, rows), ITEMS)
+    items, _ = history.strengths(WEIGHTS)
+    assert history.strongest_kinds(items, WEIGHTS) == [EventKind.VIEW, EventKind.VIEW, EventKind.PURCHASE]

@@ -113,6 +113,23 @@ def test_a_history_without_known_items_says_so(bundle: ModelBundle) -> None:
     assert ask(bundle, past).fallback == "no_usable_history"
 
 
+def test_what_was_bought_long_ago_is_not_shown_again(bundle: ModelBundle) -> None:
+    """A purchase or a refusal older than the events that taste is read from still keeps its item off the list."""
+    rows = [HistoryRow("c0", EventKind.PURCHASE.code, START, None, 1.0, None)]
+    long_ago = [
+        ("c1", EventKind.PURCHASE.code),
+        ("c1", EventKind.VIEW.code),
+        ("c2", EventKind.NOT_INTERESTED.code),
+        ("c3", EventKind.VIEW.code),
+        ("no longer in the model", EventKind.PURCHASE.code),
+    ]
+    past = History.from_stored(StoredHistory(9, rows, long_ago), bundle.items)
+    answer = ask(bundle, past)
+    assert "c3" in ids(answer)
+    assert not {"c0", "c1", "c2"} & set(ids(answer))
+    assert answer.masked["seen"] == 3
+
+
 def test_a_gift_is_not_shown_again_but_says_nothing_about_taste(bundle: ModelBundle) -> None:
     """One crime novel for oneself and one gardening book for a friend: the list is crime."""
     past = history(

@@ -11,6 +11,7 @@ import pytest
 
 from recsys.data.events import KINDS_WITHOUT_ITEM, EventKind
 from recsys.errors import StoreUnavailableError
+from serving.http.event_input import EventIn
 from tests.serving.service import FakeClock, Service
 from tests.serving.shop import DAY, START, item, store_of
 from tests.serving.test_requests import assert_problem
@@ -152,6 +153,8 @@ def test_a_clock_may_be_five_minutes_ahead_and_no_more(service: Service, clock: 
         ("price", -0.01),
         ("currency", "euro"),
         ("rating", "5"),
+        ("rating", 1e39),
+        ("quantity", 1.1e15),
         ("session_id", ""),
         ("recommendation_id", "r" * 1025),
         ("context", "{}"),
@@ -165,6 +168,24 @@ def test_a_field_that_does_not_fit_refuses_its_event_and_no_other(service: Servi
     bad, good = service.post_events(VIEW | {field: value}, VIEW)
     assert [place[0] for place in refused_places(bad)] == [field if len(field) <= 80 else f"{field[:80]}…"]
     assert good["status"] == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [("currency", "euro", "three letters"), ("recommendation_id", "a b", "printable ASCII")],
+)
+def test_a_refusal_says_in_words_what_was_expected(service: Service, field: str, value: str, expected: str) -> None:
+    """A pattern is no help to whoever reads the answer."""
+    (fault,) = service.post_events(VIEW | {field: value})[0]["error"]["errors"]
+    assert fault["found"] == repr(value)
+    assert expected in fault["expected"]
+
+
+def test_null_is_the_same_as_absent(service: Service) -> None:
+    """In every field that may be absent."""
+    optional = [name for name in EventIn.model_fields if name not in VIEW]
+    (result,) = service.post_events(VIEW | dict.fromkeys(optional))
+    assert result["status"] == "accepted", result
 
 
 def test_all_faults_of_an_event_are_told_at_once(service: Service) -> None:

@@ -263,3 +263,15 @@ def test_only_the_newest_events_count_up_to_the_limit(home: Path, clock: FakeClo
         )
     with Service(Settings(home=home, history_limit=3), clock) as service:
         assert all(name.startswith("s3/") for name in service.get(f"{TARGET}?limit=5").items)
+
+
+def test_a_purchase_beyond_the_history_limit_stays_off_the_list(home: Path, clock: FakeClock) -> None:
+    """However much a customer looks at afterwards, what they bought is not proposed to them again."""
+    target = "/v1/customers/c1/recommendations?limit=5"
+    with Service(Settings(home=home, history_limit=3), clock) as service:
+        bought, viewed = service.get(target).items[:2]
+        service.post_events({"customer_id": "c1", "kind": "purchase", "item_id": bought})
+        for _ in range(12):
+            clock.forward(60)
+            service.post_events({"customer_id": "c1", "kind": "view", "item_id": viewed})
+        assert bought not in service.get(target).items

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
 
@@ -111,6 +112,22 @@ def test_the_rating_scale_is_taken_from_the_data(tmp_path: Path) -> None:
     _train_frame(tmp_path, frame)
     repository = BundleRepository(tmp_path / "models")
     assert repository.load(repository.current_id() or "").manifest.event_weights.rating_scale == (2.0, 10.0)
+
+
+def test_a_rating_beyond_single_precision_makes_no_scale(tmp_path: Path) -> None:
+    """One absurd rating in a store does not make the scale infinite, nor any strength no number."""
+    import polars as pl
+
+    rated = two_tastes().with_columns(
+        pl.lit("rate").alias("kind"), (1.0 + pl.int_range(pl.len()) % 5).cast(pl.Float64).alias("rating")
+    )
+    _train_frame(tmp_path, rated.with_columns(rating=rated["rating"].scatter(0, 1e39)))
+    repository = BundleRepository(tmp_path / "models")
+    bundle = repository.load(repository.current_id() or "")
+    assert bundle.manifest.event_weights.rating_scale == (1.0, 5.0)
+    assert np.isfinite(bundle.item_item.weight).all()
+    assert bundle.als is not None
+    assert np.isfinite(bundle.als.item_factors).all()
 
 
 def test_the_manifest_holds_what_answering_and_people_need(tmp_path: Path) -> None:

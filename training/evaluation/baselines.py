@@ -17,7 +17,7 @@ from recsys.metrics.ranking import NOTHING, Ranked
 from training.evaluation.held_out import HeldOut
 
 RECENT_DAYS = 7
-BM25_NEIGHBOURS = 100
+BM25_NEIGHBOURS, BM25_K1, BM25_B = 100, 1.2, 0.75
 _MS_PER_DAY = 86_400_000
 _ROWS_AT_ONCE = 2_000
 
@@ -84,9 +84,9 @@ def first_of_order(order: Order, masked: sparse.csr_matrix, limit: int) -> Ranke
 
 def best_of_scores(scores: sparse.csr_matrix, count: npt.NDArray[np.int64], limit: int) -> Ranked:
     """The `limit` items of the largest stored scores above 0 of each row; `count` (per item) decides between equals."""
-    entry = sparse.coo_matrix(scores)
-    kept = entry.data > 0
-    row, item, score = entry.row[kept], entry.col[kept], entry.data[kept]
+    row = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
+    kept = scores.data >= np.maximum(_last_places(scores, limit), np.finfo(np.float64).tiny)[row]
+    row, item, score = row[kept], scores.indices[kept], scores.data[kept]
     by_score = np.lexsort((item, -count[item], -score, row))
     row, item = row[by_score], item[by_score]
     rank = np.arange(len(row)) - np.searchsorted(row, row, side="left")
@@ -94,6 +94,15 @@ def best_of_scores(scores: sparse.csr_matrix, count: npt.NDArray[np.int64], limi
     ranked = np.full((scores.shape[0], limit), NOTHING, dtype=np.int32)
     ranked[row[inside], rank[inside]] = item[inside]
     return ranked
+
+
+def _last_places(scores: sparse.csr_matrix, limit: int) -> npt.NDArray[np.float64]:
+    """Per row, the score of place `limit`; everything below it, and nothing that ties with it, is out of the list."""
+    last = np.full(scores.shape[0], -np.inf)
+    for row in np.flatnonzero(np.diff(scores.indptr) > limit):
+        own = scores.data[scores.indptr[row] : scores.indptr[row + 1]]
+        last[row] = np.partition(own, -limit)[-limit]
+    return last
 
 
 def filled(ranked: Ranked, order: Order, masked: sparse.csr_matrix) -> Ranked:
@@ -114,14 +123,14 @@ def personal_top(held_out: HeldOut, order: Order, limit: int) -> Ranked:
 
 
 def bm25(held_out: HeldOut, weights: EventWeights, order: Order, limit: int, threads: int) -> Ranked:
-    """Item-item with BM25 weights (K1 = 1.2, B = 0.75, the hundred nearest), fitted by `implicit` on the strengths that
-    the other models see. Customers absent from training get the order."""
-    from implicit.nearest_neighbours import BM25Recommender
+    """Item-item with BM25 weights, the hundred nearest of each item, itself among them, computed by `implicit` from the
+    strengths that the other models see. Customers absent from training get the order."""
+    from implicit.nearest_neighbours import all_pairs_knn, bm25_weight
 
     strengths = held_out.training.strengths(weights)
-    model = BM25Recommender(K=BM25_NEIGHBOURS, num_threads=threads)
-    model.fit(strengths, show_progress=False)
-    similar = sparse.csr_matrix(model.similarity)
+    # As implicit's BM25Recommender does: its documents are items, its terms are customers.
+    weighted = sparse.csr_matrix(bm25_weight(strengths.T, BM25_K1, BM25_B).T)
+    similar = sparse.csr_matrix(all_pairs_knn(weighted, BM25_NEIGHBOURS, num_threads=threads, show_progress=False))
     count = _events(held_out.training)
     blocks = []
     for start in range(0, len(held_out.row), _ROWS_AT_ONCE):
@@ -148,7 +157,8 @@ def _events(training: Interactions) -> npt.NDArray[np.int64]:
 def _rows(matrix: sparse.csr_matrix, row: npt.NDArray[np.int32]) -> sparse.csr_matrix:
     """These rows of a matrix, empty ones for `UNKNOWN`."""
     chosen = matrix[np.maximum(row, 0)] if matrix.shape[0] else sparse.csr_matrix((len(row), matrix.shape[1]))
-    return sparse.csr_matrix(sparse.diags_array((row != UNKNOWN).astype(matrix.dtype)) @ chosen)
+    there = sparse.diags_array((row != UNKNOWN).astype(matrix.dtype), dtype=matrix.dtype)
+    return sparse.csr_matrix(there @ chosen)
 
 
 def _without(scores: sparse.csr_matrix, masked: sparse.csr_matrix) -> sparse.csr_matrix:

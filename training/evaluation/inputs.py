@@ -74,7 +74,9 @@ def read_inputs(
 
 def parse_cut(text: str, options: ImportOptions) -> int:
     """A time as the user types it, in milliseconds UTC; InputError when it is none or names no zone."""
-    times = parse_times("--cut", pl.Series([text]), TimeReading(_zone(options), options.time_unit))
+    is_number = pl.Series([text]).str.strip_chars().cast(pl.Float64, strict=False).is_not_null().all()
+    unit = options.time_unit if is_number else None
+    times = parse_times("--cut", pl.Series([text]), TimeReading(_zone(options), unit))
     moment = times.ms[0]
     if not isinstance(moment, int):
         raise InputError(

@@ -51,7 +51,7 @@ class MemoryWatch:
 
 
 def _visible() -> bool:
-    return (_PROCESSES / "self" / "task").exists()
+    return any((_PROCESSES / "self" / "task").glob("*/children"))
 
 
 def _resident_bytes() -> int:

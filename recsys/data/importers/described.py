@@ -110,7 +110,7 @@ def _column(
     if dtype == pl.Int64:
         zone = options.timezone or (layout.timezone if layout else None)
         times = parse_times(names[name], raw, TimeReading(zone, options.time_unit))
-        findings.add(times.malformed, Cause.BAD_TIME, name, raw, "seconds since 1970, or ISO 8601 text")
+        findings.add(times.malformed, Cause.BAD_TIME, name, raw, times.expected)
         skipped = f"a time that exists in {zone} (clocks skip it)"
         findings.add(times.nonexistent, Cause.NONEXISTENT_TIME, name, raw, skipped)
         return times.ms

@@ -194,7 +194,7 @@ def _read_times(
         names["timestamp"], raw, TimeReading(zone, options.time_unit, layout.time_formats if layout else ())
     )
     columns["timestamp"] = times.ms
-    findings.add(times.malformed, Cause.BAD_TIME, "timestamp", raw, "seconds since 1970, or ISO 8601 text")
+    findings.add(times.malformed, Cause.BAD_TIME, "timestamp", raw, times.expected)
     findings.add(
         times.nonexistent, Cause.NONEXISTENT_TIME, "timestamp", raw, f"a time that exists in {zone} (clocks skip it)"
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,10 @@ def read_json_lines(path: Path, data: bytes) -> RawTable:
     return _read_slowly(path, data, spans, lines)
 
 
+_NAMES: dict[type, str] = {list: "a list", str: "a text", bool: "true or false alone", type(None): "null"}
+"""What a line may hold that is no object."""
+
+
 def _originals(data: bytes, spans: npt.NDArray[np.int64], indices: pl.Series) -> pl.Series:
     picked = spans[indices.to_numpy()].tolist()
     return pl.Series([data[start:end].decode().rstrip("\r") for start, end in picked], dtype=pl.String)
@@ -48,13 +54,13 @@ def _read_slowly(path: Path, data: bytes, spans: npt.NDArray[np.int64], lines: n
             continue
         try:
             value = orjson.loads(raw)
-            found = "" if isinstance(value, dict) else f"a {type(value).__name__}"
+            found = "" if isinstance(value, dict) else _NAMES.get(type(value), "a number")
         except orjson.JSONDecodeError as error:
             found = str(error)
         if found:
             broken.append(BrokenRow(line + 1, Cause.BAD_JSON, found, "one JSON object", raw.decode().rstrip("\r")))
             continue
-        objects.append({key: _text(each) for key, each in value.items()})
+        objects.append({key: _text(each) for key, each in _exact(raw, value).items()})
         good.append(line)
     if not objects:
         first = broken[0]
@@ -67,11 +73,23 @@ def _read_slowly(path: Path, data: bytes, spans: npt.NDArray[np.int64], lines: n
     return RawTable(frame, pl.Series(rows + 1), lambda indices: _originals(data, spans[rows], indices), tuple(broken))
 
 
+def _exact(raw: bytes, value: dict[str, object]) -> dict[str, object]:
+    """The object, parsed anew where a number may have lost digits: orjson reads a whole number beyond 64 bits as a
+    float, and two long ids would become one."""
+    if any(isinstance(each, float) and abs(each) >= 2**63 for each in value.values()):
+        exact: dict[str, object] = json.loads(raw)
+        return exact
+    return value
+
+
 def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # as the fast parser writes it
+    if isinstance(value, float):
+        # As the fast parser writes it: the shortest digits, without an exponent.
+        return format(Decimal(repr(value)), "f").removesuffix(".0")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     return orjson.dumps(value).decode()
 
 

@@ -92,7 +92,14 @@ class ImportOptions:
 
 def _parts(text: str) -> list[str]:
     """The comma-separated parts; a part that holds a comma stands in double quotes."""
-    return [part.strip() for part in next(csv.reader([text], skipinitialspace=True), []) if part.strip()]
+    try:
+        parts = next(csv.reader([text], skipinitialspace=True), [])
+    except csv.Error as error:
+        raise InputError(
+            f"{text!r} is no list of parts: {error}",
+            expected="parts between commas; one that holds a comma or a line break in double quotes",
+        ) from error
+    return [part.strip() for part in parts if part.strip()]
 
 
 def parse_columns(text: str, subject: Subject | None) -> dict[str, str]:

@@ -11,6 +11,7 @@ import polars as pl
 from recsys.data.importers.findings import ROW
 from recsys.data.importers.source import Source
 from recsys.data.importers.table import RawTable
+from recsys.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +45,30 @@ class Quarantine:
         )
         found = _with_lines(table, bad).select(pl.col(name).cast(dtype) for name, dtype in _BAD.items())
         set_aside = _with_lines(table, aside).select("line", "rule", "row")
-        return cls(pl.concat([broken, found]).sort("line"), set_aside, f"{source.path.name}-{source.digest}")
+        # A file system takes names of up to 255 bytes, and ours has more parts than the file's own.
+        name = os.fsdecode(os.fsencode(source.path.name)[:_LONGEST_NAME])
+        return cls(pl.concat([broken, found]).sort("line"), set_aside, f"{name}-{source.digest}")
 
     def write(self, folder: Path) -> tuple[Path | None, Path | None]:
         """Writes both files, each whole or not at all; returns where, None for one that would have no rows.
 
         A file of an earlier import of the same content is replaced, and removed when there is nothing to replace it.
+        Raises InputError when a file cannot be written.
         """
-        return (
-            _write(self.bad, folder / f"{self.stem}.bad.csv"),
-            _write(self.aside, folder / f"{self.stem}.aside.csv"),
-        )
+        try:
+            return (
+                _write(self.bad, folder / f"{self.stem}.bad.csv"),
+                _write(self.aside, folder / f"{self.stem}.aside.csv"),
+            )
+        except OSError as error:
+            raise InputError(
+                f"bad rows and rows set aside cannot be written to {folder}: {error}",
+                expected="a folder with room that this user may write; nothing was imported",
+                remedy="name another shop folder with --home, or free space on that disk",
+            ) from error
 
 
+_LONGEST_NAME = 180
 _BAD = {
     "line": pl.Int64(),
     "cause": pl.String(),
@@ -80,8 +92,10 @@ def _write(rows: pl.DataFrame, path: Path) -> Path | None:
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    # As text first: while polars writes a file itself, Ctrl-C returns before its threads have made the file.
+    text = rows.write_csv()
     try:
-        rows.write_csv(unfinished)
+        unfinished.write_text(text, encoding="utf-8", newline="")
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

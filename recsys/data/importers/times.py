@@ -66,6 +66,13 @@ class Times:
     nonexistent: pl.Series
     read_as: str
 
+    @property
+    def expected(self) -> str:
+        """What a malformed row should have held."""
+        if not self.ms.count():
+            return "seconds since 1970, or ISO 8601 text"
+        return f"a time as in the rest of the file ({self.read_as})"
+
 
 def check_zone(zone: str) -> str:
     """The zone's name; InputError when there is no such zone."""
@@ -122,6 +129,9 @@ def _numbers(column: str, numbers: pl.Series, missing: pl.Series, unit: TimeUnit
         exact = finite.cast(pl.Int64, strict=False)
         ms = exact // per if times == 1 else exact.set((exact.abs() > 2**62 // times).fill_null(False), None) * times
     how = "recognised by their size" if recognised else "as told"
+    if recognised:
+        # A 0 that stands for nothing, or seconds among milliseconds, would become days in January 1970.
+        ms = ms.set(((ms >= 0) & (ms < _SMALLEST_SECONDS * 1000)).fill_null(False), None)
     malformed = ms.is_null() & ~missing
     never = pl.repeat(False, len(ms), dtype=pl.Boolean, eager=True)
     return Times(ms, malformed, never, f"{_UNIT_NAMES[unit]} since 1970, {how}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import orjson
 import polars as pl
 
-from recsys.data.events import MAX_ID_LENGTH
+from recsys.data.events import MAX_AMOUNT, MAX_ID_LENGTH
 from recsys.data.importers.findings import Findings
 from recsys.data.importers.table import Cause
 from recsys.data.importers.texts import to_text
@@ -81,10 +81,11 @@ def check_id(findings: Findings, field: str, value: pl.Series, longest: int = MA
 
 
 def check_number(findings: Findings, field: str, raw: pl.Series, cause: Cause = Cause.BAD_NUMBER) -> pl.Series:
-    """The column as Float64; finds what is no number, and what is infinite or NaN."""
+    """The column as Float64; finds what is no number, what is infinite or NaN, and what is too large."""
     value = to_number(raw)
     findings.add(value.is_null() & ~is_missing(raw), cause, field, raw, "a number such as 12.50")
     findings.add(~value.is_finite(), Cause.INFINITE_NUMBER, field, raw, "a finite number")
+    findings.add(value.abs() > MAX_AMOUNT, cause, field, raw, f"a number of at most {MAX_AMOUNT:g} in size")
     return value.set(value.is_nan().fill_null(False), None)
 
 

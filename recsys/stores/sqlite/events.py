@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -42,6 +43,11 @@ _NEWEST_OWN = f"""
         SELECT item, kind, timestamp, position, quantity, rating, seq FROM events WHERE {_OWN} {{undone}}
         ORDER BY timestamp DESC NULLS LAST, position DESC NULLS LAST, seq DESC LIMIT ?
     ) JOIN items USING (item) ORDER BY seq
+"""  # noqa: S608
+_COUNTS_OWN = f"""
+    SELECT item_id, kind, number FROM (
+        SELECT item, kind, count(*) AS number FROM events WHERE {_OWN} {{undone}} GROUP BY item, kind
+    ) JOIN items USING (item)
 """  # noqa: S608
 # Sorting in SQL costs more than fetching, unless most rows need not be fetched.
 _SORT_IN_SQL_ABOVE = 3
@@ -113,23 +119,28 @@ class SqliteEvents:
             ((customer, version, count),) = self._database.query(_CUSTOMER_AND_VERSION, (customer_id,))
             if version is None:
                 return StoredHistory(0, ())
-            rows = self._own_rows(customer, count, limit)
+            rows, earlier = self._own_rows(customer, count, limit)
         # What SQL hands out is in order of arrival, and sorting keeps that order among equals.
         rows.sort(key=_age_order)
-        return StoredHistory(version, rows[max(len(rows) - limit, 0) :])
+        first = max(len(rows) - limit, 0)
+        earlier |= {(row.item_id, row.kind) for row in rows[:first]}
+        return StoredHistory(version, rows[first:], earlier)
 
-    def _own_rows(self, customer: int, count: int, limit: int) -> list[HistoryRow]:
-        """The effective events of one customer in order of arrival: all, or the newest `limit` of many."""
+    def _own_rows(self, customer: int, count: int, limit: int) -> tuple[list[HistoryRow], set[tuple[str, int]]]:
+        """The effective events of one customer in order of arrival: all, or the newest `limit` of many and what the
+        others say."""
         undone = undone_seqs(self._database, customer)
-        values: list[object] = [customer]
-        if undone:
-            values.append(scan.as_json(undone))
-        sql = _ALL_OWN
-        if count > _SORT_IN_SQL_ABOVE * limit:
-            sql = _NEWEST_OWN
-            values.append(limit)
-        rows = self._database.query(sql.format(undone=_NOT_UNDONE if undone else ""), values)
-        return [HistoryRow._make(row) for row in rows]
+        values: list[object] = [customer, scan.as_json(undone)] if undone else [customer]
+
+        def query(sql: str, *further: object) -> list[tuple[Any, ...]]:
+            return self._database.query(sql.format(undone=_NOT_UNDONE if undone else ""), [*values, *further])
+
+        if count <= _SORT_IN_SQL_ABOVE * limit:
+            return [HistoryRow._make(row) for row in query(_ALL_OWN)], set()
+        newest = [HistoryRow._make(row) for row in query(_NEWEST_OWN, limit)]
+        # Counting is three times as fast as sorting once more for the others.
+        counts = Counter((row.item_id, row.kind) for row in newest)
+        return newest, {(item, kind) for item, kind, number in query(_COUNTS_OWN) if number > counts[item, kind]}
 
     def version(self, customer_id: str) -> int:
         """See `EventStore`."""

@@ -124,6 +124,17 @@ def test_numbers_too_small_for_times_are_refused(raw: list[object]) -> None:
     assert _read(pl.Series([1, 2]), unit=TimeUnit.SECONDS) == [1000, 2000]
 
 
+@pytest.mark.parametrize("usual", [1_714_564_800, 1_714_564_800_000, 1_714_564_800_000_000])
+def test_a_number_of_another_unit_is_no_time(usual: int) -> None:
+    """Neither a 0 for an unknown time nor a smaller unit's number becomes a day in 1970; the user may say otherwise."""
+    raw = pl.Series([usual, usual + 1, 0, usual // 1000, None, usual])
+    times = parse_times("when", raw, TimeReading())
+    assert times.malformed.to_list() == [False, False, True, True, False, False]
+    assert times.ms.is_null().to_list() == [False, False, True, True, True, False]
+    assert "seconds since 1970, recognised" in times.expected
+    assert _read(pl.Series([1_714_564_800, 0]), unit=TimeUnit.SECONDS) == [1_714_564_800_000, 0]
+
+
 @pytest.mark.parametrize(
     "text",
     ["soon", "2024-13-01T00:00:00Z", "2024-02-30T00:00:00Z", "2024-05-01T25:00:00Z", "2024-05-01T12:00:60Z",

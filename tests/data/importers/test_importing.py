@@ -115,6 +115,24 @@ def test_rows_set_aside_do_not_count_against_the_limit(shop: Shop) -> None:
     assert pl.read_csv(report.aside_file or "").height == 98
 
 
+def test_the_longest_file_name_has_a_quarantine_file(shop: Shop) -> None:
+    """A name of 255 bytes leaves no room for ours: it is cut, and the hash of the content tells files apart."""
+    name = "é" * 125 + ".csv"
+    shop.run((name, "customer_id,item_id,kind\nc1,i1,buy\nc2,i2,view\n"), max_bad="50%")
+    (quarantined,) = shop.quarantined()
+    assert quarantined.startswith("é" * 90)
+    assert quarantined.endswith(".bad.csv")
+
+
+def test_a_quarantine_folder_that_cannot_be_made_is_told(shop: Shop) -> None:
+    """A file stands in its place: one message, and nothing is imported."""
+    shop.folder.home.mkdir(parents=True, exist_ok=True)
+    shop.folder.quarantine.write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        shop.run(("events.csv", "customer_id,item_id,kind\nc1,i1,buy\nc2,i2,view\n"), max_bad="50%")
+    assert not shop.folder.store.exists()
+
+
 def test_the_same_content_has_one_quarantine_file(shop: Shop) -> None:
     """Imported again, a file's bad rows replace those of before; mapped right, they are gone."""
     for _ in range(2):
@@ -191,6 +209,7 @@ def test_work_is_told_as_it_goes_on(shop: Shop) -> None:
         ({"columns": "title=x", "subject": "customers"}, "--map has 'title=x'.*customer_id, account_id, attributes"),
         ({"kinds": "buy=bought"}, "--kinds-map is 'bought'.*purchase"),
         ({"kinds": "buy"}, "--kinds-map has 'buy'"),
+        ({"columns": "item_id=a\nb"}, "is no list of parts"),
         ({"kinds": "buy=view,buy=like"}, "--kinds-map names 'buy' twice"),
         ({"event": "buy"}, "--event is 'buy'.*add_to_cart"),
         ({"subject": "orders"}, "--as is 'orders'.*interactions, items, customers"),
