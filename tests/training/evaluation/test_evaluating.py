@@ -23,7 +23,7 @@ from training.evaluation.asked import Asked, Protocol, parse_ks, parse_rules
 from training.evaluation.evaluating import MODELS
 from training.evaluation.held_out import hold_out
 from training.evaluation.inputs import parse_cut
-from training.evaluation.modelling import NOW, alone, fit_models, rank_all
+from training.evaluation.modelling import alone, fit_models, rank_all
 from training.evaluation.protocols import Part
 from training.evaluation.report import write_report
 from training.evaluation.running import Report, run
@@ -127,7 +127,7 @@ def test_the_lists_are_the_service_s_own() -> None:
     held_out = hold_out(Part(train, wanted, None), rules(), NO_ITEMS)
     bundle = fit_models(held_out.training, TrainingConfig(), StageLog())
     for models in (bundle, alone(bundle, "als"), alone(bundle, "item_item")):
-        ranked = rank_all(models, held_out.rules.placement, held_out.training, held_out.row, 20)
+        ranked = rank_all(models, held_out.rules.placement, held_out.training, held_out.row, 20, threads=2)
         service = Recommender(models, held_out.rules.placement)
         catalog = Catalog.from_items(
             pl.DataFrame(
@@ -137,7 +137,7 @@ def test_the_lists_are_the_service_s_own() -> None:
         )
         for place, row in enumerate(held_out.row):
             past = held_out.training.history(int(row)) if row >= 0 else type(held_out.training.history(0)).empty()
-            answer = service.recommend(past, catalog, Request(limit=20, now=NOW))
+            answer = service.recommend(past, catalog, Request(limit=20, now=0))
             listed = [bundle.items[int(item)] for item in ranked[place] if item != NOTHING]
             assert listed == [item.item_id for item in answer.items]
 
@@ -152,7 +152,7 @@ def test_what_hidden_kinds_mask_is_not_listed() -> None:
     shown, masked = (
         {
             bundle.items[int(item)]
-            for item in rank_all(bundle, placement, held_out.training, held_out.row, 30, hidden)[0]
+            for item in rank_all(bundle, placement, held_out.training, held_out.row, 30, 1, hidden)[0]
             if item != NOTHING
         }
         for hidden in (None, held_out.hidden)
