@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recsys.bundle.bundle import ModelBundle
-from recsys.recommend.sources import ALS_SOURCE, ITEM_ITEM, SPECTRAL
+from recsys.recommend.sources import ALS_SOURCE, ITEM_ITEM, SCORE_DIGITS, SPECTRAL
 
 CELLS = 8_000_000
 """A block has so many scores at most; bounds the memory a thread uses (8 bytes each, a few times over)."""
@@ -27,8 +27,7 @@ def rank_many(
 ) -> npt.NDArray[np.int32]:
     """The positions of each customer's list, best first: int32, shape (n, limit), -1 where a list is short.
 
-    The same as asking `Recommender.rank` for each customer, except that sums are taken in another order: items whose
-    scores differ in the last digits only may change places.
+    The same as asking `Recommender.rank` for each customer: sums are taken in another order, and scores are rounded.
 
     Parameters
     ----------
@@ -94,7 +93,7 @@ def _scores(bundle: ModelBundle, matrix: sparse.csr_matrix, strengths: sparse.cs
         spread = np.sqrt(np.mean(said * said, axis=1))
         factor = np.divide(weight[asked], spread, out=np.zeros(len(asked)), where=spread > 0)
         total[asked] += said * factor[:, None]
-    return total
+    return np.round(total, SCORE_DIGITS)
 
 
 def _low_rank(bundle: ModelBundle, name: str, strengths: sparse.csr_matrix) -> npt.NDArray[np.float64]:

@@ -14,9 +14,8 @@ from recsys.recommend.types import Evidence, Reason, Recommendation
 NAMED_EVIDENCE = 3
 """How many items of the history an explanation names; the others' shares are added up as one."""
 
-ROUNDING = 1e-6
-"""Scores are computed in single precision, shares in double: a difference below this part of the score is no evidence.
-"""
+ROUNDING = 2e-5
+"""Scores are rounded, shares are not: a difference of no more than this is no evidence."""
 
 OTHER = "other"
 POPULAR = "popular"
@@ -46,7 +45,7 @@ def explained(
         top = [int(row) for row in np.argsort(-own, kind="stable")[:NAMED_EVIDENCE] if own[row] > 0]
         evidence = [Evidence(named[row], str(kinds[row]), float(own[row])) for row in top]
         rest = float(score) - sum(part.share for part in evidence)
-        if evidence and abs(rest) <= ROUNDING * float(score):
+        if evidence and abs(rest) <= ROUNDING:
             evidence[0] = replace(evidence[0], share=evidence[0].share + rest)
         else:
             evidence.append(Evidence(None, OTHER, rest))

@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from recsys.models.item_item import ItemItem
 
+SCORE_DIGITS = 5
+"""Scores are rounded to so many digits: what is computed in single precision is no reason to prefer one item."""
+
 ITEM_ITEM = "item_item"
 ALS_SOURCE = "als"
 SPECTRAL = "spectral"
@@ -129,7 +132,7 @@ class Blend:
         total = np.zeros(len(next(iter(said.values()))))
         for name, factor in factors.items():
             total += factor * said[name]
-        return cls(opinions, factors), total
+        return cls(opinions, factors), np.round(total, SCORE_DIGITS)
 
     def shares(self, chosen: npt.NDArray[np.int64], history: int) -> npt.NDArray[np.float64]:
         """See `Opinion`."""
