@@ -208,7 +208,7 @@ def ridge_rows(
 
 @njit(nogil=True, cache=True)
 def top_rows(scores: Floats, tie_break: Places, limit: int) -> Items:  # pragma: no cover - compiled
-    """The places of the `limit` largest scores of each row, best first, -1 where a row has fewer above -inf.
+    """The places of the `limit` largest scores of each row, best first, -1 where a row has fewer above 0.
 
     Ties go to the larger `tie_break` (shape (columns,)), then to the smaller place: as `top_k.best` does.
     """
@@ -218,7 +218,7 @@ def top_rows(scores: Floats, tie_break: Places, limit: int) -> Items:  # pragma:
         found = 0
         for place in range(columns):
             score = scores[row, place]
-            if score == -np.inf:
+            if score <= 0.0:
                 continue
             if found == limit:
                 last = chosen[row, limit - 1]
