@@ -22,7 +22,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 from scipy.special import expit, log_ndtr, ndtr
 
 Floats = npt.NDArray[np.float64]
@@ -146,6 +145,8 @@ def fit_tempo(spells: Spells) -> Tempo:
     end cannot be known (many who are slow look like few who are not), so exp μ is at most the longest time seen, which
     is also the answer when no spell ended.
     """
+    from scipy.optimize import minimize
+
     far = float(np.log(max(1, int(spells.seen.max(initial=1)))))
     if not spells.ended.any():
         return Tempo(far, 1.0, 1.0)

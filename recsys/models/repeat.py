@@ -31,7 +31,6 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.optimize import minimize_scalar
 
 from recsys.data.events import EventKind
 from recsys.data.history import History
@@ -277,6 +276,8 @@ def _shares(spells: Spells, exposure: Floats, category: npt.NDArray[np.int64], s
 
 def _strength(spells: Spells, exposure: Floats, probability: Floats) -> float:
     """s by maximum likelihood over the spells after second and later purchases; 1 where there are none."""
+    from scipy.optimize import minimize_scalar
+
     later = np.flatnonzero(spells.times > 1)
     # Evenly spread over the customers; a million say as much as all.
     later = later[:: len(later) // _SAMPLE + 1]
