@@ -40,7 +40,7 @@ def fit(items_file: Path) -> None:
         best += float(exact[exact >= config.floor].sum())
         kept += float(model.row(item)[1].sum())
     print(
-        f"{len(items):,} books: {seconds:.1f} s ({cpu:.1f} s of CPU), {matrix.nnz:,} values, {matrix.shape[1]:,} terms, "
+        f"{len(items):,} books: {seconds:.1f} s ({cpu:.1f} s CPU), {matrix.nnz:,} values, {matrix.shape[1]:,} terms, "
         f"{np.diff(model.indptr).mean():.1f} neighbours each, in nobody's list {np.mean(listed == 0):.2%}, "
         f"most often listed {listed.max()} times, similarity kept {kept / best:.1%}"
     )
