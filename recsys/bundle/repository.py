@@ -97,7 +97,6 @@ class BundleRepository:
 
         Publishing a bundle that is there already writes no second copy (a damaged copy is replaced).
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         with self._locked():
             for leftover in self.folder.glob(f"{_UNFINISHED}*"):
                 shutil.rmtree(leftover)
@@ -106,11 +105,6 @@ class BundleRepository:
                 bundle_id = write_bundle(unfinished, manifest, arrays, build)
                 read_bundle(unfinished, bundle_id)
                 self._adopt(unfinished, bundle_id)
-            except OSError as error:
-                raise BundleError(
-                    f"the bundle cannot be written to {self.folder}: {error}",
-                    remedy="see that there is room and that the folder may be written; the bundle in force stays",
-                ) from error
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
             self._put_in_force(Publication(bundle_id, "publish", now))
@@ -127,7 +121,6 @@ class BundleRepository:
 
         Rolling back again goes one further back; BundleError when there is nothing further back.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         with self._locked():
             stack: list[str] = []
             for entry in self.publications():
@@ -176,7 +169,14 @@ class BundleRepository:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One publisher at a time, over all processes of the machine."""
-        with (self.folder / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        """One publisher at a time, over all processes of the machine; BundleError for what the disk refuses."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / ".lock").open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise BundleError(
+                f"bundles cannot be written to {self.folder}: {error}",
+                remedy="see that there is room and that the folder may be written; the bundle in force stays",
+            ) from error

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 from scipy.special import expit, log_ndtr, ndtr
 
 Floats = npt.NDArray[np.float64]
@@ -146,6 +145,8 @@ def fit_tempo(spells: Spells) -> Tempo:
     end cannot be known (many who are slow look like few who are not), so exp μ is at most the longest time seen, which
     is also the answer when no spell ended.
     """
+    from scipy.optimize import minimize
+
     far = float(np.log(max(1, int(spells.seen.max(initial=1)))))
     if not spells.ended.any():
         return Tempo(far, 1.0, 1.0)
@@ -169,7 +170,7 @@ def fit_tempo(spells: Spells) -> Tempo:
     return Tempo(float(found[0]), float(np.exp(found[1])), float(np.exp(found[2])))
 
 
-def shifted_means(spells: Spells, group: Ints, size: int, start: Floats, tempo: Tempo) -> Floats:
+def shifted_means(spells: Spells, group: Ints, size: int, start: Floats, tempo: Tempo, most_apart: float) -> Floats:
     """μ per group, shrunk to where it starts: shape (size,).
 
     Only spells that ended count, each by its likelihood given that it ended within the time it could be seen,
@@ -182,20 +183,25 @@ def shifted_means(spells: Spells, group: Ints, size: int, start: Floats, tempo: 
     ----------
     group : the group of each spell, from 0; -1 for none.
     start : shape (size,); the means of the groups' parents.
+    most_apart : τ² is at most this.
     """
     useful = spells.ended & (group >= 0)
     spells, group = spells.chosen(useful), group[useful]
-    mean, between = start.copy(), 0.0
-    for step in range(_NEWTON_STEPS):
-        score, information = _score(spells, group, size, mean, tempo)
-        if step == 0:
-            squared = float(np.sum(information**2))
-            between = max(0.0, float(np.sum(score**2 - information)) / squared) if squared > 0 else 0.0
-            if between == 0.0:
-                return mean
-        move = (score - (mean - start) / between) / (information + 1 / between)
-        mean = mean + np.clip(move, -1.0, 1.0)
-    return mean
+    if not len(group):
+        return start
+    # Where all groups together lean, the distribution's form is at fault and not the groups.
+    lean = 0.0
+    for _ in range(_NEWTON_STEPS):
+        score, information = _score(spells, group, size, start + lean, tempo)
+        lean += float(np.clip(score.sum() / (information.sum() + 1.0), -1.0, 1.0))
+    score, information = _score(spells, group, size, start + lean, tempo)
+    between = max(0.0, float(np.sum(score**2 - information)) / max(float(np.sum(information**2)), _TINY))
+    between = min(between, most_apart)
+    shift = np.zeros(size)
+    for _ in range(_NEWTON_STEPS if between > 0 else 0):
+        score, information = _score(spells, group, size, start + lean + shift, tempo)
+        shift += np.clip((score - shift / between) / (information + 1 / between), -1.0, 1.0)
+    return start + shift
 
 
 def _score(spells: Spells, group: Ints, size: int, mean: Floats, tempo: Tempo) -> tuple[Floats, Floats]:

@@ -31,7 +31,6 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.optimize import minimize_scalar
 
 from recsys.data.events import EventKind
 from recsys.data.history import History
@@ -55,9 +54,13 @@ class RepeatConfig:
     Attributes
     ----------
     kinds : the kinds of events that count as having bought.
+    interval_variance : at most how far the items' mean log intervals are taken to lie from their category's, and those
+        from the shop's, as a variance; 0 gives all items the shop's. The data alone ask for more: an offer that many
+        take twice in one month looks like a short interval, and is none the month after.
     """
 
     kinds: tuple[EventKind, ...] = (EventKind.PURCHASE,)
+    interval_variance: float = 0.02
 
     def __post_init__(self) -> None:
         if not self.kinds or EventKind.RETURN in self.kinds:
@@ -65,6 +68,8 @@ class RepeatConfig:
                 f"repeats of the kinds {[str(kind) for kind in self.kinds]}",
                 expected="at least one kind, and not return, which takes purchases back",
             )
+        if not self.interval_variance >= 0:
+            raise InputError(f"interval_variance is {self.interval_variance}", expected="0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,20 +215,20 @@ def fit_repeat(interactions: Interactions, category: npt.NDArray[np.int64], conf
     if clock is not Clock.COUNTS:
         spells = spells.chosen(spells.seen > 0)
         tempo = fit_tempo(spells)
-        interval = _intervals(spells, category, size, tempo)
+        interval = _intervals(spells, category, size, tempo, config.interval_variance)
         exposure = ended_by(spells.seen, *tempo.expected(interval[spells.item], spells.times, spells.rhythm))
     probability = _shares(spells, exposure, category, size)
     strength = _strength(spells, exposure, probability)
     return Repeat(clock, probability.astype(np.float32), interval.astype(np.float32), strength, tempo)
 
 
-def _intervals(spells: Spells, category: npt.NDArray[np.int64], size: int, tempo: Tempo) -> Floats:
+def _intervals(spells: Spells, category: npt.NDArray[np.int64], size: int, tempo: Tempo, most_apart: float) -> Floats:
     """μ_i of every item, shape (size,): drawn to its category's, and that to the shop's."""
     parents = int(category.max(initial=-1)) + 1
-    of_category = shifted_means(spells, category[spells.item], parents, np.full(parents, tempo.mean), tempo)
+    of_category = shifted_means(spells, category[spells.item], parents, np.full(parents, tempo.mean), tempo, most_apart)
     # The last entry is for items without a category, whose code is -1.
     start = np.append(of_category, tempo.mean)[category]
-    return shifted_means(spells, spells.item, size, start, tempo)
+    return shifted_means(spells, spells.item, size, start, tempo, most_apart)
 
 
 def spells_of(occasions: Occasions, clock: Clock) -> Spells:
@@ -277,6 +282,8 @@ def _shares(spells: Spells, exposure: Floats, category: npt.NDArray[np.int64], s
 
 def _strength(spells: Spells, exposure: Floats, probability: Floats) -> float:
     """s by maximum likelihood over the spells after second and later purchases; 1 where there are none."""
+    from scipy.optimize import minimize_scalar
+
     later = np.flatnonzero(spells.times > 1)
     # Evenly spread over the customers; a million say as much as all.
     later = later[:: len(later) // _SAMPLE + 1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 from scipy.special import betaln, expit
 
 Floats = npt.NDArray[np.float64]
@@ -29,6 +28,8 @@ def fit_beta(successes: Floats, trials: Floats) -> tuple[float, float]:
     Maximum marginal likelihood; `successes` ≤ `trials`, both of shape (groups,). With nothing but failures the mean is
     that of half a success among all trials.
     """
+    from scipy.optimize import minimize
+
     successes, trials = successes[trials > 0], trials[trials > 0]
     pooled = (successes.sum() + 0.5) / (trials.sum() + 1.0)
     if len(successes) < 2 or successes.sum() == 0 or successes.sum() == trials.sum():
@@ -45,6 +46,8 @@ def fit_beta(successes: Floats, trials: Floats) -> tuple[float, float]:
 
 def fit_strength(successes: Floats, trials: Floats, mean: Floats) -> float:
     """The strength of the pull to known means, one per group: maximum marginal likelihood."""
+    from scipy.optimize import minimize
+
     successes, trials, mean = successes[trials > 0], trials[trials > 0], mean[trials > 0]
     bounds = [(np.log(_STRENGTHS[0]), np.log(_STRENGTHS[1]))]
     found = minimize(

@@ -32,6 +32,7 @@ POPULAR = "popular"
 
 UNKNOWN_CUSTOMER = "unknown_customer"
 NO_USABLE_HISTORY = "no_usable_history"
+NOTHING_LEFT = "nothing_left"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Recommender:
         ceiling = personal[-1].score if personal else 1.0
         fallback = None
         if not personal:
-            fallback = NO_USABLE_HISTORY if history.version else UNKNOWN_CUSTOMER
+            fallback = _why_not_personal(history, ranked)
         return Answer(
             items=personal + popular_items(self.bundle.items, filling, scores * ceiling),
             sources=(*sources, POPULAR) if len(filling) else sources,
@@ -110,7 +111,7 @@ class Recommender:
         listed = explained(self.bundle.items, "related", ranked, scores[ranked], blend.shares(ranked, 1), one, ["item"])
         short = None
         if len(listed) < request.limit:
-            short = f"{len(listed)} items that may be shown are known to go with this one"
+            short = f"items that may be shown and are known to go with this one: {len(listed)}"
         return Answer(listed, tuple(blend.factors) if listed else (), None, masked, short)
 
     def _ranked(self, history: History, allowed: npt.NDArray[np.bool_], limit: int) -> _Ranked:
@@ -156,10 +157,17 @@ class Recommender:
         return opinions
 
 
+def _why_not_personal(history: History, ranked: _Ranked) -> str:
+    """Why nothing on the list is there for the customer's own history."""
+    if not history.version:
+        return UNKNOWN_CUSTOMER
+    return NO_USABLE_HISTORY if ranked.blend is None else NOTHING_LEFT
+
+
 def _why_short(found: int, wanted: int, masked: Mapping[str, int]) -> str | None:
     if found >= wanted:
         return None
     removed = ", ".join(f"{count} {name}" for name, count in masked.items() if count)
-    return f"only {found} items may be shown that anybody has shown interest in" + (
+    return f"items that may be shown and that anybody has shown interest in: {found}" + (
         f" (left out: {removed})" if removed else ""
     )

@@ -59,7 +59,7 @@ class Answer:
     ----------
     items : best first, no id twice.
     sources : the sources that contributed at least one item's score, by name.
-    fallback : why the list is not personal (`unknown_customer`, `no_usable_history`), or None when it is.
+    fallback : why the list is not personal (`unknown_customer`, `no_usable_history`, `nothing_left`); None when it is.
     masked : how many items of the catalogue each mask removed, by the mask's name.
     short : why there are fewer items than asked for, or None.
     """

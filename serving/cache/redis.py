@@ -27,6 +27,16 @@ MAX_CONNECTIONS = 32
 """Per worker; callers beyond that wait within their timeout."""
 
 
+def is_address(url: str) -> bool:
+    """Whether the client library can make a connection of this address; nothing is connected to."""
+    try:
+        pool = BlockingConnectionPool.from_url(url)
+        pool.connection_class(**pool.connection_kwargs)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
 class RedisCache:
     """Entries in Redis, each with a time to live.
 

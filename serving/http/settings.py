@@ -134,6 +134,16 @@ def _path(text: str) -> Path:
 
 
 def _redis_url(text: str) -> str | None:
-    if text and not text.startswith(("redis://", "rediss://", "unix://")):
-        raise _refused("redis_url", text, "redis://host:port/number, rediss://… or unix://path")
-    return text or None
+    if not text:
+        return None
+    # Imported here: the library costs start-up time that a service without Redis need not pay.
+    from serving.cache.redis import is_address
+
+    if not is_address(text):
+        name = f"{PREFIX}REDIS_URL"
+        raise InputError(
+            f"{name} is no address of a Redis (it is not shown here, as it may hold a password)",
+            expected="redis://host:port/number, rediss://… or unix://path",
+            remedy=f"correct {name} or unset it; a / or @ in a password is written %2F or %40",
+        )
+    return text

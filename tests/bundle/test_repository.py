@@ -143,6 +143,23 @@ def test_an_unknown_id_is_an_error_and_never_a_path(tmp_path: Path, bundle: Mode
         BundleRepository(tmp_path).load(name)
 
 
+def test_what_the_disk_refuses_is_told_and_changes_nothing(tmp_path: Path, bundle: ModelBundle) -> None:
+    """Publishing, promoting and rolling back say that the folder cannot be written; the bundle in force stays."""
+    repository = BundleRepository(tmp_path / "models")
+    first = publish_again(repository.folder, bundle, 1)
+    lock = repository.folder / ".lock"
+    lock.unlink()
+    lock.mkdir()  # Stands for a read-only file system, which a test run by root cannot make of a folder's rights.
+    with pytest.raises(BundleError, match="cannot be written"):
+        publish_again(repository.folder, bundle, 7)
+    with pytest.raises(BundleError, match="cannot be written"):
+        repository.promote(first, START)
+    with pytest.raises(BundleError, match="cannot be written"):
+        repository.rollback(START)
+    assert repository.current_id() == first
+    assert repository.bundle_ids() == [first]
+
+
 def test_an_empty_folder_has_nothing_in_force(tmp_path: Path) -> None:
     """Before the first publication there is no current bundle, and asking makes no folder."""
     repository = BundleRepository(tmp_path / "models")

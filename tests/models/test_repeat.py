@@ -253,6 +253,8 @@ def test_returns_are_no_kind_to_have() -> None:
     """A return takes back; asking it to count as having is refused."""
     with pytest.raises(InputError, match="return"):
         RepeatConfig(kinds=(EventKind.RETURN,))
+    with pytest.raises(InputError, match="interval_variance"):
+        RepeatConfig(interval_variance=float("nan"))
 
 
 def test_items_without_category() -> None:
@@ -296,11 +298,14 @@ def test_groups_of_few_stay_near_their_parent() -> None:
     made[2] = Spells(tens, tens // 10, np.full(3, np.nan), tens, tens * 100, tens > 0)
     joined = Spells(*(np.concatenate([getattr(each, name) for each in made]) for name in Spells.__slots__))
     group = np.concatenate([np.full(count, number) for number, count, _ in parts])
-    means = np.exp(shifted_means(joined, group, 10, np.full(10, tempo.mean), tempo))
-    assert means[0] == pytest.approx(10, rel=0.1)
-    assert means[1] == pytest.approx(40, rel=0.15)
+    means = np.exp(shifted_means(joined, group, 10, np.full(10, tempo.mean), tempo, most_apart=9.0))
+    assert means[0] == pytest.approx(10, rel=0.25)
+    assert means[1] == pytest.approx(40, rel=0.25)
+    assert means[1] / means[0] == pytest.approx(4, rel=0.15)
     assert 10 < means[2] < 20
     assert means[3] == pytest.approx(20)
+    start = np.full(10, tempo.mean)
+    np.testing.assert_array_equal(shifted_means(joined, group, 10, start, tempo, most_apart=0.0), start)
 
 
 def test_rhythm_is_the_mean_of_the_log_intervals_before() -> None:

@@ -130,6 +130,15 @@ def test_what_was_bought_long_ago_is_not_shown_again(bundle: ModelBundle) -> Non
     assert answer.masked["seen"] == 3
 
 
+def test_whoever_has_everything_is_not_said_to_have_no_history(bundle: ModelBundle) -> None:
+    """A history speaks, but all it speaks for is had: another cause than a history that says nothing."""
+    past = history(bundle, *[(item, EventKind.PURCHASE) for item in bundle.items])
+    answer = ask(bundle, past)
+    assert (answer.items, answer.fallback) == ((), "nothing_left")
+    assert answer.short is not None
+    assert answer.short.startswith("items that may be shown and that anybody has shown interest in: 0 (left out: ")
+
+
 def test_a_gift_is_not_shown_again_but_says_nothing_about_taste(bundle: ModelBundle) -> None:
     """One crime novel for oneself and one gardening book for a friend: the list is crime."""
     past = history(
@@ -153,7 +162,7 @@ def test_related_says_why_it_is_short(bundle: ModelBundle) -> None:
     """Weak items are not filled in; the answer says how many there are."""
     answer = Recommender(bundle).related("c0", catalog(bundle, "c1"), Request(limit=50, now=NOW))
     assert "c1" not in ids(answer)
-    assert answer.short == f"{len(answer.items)} items that may be shown are known to go with this one"
+    assert answer.short == f"items that may be shown and are known to go with this one: {len(answer.items)}"
 
 
 def test_related_to_an_unknown_item_is_an_error(bundle: ModelBundle) -> None:

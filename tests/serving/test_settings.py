@@ -61,7 +61,6 @@ def test_the_folder_of_real_data_sets_is_no_unknown_variable() -> None:
     ("variable", "text"),
     [
         ("BOOKMATCH_HOME", ""),
-        ("BOOKMATCH_REDIS_URL", "cache:6379"),
         ("BOOKMATCH_REDIS_TIMEOUT_MS", "0"),
         ("BOOKMATCH_REDIS_TIMEOUT_MS", "2.5"),
         ("BOOKMATCH_CACHE_SIZE", "-1"),
@@ -76,6 +75,25 @@ def test_a_value_that_does_not_fit_is_refused_with_what_was_found(variable: str,
     """The message names the variable, the value and what was expected."""
     with pytest.raises(InputError, match=f"{variable} is {re.escape(repr(text))}. Expected: .+ To do: "):
         Settings.from_environment({variable: text})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "cache:6379",
+        "http://:s3cret@cache:6379",
+        "redis://:s3/cret@cache:6379",
+        "redis://:s3cret@cache:port",
+        "redis://[::1",
+        "redis://:s3cret@cache:6379/0?socket_timeout=soon",
+        "redis://:s3cret@cache:6379/0?colour=red",
+    ],
+)
+def test_what_is_no_address_of_a_redis_is_refused_without_telling_its_password(url: str) -> None:
+    """Before a worker starts: one that fails at its start is started again for ever."""
+    with pytest.raises(InputError, match="BOOKMATCH_REDIS_URL is no address") as raised:
+        Settings.from_environment({"BOOKMATCH_REDIS_URL": url})
+    assert "cret" not in str(raised.value)
 
 
 def test_every_setting_is_documented() -> None:
