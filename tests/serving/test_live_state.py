@@ -153,7 +153,7 @@ def test_fewer_items_than_asked_for_come_with_the_cause(service: Service, home: 
         reply = service.get("/v1/customers/stranger/recommendations")
         assert reply.served_from["cache"]["status"] == status
         assert sorted(reply.items) == everything[:3]
-        assert "3 items" in reply.served_from["short"]
+        assert "shown interest in: 3 (left out: 117 unavailable)" in reply.served_from["short"]
     assert service.get("/v1/customers/stranger/recommendations?limit=3").served_from["short"] is None
 
 
