@@ -1,7 +1,8 @@
 # Every target does its own set-up: nothing is needed but Python 3.11 or newer, make and a package registry.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Without compiling ahead: Python compiles what it imports, a small part of what is installed.
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 SHOP ?= shop
 HOST ?= 127.0.0.1
 PORT ?= 8000

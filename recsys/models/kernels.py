@@ -20,26 +20,42 @@ PIVOT_FLOOR = 0.01
 
 
 @njit(nogil=True, cache=True)
-def _keep_largest(key: Floats, count: int) -> Places:  # pragma: no cover - compiled
-    """The places of the `count` largest keys in ascending order of place; ties at the border go to smaller places."""
-    size = len(key)
-    if size <= count:
-        return np.arange(size)
-    threshold = np.partition(key, size - count)[size - count]
-    room = count
-    for place in range(size):
-        if key[place] > threshold:
-            room -= 1
-    kept = np.empty(count, np.int64)
-    found = 0
-    for place in range(size):
-        if key[place] > threshold:
-            kept[found] = place
-            found += 1
-        elif key[place] == threshold and room > 0:
-            kept[found] = place
-            found += 1
-            room -= 1
+def _bring_largest_forward(key: Floats, column: Items, size: int, count: int) -> int:  # pragma: no cover - compiled
+    """Rearranges both arrays so that the `count` largest keys come first, in ascending order of their columns.
+
+    Ties at the border go to smaller columns. Returns how many there are. Hoare's selection, written out: NumPy's own
+    partition and sort cost several seconds of compiling.
+    """
+    if size > count > 0:
+        low, high = 0, size - 1
+        while low < high:
+            middle = (low + high) // 2
+            pivot_key, pivot_column = key[middle], column[middle]
+            left, right = low, high
+            while left <= right:
+                while key[left] > pivot_key or (key[left] == pivot_key and column[left] < pivot_column):
+                    left += 1
+                while key[right] < pivot_key or (key[right] == pivot_key and column[right] > pivot_column):
+                    right -= 1
+                if left <= right:
+                    key[left], key[right] = key[right], key[left]
+                    column[left], column[right] = column[right], column[left]
+                    left += 1
+                    right -= 1
+            if count - 1 <= right:
+                high = right
+            elif count - 1 >= left:
+                low = left
+            else:
+                break
+    kept = min(size, count)
+    for place in range(1, kept):
+        own_key, own_column = key[place], column[place]
+        at = place - 1
+        while at >= 0 and column[at] > own_column:
+            key[at + 1], column[at + 1] = key[at], column[at]
+            at -= 1
+        key[at + 1], column[at + 1] = own_key, own_column
     return kept
 
 
@@ -80,6 +96,7 @@ def gram_rows(
     own = np.zeros(n_items, np.float64)
     own_cross = np.zeros(n_items, np.float64)
     seen = np.empty(n_items, np.int32)
+    key = np.empty(n_items, np.float64)
     is_seen = np.zeros(n_items, np.bool_)
     far = len(after) - 1
     for row in range(rows):
@@ -99,15 +116,13 @@ def gram_rows(
                 gap = by_item_clock[entry] - by_customer_clock[other]
                 nearness = after[min(gap, far)] if gap >= 0 else before[min(-gap, far)]
                 own_cross[neighbour] += target * by_customer_value[other] * nearness
-        places = np.sort(seen[:count])
-        key = np.empty(count, np.float64)
         for place in range(count):
-            neighbour = places[place]
-            key[place] = (own[neighbour] + own_cross[neighbour]) * norm[neighbour]
-        kept = _keep_largest(key, width)
+            neighbour = seen[place]
+            key[place] = (own[neighbour] + own_cross[neighbour]) * norm[neighbour] if neighbour != item else -np.inf
+        kept = _bring_largest_forward(key, seen, count, width)
         found = 0
-        for place in kept:
-            neighbour = places[place]
+        for place in range(kept):
+            neighbour = seen[place]
             if neighbour != item:
                 column[row, found] = neighbour
                 gram[row, found] = own[neighbour]
@@ -115,9 +130,9 @@ def gram_rows(
                 found += 1
         length[row] = found
         for place in range(count):
-            is_seen[places[place]] = False
-            own[places[place]] = 0.0
-            own_cross[places[place]] = 0.0
+            is_seen[seen[place]] = False
+            own[seen[place]] = 0.0
+            own_cross[seen[place]] = 0.0
     return column, gram, cross, length
 
 
@@ -171,22 +186,26 @@ def ridge_rows(
     `gram_rows` for all items; `diagonal` and `penalty` per item. Entries that `gram_rows` did not keep count as 0.
     Returned: neighbours (-1 where there are fewer) and weights, shape (last − first, neighbours).
     """
+    width = column.shape[1]
     chosen = np.full((last - first, neighbours), -1, np.int32)
     weight = np.zeros((last - first, neighbours), np.float32)
     place = np.full(len(column), -1, np.int32)
     a = np.zeros((neighbours, neighbours), np.float32)
+    b = np.zeros(neighbours, np.float32)
+    target = np.zeros(len(column), np.float32)
+    key = np.empty(width, np.float64)
+    near = np.empty(width, np.int32)
     for item in range(first, last):
         row = item - first
-        key = np.empty(length[item], np.float64)
         for entry in range(length[item]):
-            key[entry] = (gram[item, entry] + cross[item, entry]) * norm[column[item, entry]]
-        kept = _keep_largest(key, neighbours)
-        size = len(kept)
-        b = np.empty(size, np.float32)
+            near[entry] = column[item, entry]
+            key[entry] = (gram[item, entry] + cross[item, entry]) * norm[near[entry]]
+            target[near[entry]] = cross[item, entry]
+        size = _bring_largest_forward(key, near, length[item], neighbours)
         for i in range(size):
-            chosen[row, i] = column[item, kept[i]]
-            b[i] = cross[item, kept[i]]
-            place[chosen[row, i]] = i
+            chosen[row, i] = near[i]
+            b[i] = target[near[i]]
+            place[near[i]] = i
             for k in range(size):
                 a[i, k] = 0.0
         for i in range(size):
