@@ -169,12 +169,16 @@ def require_enough(interactions: Interactions) -> None:
 
 
 def with_rating_scale(weights: EventWeights, interactions: Interactions) -> EventWeights:
-    """The weights with the lowest and highest rating found; unchanged when nothing was rated."""
+    """The weights with the range of ratings found; unchanged when nothing was rated.
+
+    The range leaves out a hundredth at either end: one rating of 1000 must not make all others equal.
+    """
     rated = np.isin(interactions.kind, [EventKind.RATE.code, EventKind.REVIEW.code])
     ratings = interactions.rating[rated & np.isfinite(interactions.rating)]
     if not len(ratings):
         return weights
-    return replace(weights, rating_scale=(float(ratings.min()), float(ratings.max())))
+    low, high = np.quantile(ratings, (0.01, 0.99), method="inverted_cdf")
+    return replace(weights, rating_scale=(float(low), float(high)))
 
 
 def _described(interactions: Interactions, strengths: sparse.csr_matrix) -> dict[str, Any]:

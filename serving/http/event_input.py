@@ -26,12 +26,16 @@ _SECONDS_BELOW = 100_000_000_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = "an ISO 8601 time with its zone (2026-03-01T12:00:00Z), or whole seconds or milliseconds since 1970"
-_ID = f"a text of 1 to {MAX_ID_LENGTH} characters without control characters"
+_ID = f"a text of 1 to {MAX_ID_LENGTH} characters, not blank and without control characters"
 
 
 def id_fault(text: str) -> str | None:
     """What is expected instead of this id, or None when it is fine."""
-    if 1 <= len(text) <= MAX_ID_LENGTH and not any(unicodedata.category(character) == "Cc" for character in text):
+    if (
+        text.strip()
+        and len(text) <= MAX_ID_LENGTH
+        and not any(unicodedata.category(character) == "Cc" for character in text)
+    ):
         return None
     return _ID
 

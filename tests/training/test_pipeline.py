@@ -146,3 +146,13 @@ def test_impossible_settings_are_refused() -> None:
     """A negative seed says what was found."""
     with pytest.raises(InputError, match="seed -1"):
         TrainingConfig(seed=-1)
+
+
+def test_one_absurd_rating_does_not_set_the_scale(tmp_path: Path) -> None:
+    """Among hundreds of ratings from 1 to 5, one of 1000 changes nothing."""
+    import polars as pl
+
+    rating = pl.when(pl.int_range(pl.len()) == 0).then(1000.0).otherwise(1.0 + pl.int_range(pl.len()) % 5)
+    _train_frame(tmp_path, two_tastes(60).with_columns(pl.lit("rate").alias("kind"), rating.alias("rating")))
+    repository = BundleRepository(tmp_path / "models")
+    assert repository.load(repository.current_id() or "").manifest.event_weights.rating_scale == (1.0, 5.0)

@@ -116,9 +116,19 @@ def layout_of_header(layouts: Sequence[Layout], columns: Sequence[str]) -> Layou
     return None
 
 
+def layouts_of_name(layouts: Sequence[Layout], file_name: str) -> tuple[Layout, ...]:
+    """The layouts with a header line whose files have such a name; all layouts when there is none."""
+    named = [each for each in layouts if each.header is None and _is_named(each, file_name)]
+    return tuple(named or layouts)
+
+
+def _is_named(layout: Layout, file_name: str) -> bool:
+    return any(fnmatchcase(file_name.lower(), pattern) for pattern in layout.files)
+
+
 def layout_of_name(layouts: Sequence[Layout], file_name: str) -> Layout | None:
     """The first layout without a header line whose files have such a name."""
     for layout in layouts:
-        if layout.header is not None and any(fnmatchcase(file_name.lower(), each) for each in layout.files):
+        if layout.header is not None and _is_named(layout, file_name):
             return layout
     return None

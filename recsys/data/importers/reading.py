@@ -25,7 +25,7 @@ from recsys.data.importers.findings import ROW
 from recsys.data.importers.formats import FORMATS
 from recsys.data.importers.interactions import check_interactions, rule_of_rows
 from recsys.data.importers.json_lines import read_json_lines
-from recsys.data.importers.layouts import Described, Format, Layout, layout_of_header, layout_of_name
+from recsys.data.importers.layouts import Described, Format, Layout, layout_of_header, layout_of_name, layouts_of_name
 from recsys.data.importers.options import ImportOptions, Subject
 from recsys.data.importers.parquet import read_parquet
 from recsys.data.importers.quarantine import Quarantine
@@ -69,6 +69,7 @@ def read_file(path: Path, options: ImportOptions) -> ReadFile:
         check_zone(options.timezone)
     source = open_source(path)
     layouts = tuple(each for each in (named.layouts if named else ()) if options.subject in (None, each.subject))
+    layouts = layouts_of_name(layouts, source.name)
     table, layout = _table(source, named, layouts, options)
     if named and layout is None:
         layout = layout_of_header(layouts, table.frame.columns)

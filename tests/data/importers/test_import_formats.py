@@ -152,6 +152,8 @@ def test_recbole(tmp_path: Path) -> None:
     assert read(tmp_path, bare, "x.inter", format="recbole", event="purchase").events.height == 1
     kinds = "user_id:token\titem_id:token\tbehavior_type:token\n1\t31\tbuy\n1\t31\tpv\n"
     assert read(tmp_path, kinds, "x.inter", format="recbole").events["kind"].to_list() == ["purchase", "view"]
+    with pytest.raises(InputError, match=r"no file of the format recbole"):
+        read(tmp_path, "session_id:token\titem_id:token\n1\t31\n", "x.inter", format="recbole")
     item = (
         "item_id:token\tmovie_title:token_seq\tclass:token_seq\ttags:token_seq\tvec:float_seq\tyear:float\n"
         "31\tTin Tale\tDrama War\ta b\t0.5 1\t1995\n"

@@ -47,6 +47,7 @@ RECBOLE = Format(
     layouts=(
         Layout(
             name=".inter with ratings",
+            files=("*.inter",),
             subject=Subject.INTERACTIONS,
             separator="\t",
             quoted=False,
@@ -56,6 +57,7 @@ RECBOLE = Format(
         ),
         Layout(
             name=".inter with kinds",
+            files=("*.inter",),
             subject=Subject.INTERACTIONS,
             separator="\t",
             quoted=False,
@@ -73,6 +75,7 @@ RECBOLE = Format(
         ),
         Layout(
             name=".inter",
+            files=("*.inter",),
             subject=Subject.INTERACTIONS,
             separator="\t",
             quoted=False,
@@ -81,6 +84,7 @@ RECBOLE = Format(
         ),
         Layout(
             name=".item",
+            files=("*.item",),
             subject=Subject.ITEMS,
             separator="\t",
             quoted=False,
@@ -96,6 +100,7 @@ RECBOLE = Format(
         ),
         Layout(
             name=".user",
+            files=("*.user",),
             subject=Subject.CUSTOMERS,
             separator="\t",
             quoted=False,
