@@ -4,6 +4,8 @@
 set -eu
 bookmatch=.venv/bin/bookmatch
 files=$SHOP/sample
+# The first training on a machine compiles; it may do so while the shop is being built.
+[ -e "$SHOP/models/current" ] || .venv/bin/python -m recsys.models.warm_up &
 [ -d "$files" ] || $bookmatch simulate "$files"
 [ -e "$files/.imported" ] || {
     $bookmatch import "$files/items.parquet" --as items --home "$SHOP"
@@ -11,4 +13,5 @@ files=$SHOP/sample
     $bookmatch import "$files"/events-*.parquet --home "$SHOP"
     touch "$files/.imported"
 }
+wait
 [ -e "$SHOP/models/current" ] || $bookmatch train --home "$SHOP"
