@@ -97,7 +97,6 @@ def train(
     with stages.stage("compile"):
         interactions = compile_interactions(table)
         config = replace(config, event_weights=with_rating_scale(config.event_weights, interactions))
-        require_enough(interactions)
     manifest, arrays = fit(interactions, config, stages)
     with stages.stage("publish"):
         build = {
@@ -125,14 +124,15 @@ def fit(interactions: Interactions, config: TrainingConfig, stages: StageLog) ->
     """Fits every source; the manifest (without the arrays' hashes) and the arrays.
 
     Models are fitted on tastes that do not fade: what people did long ago still says what goes together. Fading belongs
-    to answering.
+    to answering. Raises NotEnoughDataError when there is too little to learn from.
     """
     with stages.stage("popularity"):
         popularity = fit_popularity(interactions, config.event_weights, config.popularity)
     with stages.stage("item-item"):
         tastes = interactions.tastes(config.event_weights.unfading())
+        strengths = tastes.matrix()
+        _require_enough(strengths)
         item_item = fit_item_item(tastes, config.targets(tastes.strength), config.item_item, config.threads)
-    strengths = tastes.matrix()
     with stages.stage("spectral"):
         spectral = fit_spectral(strengths, config.spectral, config.seed)
     with stages.stage("als", config.als.iterations):
@@ -156,13 +156,11 @@ def fit(interactions: Interactions, config: TrainingConfig, stages: StageLog) ->
     return manifest, bundle_arrays(interactions.items, popularity, item_item, als, spectral)
 
 
-def require_enough(interactions: Interactions) -> None:
-    """NotEnoughDataError when there is too little to learn from."""
-    strengths = interactions.strengths(EventWeights().unfading())
+def _require_enough(strengths: sparse.csr_matrix) -> None:
     able = int(np.count_nonzero(np.diff(strengths.indptr) >= 2))
     if able < MIN_CUSTOMERS:
         raise NotEnoughDataError(
-            f"{able} of {len(interactions.customers)} customers showed an interest in two or more items",
+            f"{able} of {strengths.shape[0]} customers showed an interest in two or more items",
             expected=f"at least {MIN_CUSTOMERS} such customers; some hundreds give useful lists",
             remedy="import more history; `bookmatch import --dry-run` shows whether the kinds of events are recognised",
         )

@@ -156,3 +156,12 @@ def test_one_absurd_rating_does_not_set_the_scale(tmp_path: Path) -> None:
     _train_frame(tmp_path, two_tastes(60).with_columns(pl.lit("rate").alias("kind"), rating.alias("rating")))
     repository = BundleRepository(tmp_path / "models")
     assert repository.load(repository.current_id() or "").manifest.event_weights.rating_scale == (1.0, 5.0)
+
+
+def test_thumbs_up_and_down_are_enough_to_learn_from(tmp_path: Path) -> None:
+    """Whether there is enough is judged on the shop's own rating scale: ratings of 0 and 1 are tastes, too."""
+    import polars as pl
+
+    thumbs = (pl.int_range(pl.len()) % 7 > 0).cast(pl.Float64)
+    _train_frame(tmp_path, two_tastes().with_columns(pl.lit("rate").alias("kind"), thumbs.alias("rating")))
+    assert BundleRepository(tmp_path / "models").current_id() is not None

@@ -18,7 +18,7 @@ from recsys.models.blend import BlendWeights
 from recsys.recommend.batch import rank_many
 from recsys.recommend.placement import Placement
 from training.evaluation.held_out import HeldOut
-from training.pipeline import TrainingConfig, fit, require_enough, with_rating_scale
+from training.pipeline import TrainingConfig, fit, with_rating_scale
 from training.stages import StageLog
 
 
@@ -34,7 +34,6 @@ def fit_models(training: Interactions, config: TrainingConfig, stages: StageLog)
     """
     with stages.stage("compile"):
         config = replace(config, event_weights=with_rating_scale(config.event_weights, training))
-        require_enough(training)
     return assembled("evaluation", *fit(training, config, stages))
 
 
