@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recsys.cli.options import Json, available_cores
+from recsys.cli.options import (
+    ColumnMap,
+    Encoding,
+    EventName,
+    FormatName,
+    IgnoreItems,
+    Json,
+    KindsMap,
+    Separator,
+    TimeUnit,
+    Timezone,
+    available_cores,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -59,29 +71,15 @@ def evaluate(
     k: Annotated[str, typer.Option("--k", metavar="N,…", help="How many places of a list are looked at.")] = "10,20",
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     threads: Annotated[int, typer.Option(min=0, help="Cores to use; 0 is all of them.")] = 0,
-    format_: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="The files' layout, as for import.")
-    ] = None,
-    columns: Annotated[
-        str, typer.Option("--map", metavar="OURS=THEIRS,…", help="Which of the files' columns is which of ours.")
-    ] = "",
-    kinds_map: Annotated[
-        str, typer.Option("--kinds-map", metavar="THEIRS=OURS,…", help="Which of the files' kinds is which of ours.")
-    ] = "",
-    event: Annotated[
-        str | None, typer.Option(metavar="KIND", help="The kind of every row, where no column says it.")
-    ] = None,
-    timezone: Annotated[
-        str | None, typer.Option(metavar="ZONE", help="The zone of times that name none, such as Europe/London.")
-    ] = None,
-    time_unit: Annotated[
-        str | None, typer.Option(metavar="UNIT", help="The unit of times that are numbers: s, ms, us or ns.")
-    ] = None,
-    separator: Annotated[str | None, typer.Option(metavar="TEXT", help="Between fields; recognised otherwise.")] = None,
-    encoding: Annotated[str | None, typer.Option(metavar="NAME", help="Of text files that are not UTF-8.")] = None,
-    ignore_items: Annotated[
-        str, typer.Option(metavar="CODES", help="Items that are none (postage, fees): codes or patterns such as DCGS*.")
-    ] = "",
+    format_: FormatName = None,
+    columns: ColumnMap = "",
+    kinds_map: KindsMap = "",
+    event: EventName = None,
+    timezone: Timezone = None,
+    time_unit: TimeUnit = None,
+    separator: Separator = None,
+    encoding: Encoding = None,
+    ignore_items: IgnoreItems = "",
     max_bad: Annotated[
         str, typer.Option(metavar="SHARE", help="With more bad rows than this share, nothing is evaluated.")
     ] = "1%",

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from recsys.cli.options import DEFAULT_HOME, Home, Json
+from recsys.cli.options import (
+    DEFAULT_HOME,
+    ColumnMap,
+    Encoding,
+    EventName,
+    FormatName,
+    Home,
+    IgnoreItems,
+    Json,
+    KindsMap,
+    Separator,
+    TimeUnit,
+    Timezone,
+)
 
 _MS_PER_SECOND = 1000
 
@@ -24,39 +37,18 @@ def import_files(
             "--as", metavar="SUBJECT", help="What the rows are: interactions (the default), items, customers."
         ),
     ] = None,
-    format_: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="NAME",
-            help="personalize, movielens, recbole, gorse, retailrocket, online-retail or amazon-reviews-2023.",
-        ),
-    ] = None,
-    columns: Annotated[
-        str, typer.Option("--map", metavar="OURS=THEIRS,…", help="Which of the file's columns is which of ours.")
-    ] = "",
-    kinds: Annotated[
-        str, typer.Option("--kinds-map", metavar="THEIRS=OURS,…", help="Which of the file's kinds is which of ours.")
-    ] = "",
-    event: Annotated[
-        str | None, typer.Option(metavar="KIND", help="The kind of every row, where no column says it.")
-    ] = None,
-    timezone: Annotated[
-        str | None, typer.Option(metavar="ZONE", help="The zone of times that name none, such as Europe/London.")
-    ] = None,
-    time_unit: Annotated[
-        str | None, typer.Option(metavar="UNIT", help="The unit of times that are numbers: s, ms, us or ns.")
-    ] = None,
-    separator: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Between fields; recognised from the header otherwise.")
-    ] = None,
-    encoding: Annotated[str | None, typer.Option(metavar="NAME", help="Of text files that are not UTF-8.")] = None,
+    format_: FormatName = None,
+    columns: ColumnMap = "",
+    kinds: KindsMap = "",
+    event: EventName = None,
+    timezone: Timezone = None,
+    time_unit: TimeUnit = None,
+    separator: Separator = None,
+    encoding: Encoding = None,
     currency: Annotated[
         str | None, typer.Option(metavar="CODE", help="Of all prices, where no column says it.")
     ] = None,
-    ignore_items: Annotated[
-        str, typer.Option(metavar="CODES", help="Items that are none (postage, fees): codes or patterns such as DCGS*.")
-    ] = "",
+    ignore_items: IgnoreItems = "",
     max_bad: Annotated[
         str, typer.Option(metavar="SHARE", help="With more bad rows than this share, nothing is imported.")
     ] = "1%",

@@ -18,6 +18,47 @@ Home = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
+# How files are read, the same for every command that reads them; see docs/importing.md.
+FormatName = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="personalize, movielens, recbole, gorse, retailrocket, online-retail or amazon-reviews-2023.",
+    ),
+]
+ColumnMap = Annotated[
+    str,
+    typer.Option("--map", metavar="OURS=THEIRS,…", help="Which of the files' columns is which of ours."),
+]
+KindsMap = Annotated[
+    str,
+    typer.Option("--kinds-map", metavar="THEIRS=OURS,…", help="Which of the files' kinds is which of ours."),
+]
+EventName = Annotated[
+    str | None,
+    typer.Option(metavar="KIND", help="The kind of every row, where no column says it."),
+]
+Timezone = Annotated[
+    str | None,
+    typer.Option(metavar="ZONE", help="The zone of times that name none, such as Europe/London."),
+]
+TimeUnit = Annotated[
+    str | None,
+    typer.Option(metavar="UNIT", help="The unit of times that are numbers: s, ms, us or ns."),
+]
+Separator = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Between fields; recognised from the header otherwise."),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Of text files that are not UTF-8."),
+]
+IgnoreItems = Annotated[
+    str,
+    typer.Option(metavar="CODES", help="Items that are none (postage, fees): codes or patterns such as DCGS*."),
+]
 
 DEFAULT_HOME = Path("shop")
 
