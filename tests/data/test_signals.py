@@ -214,3 +214,18 @@ def test_what_was_cancelled_is_not_named_as_a_reason() -> None:
     history = History.from_stored(StoredHistory(1, rows), ITEMS)
     items, _ = history.strengths(WEIGHTS)
     assert history.strongest_kinds(items, WEIGHTS) == [EventKind.VIEW, EventKind.VIEW, EventKind.PURCHASE]
+
+
+@given(EVENTS)
+def test_every_customer_s_clock_starts_at_zero_and_goes_on_by_one(
+    rows: list[tuple[str, str, EventKind, int | None]],
+) -> None:
+    """The readings of a customer are 0, 1, 2 … without a gap, in the order in which their items were last touched."""
+    interactions = Interactions.from_events(event_table(event_frame(rows)))
+    tastes = interactions.tastes(WEIGHTS)
+    for customer in range(len(interactions.customers)):
+        own = slice(tastes.indptr[customer], tastes.indptr[customer + 1])
+        history = interactions.history(customer)
+        last = [history.timestamp[history.item == item].max() for item in tastes.item[own]]
+        expected = [sorted(set(last)).index(time) for time in last]
+        assert tastes.clock[own].tolist() == expected
