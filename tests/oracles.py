@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -71,3 +73,88 @@ def als_objective(x: Dense, y: Dense, strengths: Dense, regularization: float, a
     preference = (strengths > 0).astype(float)
     error = confidence * (preference - x @ y.T) ** 2
     return float(error.sum() + regularization * ((x**2).sum() + (y**2).sum()))
+
+
+def similarity(
+    x: Dense,
+    score: str,
+    *,
+    shrinkage: float = 0.0,
+    customer_exponent: float = 0.0,
+    k1: float = 1.2,
+    b: float = 0.75,
+    alpha: float = 0.7,
+    beta: float = 0.4,
+) -> Dense:
+    """What item i (rows) says about item j (columns) by one of the product scores, from dense arrays."""
+    n_items = x.shape[1]
+    lengths = (x > 0).sum(axis=1)
+    idf = np.array([max(0.0, np.log(n_items) - np.log(1 + length)) for length in lengths])
+    if score == "rp3beta":
+        to_customer = np.nan_to_num(x / np.maximum(x.sum(axis=0), 1e-300)) ** alpha * (x > 0)
+        to_item = x / np.maximum(x.sum(axis=1), 1e-300)[:, None]
+        degree = np.maximum((x > 0).sum(axis=0), 1)
+        product = to_customer.T @ (to_item**alpha * (x > 0)) / degree[None, :] ** beta
+    elif score == "bm25":
+        mass = x.sum(axis=0)
+        length_norm = 1 - b + b * mass / max(mass.mean(), 1e-300)
+        weighted = x * (k1 + 1) / np.maximum(k1 * length_norm[None, :] + x, 1e-300) * idf[:, None]
+        product = weighted.T @ weighted
+    else:
+        by_customer = np.maximum(lengths, 1.0) ** (-customer_exponent / 2)
+        weighted = np.sqrt(x) * idf[:, None] if score == "tfidf" else x * by_customer[:, None]
+        norm = np.linalg.norm(weighted, axis=0)
+        product = weighted.T @ weighted / np.maximum(np.outer(norm, norm), 1e-300)
+    common = (x > 0).T.astype(float) @ (x > 0)
+    result = product * common / np.maximum(common + shrinkage, 1e-300)
+    np.fill_diagonal(result, 0.0)
+    return np.asarray(result)
+
+
+def beyond_expected(held: Dense, prior: float, balance: float) -> Dense:
+    """(N_XY − E_XY) / (E_XY + prior)^balance where above 0: X rows, Y columns; `held` has one row per unit."""
+    n_units, n_items = held.shape
+    share = held.sum(axis=0) / max(held.sum(), 1)
+    result = np.zeros((n_items, n_items))
+    for one in range(n_items):
+        for other in range(n_items):
+            if one == other:
+                continue
+            both = sum(1 for unit in range(n_units) if held[unit, one] and held[unit, other])
+            chance = sum(1 - (1 - share[other]) ** (held[unit].sum() - 1) for unit in range(n_units) if held[unit, one])
+            result[one, other] = max(0.0, both - chance) / (chance + prior) ** balance if both else 0.0
+    return result
+
+
+def steps_beyond(
+    moments: Sequence[dict[int, tuple[int, float]]],
+    items: int,
+    newest: float,
+    *,
+    reach: int,
+    step_decay: float,
+    gap_half_life: float | None,
+    half_life: float | None,
+    least: int,
+    prior: float,
+    balance: float,
+) -> Dense:
+    """(F − R) / (R + prior)^balance where above 0, R the larger of the steps back and the independent ones.
+
+    `moments`: per customer, the clock and the day of each of their items.
+    """
+    forward, customers = np.zeros((items, items)), np.zeros((items, items))
+    for own in moments:
+        for early, (clock, day) in own.items():
+            for late, (later_clock, later_day) in own.items():
+                if 0 < later_clock - clock <= reach:
+                    weight = step_decay ** (later_clock - clock - 1)
+                    weight *= 1.0 if gap_half_life is None else 0.5 ** ((later_day - day) / gap_half_life)
+                    weight *= 1.0 if half_life is None else 0.5 ** ((newest - later_day) / half_life)
+                    forward[early, late] += weight
+                    customers[early, late] += 1
+    if not forward.any():
+        return forward
+    independent = np.outer(forward.sum(axis=1), forward.sum(axis=0)) / forward.sum()
+    reference = np.maximum(forward.T, independent)
+    return np.where(customers >= least, np.maximum(forward - reference, 0) / (reference + prior) ** balance, 0.0)
