@@ -11,6 +11,7 @@ import pytest
 
 from recsys.stores import open_store
 from recsys.stores.protocols import Store
+from recsys.stores.sqlite import ingest
 from tests.contracts.plain_store import OpenStore
 
 
@@ -27,7 +28,18 @@ def fresh_sqlite() -> Iterator[OpenStore]:
         yield opened
 
 
-IMPLEMENTATIONS: dict[str, Callable[[], AbstractContextManager[OpenStore]]] = {"sqlite": fresh_sqlite}
+@contextmanager
+def fresh_archive() -> Iterator[OpenStore]:
+    """The same, where every frame, however small, goes to the archive."""
+    with pytest.MonkeyPatch.context() as patch, fresh_sqlite() as opened:
+        patch.setattr(ingest, "ARCHIVED_ROWS", 0)
+        yield opened
+
+
+IMPLEMENTATIONS: dict[str, Callable[[], AbstractContextManager[OpenStore]]] = {
+    "sqlite": fresh_sqlite,
+    "archive": fresh_archive,
+}
 
 
 @pytest.fixture(scope="session", params=IMPLEMENTATIONS.values(), ids=IMPLEMENTATIONS.keys())

@@ -158,10 +158,10 @@ def test_an_older_store_is_migrated(tmp_path: Path) -> None:
     """Each step from its version on is taken once, and what was stored is still there."""
     path = version_1_store(tmp_path / "store.db")
     for _ in range(2):
-        with closing(open_with(path, (*MIGRATIONS[:1], add_column))) as store:
+        with closing(open_with(path, (*MIGRATIONS, add_column))) as store:
             assert store._database.query("SELECT customer_id, language FROM customers") == [("ann", "it")]
             assert store.events.version("ann") == 1
-        assert user_version(path) == 2
+        assert user_version(path) == len(MIGRATIONS) + 1
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, StoreError])
@@ -180,7 +180,7 @@ def test_an_interrupted_migration_leaves_the_old_version(tmp_path: Path, error: 
     assert user_version(path) == 1
     assert shape(path) == before
     with closing(open_with(path, MIGRATIONS[:1])) as store:
-        assert store.events.version("ann") == 1
+        assert store._database.query("SELECT seq FROM events WHERE event_id = 'e1'") == [(1,)]
 
 
 def test_an_interrupted_creation_can_be_repeated(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -30,6 +30,12 @@ class Database:
         self._connection = connection
         self._depth = 0
         self._closed = False
+        self._before_commit: list[Callable[[], None]] = []
+        self.transactions = 0
+        """How many write transactions were begun."""
+        self.taken_back = 0
+        """How many of them, and of their parts, were taken back: what is kept in memory from inside a transaction holds
+        while both numbers stay."""
         stat = path.stat()
         self._identity = (stat.st_dev, stat.st_ino)
 
@@ -136,10 +142,15 @@ class Database:
         self._depth += 1
         try:
             self.run(begin)
+            self.transactions += self._depth == 1
             yield
             self._check_alive()
+            if self._depth == 1:
+                for work in self._before_commit:
+                    work()
             self.run(keep)
         except BaseException:
+            self.taken_back += 1
             # A full disk may have made SQLite roll back by itself.
             if self._in_transaction:
                 for statement in drop:
@@ -147,6 +158,10 @@ class Database:
             raise
         finally:
             self._depth -= 1
+
+    def before_commit(self, work: Callable[[], None]) -> None:
+        """From now on, `work` is done at the end of every write transaction that is not taken back, inside it."""
+        self._before_commit.append(work)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

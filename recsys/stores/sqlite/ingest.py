@@ -8,8 +8,10 @@ from contextlib import contextmanager, nullcontext
 import polars as pl
 
 from recsys.data.events import EVENT_SCHEMA, KIND_CODES
+from recsys.stores.archive.partition import ROWS
 from recsys.stores.protocols import Ingested
 from recsys.stores.sqlite import schema
+from recsys.stores.sqlite.archived import Archive
 from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.names import Names
 from recsys.stores.sqlite.sequence import known_ids, reserve
@@ -28,16 +30,27 @@ _KINDS = pl.DataFrame(
 )
 
 
+ARCHIVED_ROWS = 250_000
+"""A frame of at least so many rows goes to the archive: less is quicker, and found quicker, as rows of the table."""
+
+
 def ingest(
     database: Database,
     customers: Names,
     items: Names,
+    archive: Archive,
     events: pl.DataFrame,
     progress: Callable[[int], None] | None,
 ) -> Ingested:
     """See `EventStore.ingest`; inside a write transaction."""
-    empty = not database.query("SELECT 1 FROM events LIMIT 1")
-    fresh = _fresh(database, events, empty)
+    if len(events) >= ARCHIVED_ROWS:
+        return _to_archive(database, customers, items, archive, events, progress)
+    empty = not database.query("SELECT 1 FROM events LIMIT 1") and not archive.partitions()
+    fresh = events.filter(pl.col("event_id").is_first_distinct())
+    if not empty:
+        ids = fresh["event_id"].sort().to_list()
+        fresh = _without(fresh, known_ids(database, ids) | archive.known(ids))
+    archive.noted(fresh["event_id"])
     known = len(events) - len(fresh)
     rows = _numbered(database, customers, items, fresh)
     with _index_built_late(database) if empty and len(rows) >= _LATE_INDEX_ROWS else nullcontext():
@@ -69,15 +82,37 @@ def _index_built_late(database: Database) -> Iterator[None]:
     database.run(schema.EVENT_IDS)
 
 
-def _fresh(database: Database, events: pl.DataFrame, empty: bool) -> pl.DataFrame:
-    """The first row of each event that is not stored yet."""
-    first = events.filter(pl.col("event_id").is_first_distinct())
-    if empty:
-        return first
-    known = known_ids(database, first["event_id"].sort().to_list())
+def _to_archive(
+    database: Database,
+    customers: Names,
+    items: Names,
+    archive: Archive,
+    events: pl.DataFrame,
+    progress: Callable[[int], None] | None,
+) -> Ingested:
+    """Undos become rows of the table, where every answer looks for them; everything else becomes a partition."""
+    fresh = events.filter(pl.col("event_id").is_first_distinct())
+    fresh = _without(fresh, archive.known_of_many(fresh["event_id"]))
+    archive.noted(fresh["event_id"])
+    known = len(events) - len(fresh)
+    rows = _numbered(database, customers, items, fresh)
+    is_undo = rows["kind"] == schema.UNDO_CODE
+    undos, others = rows.filter(is_undo), rows.filter(~is_undo)
+    for _ in _insert(database, undos):
+        pass
+    if len(others):
+        ready = others.select(pl.col(name).cast(dtype) for name, dtype in ROWS.items())
+        archive.stage(ready, (lambda done: progress(known + done)) if progress is not None else None)
+    if progress is not None:
+        progress(len(events))
+    return Ingested(added=len(fresh), known=known)
+
+
+def _without(events: pl.DataFrame, known: set[str]) -> pl.DataFrame:
+    """The events that are not among those known."""
     if not known:
-        return first
-    return first.join(pl.DataFrame({"event_id": list(known)}), on="event_id", how="anti", maintain_order="left")
+        return events
+    return events.join(pl.DataFrame({"event_id": list(known)}), on="event_id", how="anti", maintain_order="left")
 
 
 def _numbered(database: Database, customers: Names, items: Names, events: pl.DataFrame) -> pl.DataFrame:

@@ -21,7 +21,12 @@ def _to_version_1(database: Database) -> None:
     database.run("INSERT INTO meta (key, value) VALUES ('secret', ?)", (secrets.token_bytes(32),))
 
 
-MIGRATIONS: tuple[Migration, ...] = (_to_version_1,)
+def _to_version_2(database: Database) -> None:
+    for statement in schema.VERSION_2:
+        database.run(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_to_version_1, _to_version_2)
 """Migration number n (from 0) leads from version n to version n + 1; version 0 is an empty file."""
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import polars as pl
 
 from recsys.stores.sqlite.database import Database
@@ -21,19 +22,44 @@ class Names:
         self._add = f"INSERT INTO {table} ({number}, {text}) VALUES (?, ?)"  # noqa: S608
         self._last = f"SELECT coalesce(max({number}), 0) FROM {table}"  # noqa: S608
         self._all = f"SELECT {number}, {text} FROM {table} ORDER BY {number}"  # noqa: S608
+        self._texts = f"SELECT {number}, {text} FROM {table} WHERE {number} IN (SELECT value FROM json_each(?))"  # noqa: S608
+        self._kept: dict[str, int] = {}
+        self._kept_in = (-1, -1)
 
     def intern(self, ids: Collection[str]) -> dict[str, int]:
         """The numbers of these ids, new ones for those that have none; inside a write transaction only."""
         # In the order of the index, so that neighbours in it are met and made one after the other.
         ordered = sorted(set(ids))
-        numbers: dict[str, int] = dict(self._database.matching(self._find, ordered))
+        moment = (self._database.transactions, self._database.taken_back)
+        if self._kept_in != moment:
+            self._kept.clear()
+            self._kept_in = moment
+        unmet = [identifier for identifier in ordered if identifier not in self._kept]
+        numbers: dict[str, int] = dict(self._database.matching(self._find, unmet))
+        numbers |= {identifier: self._kept[identifier] for identifier in ordered if identifier in self._kept}
         missing = [identifier for identifier in ordered if identifier not in numbers]
         if missing:
             (last,) = self._database.one(self._last)
             added = dict(zip(missing, range(last + 1, last + 1 + len(missing)), strict=True))
             self._database.run_many(self._add, ((number, identifier) for identifier, number in added.items()))
             numbers |= added
+        # The files of one import name the same items again and again: within one transaction each is asked for once.
+        self._kept |= numbers
         return numbers
+
+    def forget(self) -> None:
+        """Lets go of what `intern` kept for the transaction under way."""
+        self._kept = {}
+
+    def number(self, identifier: str) -> int | None:
+        """The number of one id, or None."""
+        for _, number in self._database.matching(self._find, [identifier]):
+            return int(number)
+        return None
+
+    def texts(self, numbers: Sequence[int]) -> dict[int, str]:
+        """The ids of these numbers."""
+        return dict(self._database.query(self._texts, (orjson.dumps(numbers).decode(),)))
 
     def all(self) -> tuple[pl.Series, npt.NDArray[np.int32]]:
         """All ids, and the row of each number among them: int32, shape (largest number + 1,), -1 where none is."""

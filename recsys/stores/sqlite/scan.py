@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import polars as pl
 
 from recsys.data.events import KIND_BY_CODE
 from recsys.data.interactions import EventTable
+from recsys.stores.archive.partition import Partition
 from recsys.stores.sqlite import schema
+from recsys.stores.sqlite.archived import Archive
 from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.names import Names
 from recsys.stores.sqlite.undone import undone_seqs
@@ -41,33 +46,66 @@ def as_json(numbers: Sequence[int]) -> str:
     return orjson.dumps(numbers).decode()
 
 
-def read(database: Database, customers: Names, items: Names) -> EventTable:
+def read(database: Database, customers: Names, items: Names, archive: Archive) -> EventTable:
     """See `EventStore.read`; inside a snapshot."""
     customer_ids, customer_row = customers.all()
     item_ids, item_row = items.all()
-    undone = undone_seqs(database)
+    undone = undone_seqs(database, archive)
+    parts = [pl.DataFrame(schema=_COLUMNS), *_live(database, undone)]
+    taken_back = np.array(sorted(undone), dtype=np.int64)
+    parts += [_closed(partition, taken_back) for partition in archive.partitions()]
+    columns = {}
+    for name in _COLUMNS:
+        # Column by column, so that what was read is not held twice.
+        columns[name] = pl.concat([part[name] for part in parts], rechunk=True)
+        for part in parts:
+            part.drop_in_place(name)
+    numbers = {"customer": customer_row, "item": item_row}
+    for name, row_of in numbers.items():
+        columns[name] = pl.Series(name, row_of[columns[name].to_numpy()], dtype=pl.Int32)
+    return EventTable(events=pl.DataFrame(columns), customer_ids=customer_ids, item_ids=item_ids)
+
+
+def _live(database: Database, undone: Sequence[int]) -> Iterator[pl.DataFrame]:
+    """The rows of the table."""
     sql, values = (_READ_WITHOUT, [as_json(undone)]) if undone else (_READ, [])
-    parts = [pl.DataFrame(schema=_COLUMNS)]
     for rows in database.chunks(sql, values, _ROWS_AT_ONCE):
         columns = zip(_COLUMNS.items(), zip(*rows, strict=True), strict=True)
-        parts.append(pl.DataFrame([pl.Series(name, column, dtype=dtype) for (name, dtype), column in columns]))
-    events = pl.concat(parts, rechunk=True)
-    events = events.with_columns(
-        pl.Series("customer", customer_row[events["customer"].to_numpy()], dtype=pl.Int32),
-        pl.Series("item", item_row[events["item"].to_numpy()], dtype=pl.Int32),
-    )
-    return EventTable(events=events, customer_ids=customer_ids, item_ids=item_ids)
+        yield pl.DataFrame([pl.Series(name, column, dtype=dtype) for (name, dtype), column in columns])
 
 
-def summary(database: Database) -> Mapping[str, Any]:
+def _closed(partition: Partition, taken_back: npt.NDArray[np.int64]) -> pl.DataFrame:
+    """The behaviour in one partition that was not taken back."""
+    counts = np.diff(partition.starts)
+    piece = partition.piece(slice(0, len(partition)))
+    kept = np.arange(len(partition)) < np.repeat(partition.behaviour, counts)
+    kept &= piece.item > 0
+    if len(taken_back):
+        kept &= ~np.isin(piece.seq, taken_back)
+    columns = {
+        "customer": pl.Series(np.repeat(partition.customers, counts)[kept]),
+        "item": pl.Series(piece.item[kept]),
+        "kind": pl.Series(piece.kind[kept]),
+    }
+    for name, (values, missing) in piece.numbers.items():
+        column = pl.Series(values[kept])
+        columns[name] = column if missing is None else column.set(pl.Series(missing[kept]), None)
+    return pl.DataFrame([columns[name].cast(dtype).alias(name) for name, dtype in _COLUMNS.items()])
+
+
+def summary(database: Database, archive: Archive) -> Mapping[str, Any]:
     """See `EventStore.summary`; inside a snapshot."""
-    kinds = database.query(_KINDS)
-    first = [earliest for _, _, earliest, _ in kinds if earliest is not None]
-    last = [latest for _, _, _, latest in kinds if latest is not None]
+    live = database.query(_KINDS)
+    counts = Counter({code: count for code, count, _, _ in live})
+    times = [time for _, _, earliest, latest in live for time in (earliest, latest)]
+    for partition in archive.partitions():
+        counts.update({int(code): count for code, count in partition.details["kinds"].items()})
+        times += [partition.details["first"], partition.details["last"]]
+    known = [time for time in times if time is not None]
     return {
         "customers": database.one("SELECT count(*) FROM customers")[0],
         "items": database.one("SELECT count(*) FROM items")[0],
-        "events": {str(KIND_BY_CODE[code]): count for code, count, _, _ in kinds},
-        "first": min(first, default=None),
-        "last": max(last, default=None),
+        "events": {str(KIND_BY_CODE[code]): counts[code] for code in sorted(counts)},
+        "first": min(known, default=None),
+        "last": max(known, default=None),
     }

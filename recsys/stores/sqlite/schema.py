@@ -67,3 +67,16 @@ VERSION_1 = (
     "CREATE INDEX undos ON events (customer, seq) WHERE kind = 15",
     "INSERT INTO meta (key, value) VALUES ('last_seq', 0), ('catalog_version', 0)",
 )
+
+VERSION_2 = (
+    # Each row makes a folder of closed events part of the history; details is what opening it takes, as JSON.
+    """
+    CREATE TABLE archive_partitions (
+        folder TEXT PRIMARY KEY,
+        first_seq INTEGER NOT NULL,
+        details TEXT NOT NULL
+    ) WITHOUT ROWID
+    """,
+    # Changes with every change of the table, so that a reader asks for the table only then.
+    "INSERT INTO meta (key, value) VALUES ('archive', '')",
+)

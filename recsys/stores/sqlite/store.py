@@ -1,4 +1,4 @@
-"""The embedded store: one SQLite file."""
+"""The embedded store: one SQLite file, and beside it a folder of closed partitions once much was imported at once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Self
 
 from recsys.errors import StoreError
 from recsys.stores.sqlite import migrations
+from recsys.stores.sqlite.archived import Archive
 from recsys.stores.sqlite.catalog import SqliteCatalog
 from recsys.stores.sqlite.customers import SqliteCustomers
 from recsys.stores.sqlite.database import Database
@@ -20,7 +21,8 @@ class SqliteStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._events = SqliteEvents(database)
+        archive = Archive(database, database.path.with_name(f"{database.path.name}-archive"))
+        self._events = SqliteEvents(database, archive)
         self._catalog = SqliteCatalog(database)
         self._customers = SqliteCustomers(database)
         self._changes = 0
