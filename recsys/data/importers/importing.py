@@ -1,19 +1,26 @@
-"""Files into a shop's store: all are read and judged first, then all are written in one transaction."""
+"""Files into a shop's store: all are read and judged first, then all are written in one transaction.
+
+Between reading and writing the rows wait in memory, and on disk once there are many: see `Waiting`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import polars as pl
 
 from recsys.data.importers.options import ImportOptions
 from recsys.data.importers.reading import ReadFile, read_file
 from recsys.data.importers.report import FileReport, ImportReport
+from recsys.data.importers.waiting import Waiting
 from recsys.errors import TooManyBadRowsError
 from recsys.shop import ShopFolder
 from recsys.stores.protocols import Ingested, Store
 
 _BATCH = 1_000_000
+_CLOSING = "closing"
 Step = Callable[[str, int, int], None]
 """Called as work goes on: what is being done, how much of it is done, how much there is."""
 
@@ -35,19 +42,25 @@ def import_files(
     allowed (its quarantine files are written, so that they can be looked at); in both cases nothing of any file is
     stored. The same holds when the process is stopped.
     """
-    files = _read_all(paths, options, step)
-    placed = []
-    for file in files:
-        bad, aside = file.quarantine.write(folder.quarantine)
-        placed.append(replace(file, report=replace(file.report, bad_file=bad, aside_file=aside)))
-    _judge(placed, options.max_bad)
-    folder.home.mkdir(parents=True, exist_ok=True)
-    store = open_store(folder.store)
-    try:
-        with store.transaction():
-            reports = [_store(file, store, step) for file in placed]
-    finally:
-        store.close()
+    with Waiting(folder.home) as waiting:
+        files = []
+        for file in _read_each(paths, options, step):
+            waiting.put(file.events)
+            files.append(file.without_events())
+        placed = []
+        for file in files:
+            bad, aside = file.quarantine.write(folder.quarantine)
+            placed.append(replace(file, report=replace(file.report, bad_file=bad, aside_file=aside)))
+        _judge(placed, options.max_bad)
+        folder.home.mkdir(parents=True, exist_ok=True)
+        store = open_store(folder.store)
+        try:
+            with store.transaction():
+                reports = [_store(file, waiting.take(), store, step) for file in placed]
+                step(_CLOSING, 0, 1)
+        finally:
+            store.close()
+        step(_CLOSING, 1, 1)
     return ImportReport(tuple(reports), written=True)
 
 
@@ -56,32 +69,32 @@ def rehearse(paths: Sequence[Path], options: ImportOptions, step: Step = silent)
 
     Raises as `import_files` does.
     """
-    files = read_files(paths, options, step)
-    reports = [
-        file.report.stored(
-            Ingested(file.events.height, file.repeated),
-            Ingested(file.items.height, 0),
-            Ingested(file.customers.height, 0),
+    files, reports = [], []
+    for file in _read_each(paths, options, step):
+        reports.append(
+            file.report.stored(
+                Ingested(file.events.height, file.repeated),
+                Ingested(file.items.height, 0),
+                Ingested(file.customers.height, 0),
+            )
         )
-        for file in files
-    ]
+        files.append(file.without_events())
+    _judge(files, options.max_bad)
     return ImportReport(tuple(reports), written=False)
 
 
 def read_files(paths: Sequence[Path], options: ImportOptions, step: Step = silent) -> list[ReadFile]:
     """What an import of these files would store; writes nothing. Raises as `import_files` does."""
-    files = _read_all(paths, options, step)
+    files = list(_read_each(paths, options, step))
     _judge(files, options.max_bad)
     return files
 
 
-def _read_all(paths: Sequence[Path], options: ImportOptions, step: Step) -> list[ReadFile]:
-    files = []
+def _read_each(paths: Sequence[Path], options: ImportOptions, step: Step) -> Iterator[ReadFile]:
     for done, path in enumerate(paths):
         step("reading", done, len(paths))
-        files.append(read_file(path, options))
+        yield read_file(path, options)
     step("reading", len(paths), len(paths))
-    return files
 
 
 def _judge(files: Sequence[ReadFile], max_bad: float) -> None:
@@ -108,13 +121,13 @@ def _remedy(report: FileReport) -> str:
     return f"{look}correct the file or the options, or raise --max-bad"
 
 
-def _store(file: ReadFile, store: Store, step: Step) -> FileReport:
+def _store(file: ReadFile, events: pl.DataFrame, store: Store, step: Step) -> FileReport:
     added, known = 0, file.repeated
-    for start in range(0, file.events.height, _BATCH):
-        step(f"storing {file.report.path.name}", start, file.events.height)
-        ingested = store.events.ingest(file.events.slice(start, _BATCH))
+    for start in range(0, events.height, _BATCH):
+        step(f"storing {file.report.path.name}", start, events.height)
+        ingested = store.events.ingest(events.slice(start, _BATCH))
         added, known = added + ingested.added, known + ingested.known
-    step(f"storing {file.report.path.name}", file.events.height, file.events.height)
+    step(f"storing {file.report.path.name}", events.height, events.height)
     nothing = Ingested(0, 0)
     items = store.catalog.put(file.items) if file.items.height else nothing
     customers = store.customers.put(file.customers) if file.customers.height else nothing

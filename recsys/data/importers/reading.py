@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -53,6 +53,10 @@ class ReadFile:
     repeated: int
     quarantine: Quarantine
     report: FileReport
+
+    def without_events(self) -> ReadFile:
+        """The same, but for the events, which are many."""
+        return replace(self, events=self.events.clear())
 
 
 def find_format(name: str) -> Format:

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from recsys.data.importers import waiting
 from recsys.data.importers.importing import import_files, rehearse
 from recsys.data.importers.options import build_options, parse_codes, parse_columns, parse_kinds, parse_share
 from recsys.data.importers.report import ImportReport
@@ -150,6 +151,25 @@ def test_a_file_that_cannot_be_read_stops_the_others(shop: Shop) -> None:
     assert not shop.folder.home.exists()
 
 
+def test_rows_that_wait_on_disk_are_the_same(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With room in memory for one file only, all files come in, in their order, and no file is left where they waited;
+    a bad file among them still stops all."""
+    contents = [
+        (f"{name}.csv", f'customer_id,item_id,kind,context\nc1,i{name},view,\nc{name},i1,like,"{{}}"\n')
+        for name in "123"
+    ]
+    monkeypatch.setattr(waiting, "ROWS_IN_MEMORY", 2)
+    with pytest.raises(TooManyBadRowsError):
+        shop.run(*contents, ("bad.csv", BAD))
+    assert not shop.folder.store.exists()
+    report = shop.run(*contents)
+    assert [file.events.added for file in report.files] == [2, 2, 2]
+    store = open_store(shop.folder.store)
+    assert [row.item_id for row in store.events.history("c1", 9).rows] == ["i1", "i1", "i2", "i3"]
+    store.close()
+    assert sorted(path.name for path in shop.folder.home.parent.iterdir()) == ["files", "shop"]
+
+
 @pytest.mark.parametrize("moment", ["reading", "storing bad.csv", "storing good.csv"])
 def test_an_interrupt_leaves_nothing_half_written(shop: Shop, moment: str) -> None:
     """Ctrl-C while reading or between two files' rows: the store holds what it held, no file is unfinished."""
@@ -195,7 +215,7 @@ def test_work_is_told_as_it_goes_on(shop: Shop) -> None:
     shop.run(("a.csv", GOOD), ("b.csv", GOOD))
     assert shop.steps == [
         ("reading", 0, 2), ("reading", 1, 2), ("reading", 2, 2), ("storing a.csv", 0, 3), ("storing a.csv", 3, 3),
-        ("storing b.csv", 0, 3), ("storing b.csv", 3, 3),
+        ("storing b.csv", 0, 3), ("storing b.csv", 3, 3), ("closing", 0, 1), ("closing", 1, 1),
     ]  # fmt: skip
 
 
