@@ -32,7 +32,6 @@ from recsys.errors import InputError
 from recsys.models.item_item import ItemItem, _by_blocks
 from recsys.models.similarity import MOST_KEPT, Floats, Rows, as_rows
 
-
 _TAKING_BACK = (
     EventKind.RETURN,
     EventKind.REMOVE_FROM_CART,
@@ -171,7 +170,7 @@ def fit_after(interactions: Interactions, weights: EventWeights, config: AfterCo
 
 def after_lists(times: FirstTimes, newest: float, items: int, config: AfterConfig, threads: int) -> ItemItem:
     """The lists of `fit_after`; `newest` is the day that fading is counted back from."""
-    from recsys.models.similarity_kernels import after_rows, step_totals
+    from recsys.models.after_kernels import after_rows, step_totals
 
     times = _capped(times, config.history_cap)
     timed = bool(np.all(np.isfinite(times.day)))

@@ -1,4 +1,4 @@
-"""Compiled inner loops of `recsys.models.similarity` and `recsys.models.after`, in the manner of `kernels`.
+"""Compiled inner loops of `recsys.models.similarity`, in the manner of `kernels`.
 
 Each row is one sparse product over the histories of an item's customers, computed from start to end in a fixed order;
 callers give ranges of rows to threads, and the result does not depend on how many there are. What is returned of a
@@ -40,7 +40,7 @@ def _sink(key: Singles, column: Items, place: int, size: int) -> None:  # pragma
 
 
 @njit(nogil=True, cache=True)
-def _offer(key: Singles, column: Items, size: int, value: float, item: int) -> int:  # pragma: no cover - compiled
+def offer(key: Singles, column: Items, size: int, value: float, item: int) -> int:  # pragma: no cover - compiled
     """Takes an entry into the heap of the best; returns the heap's size. The arrays are as long as it may become."""
     single = float(np.float32(value))
     if size < len(key):
@@ -60,7 +60,7 @@ def _offer(key: Singles, column: Items, size: int, value: float, item: int) -> i
 
 
 @njit(nogil=True, cache=True)
-def _best_first(key: Singles, column: Items, size: int) -> None:  # pragma: no cover - compiled
+def best_first(key: Singles, column: Items, size: int) -> None:  # pragma: no cover - compiled
     """From a heap to a list."""
     for last in range(size - 1, 0, -1):
         key[0], key[last] = key[last], key[0]
@@ -117,12 +117,12 @@ def product_rows(
             if common >= least and neighbour != item:
                 score = own[neighbour, 0] * speaking[item] * spoken[neighbour] * (common / (common + shrinkage))
                 if score > 0.0:
-                    size = _offer(value[row], column[row], size, score, neighbour)
+                    size = offer(value[row], column[row], size, score, neighbour)
             own[neighbour, 0] = 0.0
             own[neighbour, 1] = 0.0
-        _best_first(value[row], column[row], size)
+        best_first(value[row], column[row], size)
         length[row] = size
-    return _packed(column, value, length)
+    return packed(column, value, length)
 
 
 @njit(nogil=True, cache=True)
@@ -193,19 +193,19 @@ def expected_rows(
                 beyond = own[neighbour, 0] - expectation[kind]
                 if beyond > 0.0:
                     score = beyond / (expectation[kind] + prior) ** balance
-                    size = _offer(value[row], column[row], size, score, neighbour)
+                    size = offer(value[row], column[row], size, score, neighbour)
             own[neighbour, 0] = 0
             own[neighbour, 1] = 0
             own[neighbour, 2] = 0
         for at in range(sizes):
             having[distinct[at]] = 0
-        _best_first(value[row], column[row], size)
+        best_first(value[row], column[row], size)
         length[row] = size
-    return _packed(column, value, length)
+    return packed(column, value, length)
 
 
 @njit(nogil=True, cache=True)
-def _packed(column: Items, value: Singles, length: Items) -> Rows:  # pragma: no cover - compiled
+def packed(column: Items, value: Singles, length: Items) -> Rows:  # pragma: no cover - compiled
     """The rows one after the other, without the room that is left."""
     total = length.sum()
     columns, values = np.empty(total, np.int32), np.empty(total, np.float32)
@@ -216,114 +216,3 @@ def _packed(column: Items, value: Singles, length: Items) -> Rows:  # pragma: no
             values[start + place] = value[row, place]
         start += length[row]
     return columns, values, length
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _weight(
-    early: int, late: int, clock: Items, day: Floats, fade: Floats, by_step: Floats, rate: float
-) -> float:  # pragma: no cover - compiled
-    """How much it counts that the item at place `late` came after the one at `early`; see `recsys.models.after`."""
-    weight = by_step[clock[late] - clock[early]] * fade[late]
-    if rate > 0.0:
-        weight *= np.exp2(-rate * (day[late] - day[early]))
-    return float(weight)
-
-
-@njit(nogil=True, cache=True)
-def step_totals(
-    first: int,
-    last: int,
-    start: Places,
-    clock: Items,
-    day: Floats,
-    fade: Floats,
-    by_step: Floats,
-    rate: float,
-) -> tuple[Floats, Floats]:  # pragma: no cover - compiled
-    """Per place of customers `first` to `last`: the weights of all steps that leave it, and of all that lead to it."""
-    size = start[last] - start[first]
-    leaving, arriving = np.zeros(size, np.float64), np.zeros(size, np.float64)
-    reach = len(by_step) - 1
-    for customer in range(first, last):
-        for early in range(start[customer], start[customer + 1]):
-            for late in range(early + 1, start[customer + 1]):
-                gap = clock[late] - clock[early]
-                if gap > reach:
-                    break
-                if gap > 0:
-                    weight = _weight(early, late, clock, day, fade, by_step, rate)
-                    leaving[early - start[first]] += weight
-                    arriving[late - start[first]] += weight
-    return leaving, arriving
-
-
-@njit(nogil=True, cache=True)
-def after_rows(
-    first: int,
-    last: int,
-    item_start: Places,
-    item_place: Places,
-    item_customer: Items,
-    start: Places,
-    item_at: Items,
-    clock: Items,
-    day: Floats,
-    fade: Floats,
-    by_step: Floats,
-    rate: float,
-    leaving: Floats,
-    arriving: Floats,
-    total: float,
-    prior: float,
-    balance: float,
-    least: int,
-    kept: int,
-) -> Rows:  # pragma: no cover - compiled
-    """Rows `first` to `last` of (F_XY − R_XY) / (R_XY + prior)^balance, where it is above 0.
-
-    F_XY is the weight of the steps from X to Y, R_XY the larger of F_YX and leaving_X · arriving_Y / total. Pairs that
-    fewer than `least` customers went through in this direction are left out; of each row the `kept` largest stay.
-    """
-    rows = last - first
-    column = np.empty((rows, kept), np.int32)
-    value = np.empty((rows, kept), np.float32)
-    length = np.zeros(rows, np.int32)
-    n_items = len(item_start) - 1
-    # Weight and number of steps forward, then weight and number of steps back.
-    own = np.zeros((n_items, 4), np.float64)
-    seen = np.empty(n_items, np.int32)
-    reach = len(by_step) - 1
-    for row in range(rows):
-        item = first + row
-        count = 0
-        for entry in range(item_start[item], item_start[item + 1]):
-            here, customer = item_place[entry], item_customer[entry]
-            for direction in range(2):
-                step = 1 if direction == 0 else -1
-                end = start[customer + 1] if direction == 0 else start[customer] - 1
-                for there in range(here + step, end, step):
-                    gap = abs(clock[there] - clock[here])
-                    if gap > reach:
-                        break
-                    if gap == 0:
-                        continue
-                    neighbour = item_at[there]
-                    if own[neighbour, 1] + own[neighbour, 3] == 0.0:
-                        seen[count] = neighbour
-                        count += 1
-                    early, late = min(here, there), max(here, there)
-                    weight = _weight(early, late, clock, day, fade, by_step, rate)
-                    own[neighbour, 2 * direction] += weight
-                    own[neighbour, 2 * direction + 1] += 1.0
-        size = 0
-        for place in range(count):
-            neighbour = seen[place]
-            if own[neighbour, 1] >= least:
-                reference = max(own[neighbour, 2], leaving[item] * arriving[neighbour] / total)
-                beyond = own[neighbour, 0] - reference
-                if beyond > 0.0:
-                    size = _offer(value[row], column[row], size, beyond / (reference + prior) ** balance, neighbour)
-            own[neighbour] = 0.0
-        _best_first(value[row], column[row], size)
-        length[row] = size
-    return _packed(column, value, length)
