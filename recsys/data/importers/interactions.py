@@ -93,7 +93,7 @@ def check_interactions(
         bad = bad.join(rules[1], on=ROW, how="anti")
     events = typed.filter(good).select(pl.col(name).cast(dtype) for name, dtype in EVENT_SCHEMA.items())
     events = _with_ids(events)
-    unique = events.unique("event_id", keep="first", maintain_order=True) if "event_id" in kept.columns else events
+    unique = events.filter(pl.col("event_id").is_first_distinct()) if "event_id" in kept.columns else events
     return CheckedInteractions(
         unique, events.height - unique.height, bad, pl.concat(rules).sort(ROW), read_as, tuple(notes)
     )
@@ -221,9 +221,9 @@ def _check_ranges(typed: pl.DataFrame, kept: pl.DataFrame, options: ImportOption
     findings.add(late, Cause.TIME_IN_FUTURE, "timestamp", raw("timestamp"), "a time at most one day ahead of now")
     undo = (kind == EventKind.UNDO).fill_null(False)
     if undo.any():
-        pointless = pl.Series(
-            [is_undo and not _names_event(text) for is_undo, text in zip(undo, typed["context"], strict=True)]
-        )
+        places = undo.arg_true()
+        named = pl.Series([_names_event(text) for text in typed["context"].gather(places)], dtype=pl.Boolean)
+        pointless = pl.repeat(False, typed.height, dtype=pl.Boolean, eager=True).scatter(places, ~named)
         expected = 'the event that is taken back: {"undoes": "<event_id>"}'
         findings.add(pointless, Cause.UNDO_WITHOUT_EVENT, "context", raw("context"), expected)
 
