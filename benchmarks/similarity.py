@@ -59,7 +59,12 @@ class Trial:
     def validation(self, folder: Path) -> HeldOut:
         """The training part without its validation slice, and that slice."""
         options = build_options(
-            now=0, format=self.format, columns=self.columns, event=self.event, ignore_items=self.ignored, max_bad="5%"
+            now=int(time.time() * 1000),
+            format=self.format,
+            columns=self.columns,
+            event=self.event,
+            ignore_items=self.ignored,
+            max_bad="5%",
         )
         test = None if self.test is None else folder / self.name / self.test
         bought = frozenset({EventKind.PURCHASE})

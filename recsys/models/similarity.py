@@ -115,8 +115,8 @@ def fit_similarity(tastes: Tastes, config: SimilarityConfig, threads: int) -> It
     x, _, _ = _newest_pairs(_with_taste(tastes), tastes.strength[tastes.strength > 0], config.history_cap)
     if config.score is SimilarityScore.EXPECTED:
         return fit_expected(x, np.arange(x.shape[0], dtype=np.int32), config, threads)
-    left, right, speaking, spoken = _factors(x, config)
-    return _products(x, left, right, speaking, spoken, config, threads)
+    left, right = _factors(x, config)
+    return _products(x, left, right, config, threads)
 
 
 def _with_taste(tastes: Tastes) -> Tastes:
@@ -128,35 +128,31 @@ def _with_taste(tastes: Tastes) -> Tastes:
     return Tastes(before[tastes.indptr], tastes.item[some], tastes.strength[some], tastes.clock[some], tastes.items)
 
 
-def _factors(x: sparse.csr_matrix, config: SimilarityConfig) -> tuple[Floats, Floats, Floats, Floats]:
-    """left and right, one value per stored pair, and the factors of rows and columns; see `kernels.product_rows`."""
+def _factors(x: sparse.csr_matrix, config: SimilarityConfig) -> tuple[Floats, Floats]:
+    """left and right of `kernels.product_rows`, one value per stored pair: a score is Σ_u left_ui · right_uj."""
     n_items = x.shape[1]
     value = x.data.astype(np.float64)
     count = np.diff(x.indptr)
     customer = np.repeat(np.arange(x.shape[0]), count)
-    own = np.maximum(count, 1).astype(np.float64)
-    ones = np.ones(n_items)
     if config.score is SimilarityScore.RP3BETA:
-        of_item = _sum(x.indices, value, n_items)
-        of_customer = _sum(customer, value, x.shape[0])
-        left = np.power(value / of_item[x.indices], config.alpha)
-        right = np.power(value / of_customer[customer], config.alpha)
         customers = np.maximum(np.bincount(x.indices, minlength=n_items), 1).astype(np.float64)
-        return left, right, ones, np.power(customers, -config.beta)
+        left = np.power(value / _sum(x.indices, value, n_items)[x.indices], config.alpha)
+        right = np.power(value / _sum(customer, value, x.shape[0])[customer], config.alpha)
+        return left, right * np.power(customers, -config.beta)[x.indices]
     # Whoever has nearly everything says nothing: below 0, two negative weights would make a pair.
     idf = np.maximum(np.log(max(n_items, 1)) - np.log1p(count), 0.0)
     if config.score is SimilarityScore.BM25:
         mass = _sum(x.indices, value, n_items)
         length = 1.0 - config.b + config.b * mass / max(float(mass.sum()) / max(n_items, 1), np.finfo(np.float64).tiny)
         weight = value * (config.k1 + 1.0) / (config.k1 * length[x.indices] + value) * idf[customer]
-        return weight, weight, ones, ones
+        return weight, weight
     if config.score is SimilarityScore.TFIDF:
         weight = np.sqrt(value) * idf[customer]
     else:
-        weight = value * np.power(own, -0.5 * config.customer_exponent)[customer]
+        weight = value * np.power(np.maximum(count, 1.0), -0.5 * config.customer_exponent)[customer]
     norm = np.sqrt(_sum(x.indices, weight * weight, n_items))
-    scale = np.divide(1.0, norm, out=np.zeros(n_items), where=norm > 0)
-    return weight, weight, scale, scale
+    weight *= np.divide(1.0, norm, out=np.zeros(n_items), where=norm > 0)[x.indices]
+    return weight, weight
 
 
 def _sum(place: npt.NDArray[np.integer], value: Floats, size: int) -> Floats:
@@ -167,8 +163,6 @@ def _products(
     x: sparse.csr_matrix,
     left: Floats,
     right: Floats,
-    speaking: Floats,
-    spoken: Floats,
     config: SimilarityConfig,
     threads: int,
 ) -> ItemItem:
@@ -180,7 +174,7 @@ def _products(
     shrinkage, least, kept = float(config.shrinkage), config.minimum_customers, config.kept
 
     def block(first: int, last: int) -> Rows:
-        rows: Rows = product_rows(first, last, *by_item, *by_customer, speaking, spoken, shrinkage, least, kept)
+        rows: Rows = product_rows(first, last, *by_item, *by_customer, shrinkage, least, kept)
         return rows
 
     return as_rows(_by_blocks(block, x.shape[1], threads), x.shape[1])

@@ -78,13 +78,11 @@ def product_rows(
     customer_start: Places,
     customer_item: Items,
     customer_value: Singles,
-    speaking: Floats,
-    spoken: Floats,
     shrinkage: float,
     least: int,
     kept: int,
 ) -> Rows:  # pragma: no cover - compiled
-    """Rows `first` to `last` of speaking_i · spoken_j · n_ij / (n_ij + shrinkage) · Σ_u left_ui · right_uj.
+    """Rows `first` to `last` of n_ij / (n_ij + shrinkage) · Σ_u left_ui · right_uj.
 
     `left` are the values by item, `right` those by customer, n_ij the number of common customers. Pairs with fewer than
     `least` of them, the diagonal and what is not above 0 are left out; of each row the `kept` largest stay.
@@ -114,12 +112,15 @@ def product_rows(
         for place in range(count):
             neighbour = seen[place]
             common = own[neighbour, 1]
-            if common >= least and neighbour != item:
-                score = own[neighbour, 0] * speaking[item] * spoken[neighbour] * (common / (common + shrinkage))
-                if score > 0.0:
-                    size = offer(value[row], column[row], size, score, neighbour)
+            score = own[neighbour, 0]
             own[neighbour, 0] = 0.0
             own[neighbour, 1] = 0.0
+            if shrinkage > 0.0:
+                score *= common / (common + shrinkage)
+            single = np.float32(score)
+            # Most pairs are too weak for a full list, which is seen here at once.
+            if single > 0.0 and common >= least and neighbour != item and (size < kept or single >= value[row, 0]):
+                size = offer(value[row], column[row], size, score, neighbour)
         best_first(value[row], column[row], size)
         length[row] = size
     return packed(column, value, length)
