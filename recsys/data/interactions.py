@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,9 +11,20 @@ import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
+from recsys.data.events import EventKind
 from recsys.data.history import History, ages
 from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, fade_by_steps, item_clocks, item_strengths
 from recsys.data.vocabulary import Vocabulary
+
+_COLUMNS = {
+    "item": np.int32,
+    "kind": np.int8,
+    "timestamp": np.int64,
+    "position": np.int64,
+    "quantity": np.float32,
+    "rating": np.float32,
+}
+_BLOCK_EVENTS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +76,27 @@ class Interactions:
     @classmethod
     def from_events(cls, table: EventTable) -> Self:
         """The interactions of a store's events."""
-        customers = Vocabulary.from_ids(table.customer_ids)
-        items = Vocabulary.from_ids(table.item_ids)
-        customer = pl.Series("customer", customers.positions(table.customer_ids), dtype=pl.Int32)
-        item = pl.Series("item", items.positions(table.item_ids), dtype=pl.Int32)
-        frame = table.events.with_columns(
-            customer.gather(table.events["customer"]),
-            item.gather(table.events["item"]),
-            pl.col("timestamp", "position").fill_null(int(UNKNOWN_TIME)),
-            pl.col("rating").cast(pl.Float32).fill_null(float("nan")),
-        ).sort("customer", "timestamp", "position", "item", "kind", "quantity", "rating")
-        counts = np.bincount(frame["customer"].to_numpy(), minlength=len(customers))
+        customers, customer = _vocabulary(table.customer_ids)
+        items, item = _vocabulary(table.item_ids)
+        row = customer[table.events["customer"].to_numpy()]
         indptr = np.zeros(len(customers) + 1, dtype=np.int64)
-        np.cumsum(counts, out=indptr[1:])
-        return cls(
-            customers=customers,
-            items=items,
-            indptr=indptr,
-            item=frame["item"].to_numpy().astype(np.int32),
-            kind=frame["kind"].to_numpy().astype(np.int8),
-            timestamp=frame["timestamp"].to_numpy().astype(np.int64),
-            position=frame["position"].to_numpy().astype(np.int64),
-            quantity=frame["quantity"].to_numpy().astype(np.float32),
-            rating=frame["rating"].to_numpy().astype(np.float32),
-        )
+        np.cumsum(np.bincount(row, minlength=len(customers)), out=indptr[1:])
+        # A store hands out long runs of ascending customers, which a stable sort finds and merges.
+        order = np.argsort(row, kind="stable")
+        arrays = {name: np.empty(len(row), dtype=dtype) for name, dtype in _COLUMNS.items()}
+        for first, last in _blocks(indptr):
+            rows = slice(int(indptr[first]), int(indptr[last]))
+            picked = order[rows]
+            block = table.events[picked].with_columns(
+                pl.Series("customer", row[picked]),
+                pl.Series("item", item[table.events["item"].gather(picked).to_numpy()]),
+                pl.col("timestamp", "position").fill_null(int(UNKNOWN_TIME)),
+                pl.col("rating").cast(pl.Float32).fill_null(float("nan")),
+            )
+            block = block.sort("customer", "timestamp", "position", "item", "kind", "quantity", "rating")
+            for name, array in arrays.items():
+                array[rows] = block[name].to_numpy()
+        return cls(customers, items, indptr, **arrays)
 
     def __len__(self) -> int:
         return len(self.item)
@@ -113,20 +122,53 @@ class Interactions:
         """Which customer and item each event is about, as customer · items + item: int64, shape (events,)."""
         return self.row * len(self.items) + self.item
 
+    def pairs_with(self, kinds: Collection[EventKind]) -> npt.NDArray[np.bool_]:
+        """Which pairs of customer and item, in the order of `tastes`, have an event of these kinds: bool, shape
+        (pairs,)."""
+        codes = [kind.code for kind in kinds]
+        parts = [np.zeros(0, dtype=np.bool_)]
+        for first, last in self.blocks():
+            own = slice(int(self.indptr[first]), int(self.indptr[last]))
+            row = np.repeat(np.arange(last - first, dtype=np.int64), np.diff(self.indptr[first : last + 1]))
+            groups, place = np.unique(row * len(self.items) + self.item[own], return_inverse=True)
+            has = np.zeros(len(groups), dtype=np.bool_)
+            has[place[np.isin(self.kind[own], codes)]] = True
+            parts.append(has)
+        return np.concatenate(parts)
+
     def tastes(self, weights: EventWeights) -> Tastes:
         """What every customer thinks of every item they touched, and when they last did.
 
         Row `u` of `strength`, faded by steps, is what `history(u).strengths(weights)` returns: training and serving see
         the same numbers.
         """
-        row, group = self.row, self.groups()
-        age = ages(self.timestamp, row, len(self.customers), MS_PER_DAY)
-        groups, strength = item_strengths(group, self.kind, age, self.quantity, self.rating, weights)
-        clock = item_clocks(group, row, self.timestamp, self.position)
+        parts = [self._tastes_of(first, last, weights) for first, last in self.blocks()]
+        lengths = np.concatenate([np.zeros(1, dtype=np.int64), *(np.diff(part.indptr) for part in parts)])
+        return Tastes(
+            indptr=np.cumsum(lengths),
+            item=np.concatenate([np.zeros(0, dtype=np.int32), *(part.item for part in parts)]),
+            strength=np.concatenate([np.zeros(0, dtype=np.float32), *(part.strength for part in parts)]),
+            clock=np.concatenate([np.zeros(0, dtype=np.int32), *(part.clock for part in parts)]),
+            items=len(self.items),
+        )
+
+    def _tastes_of(self, first: int, last: int, weights: EventWeights) -> Tastes:
+        """The tastes of customers `first` to `last`."""
+        own = slice(int(self.indptr[first]), int(self.indptr[last]))
+        row = np.repeat(np.arange(last - first, dtype=np.int64), np.diff(self.indptr[first : last + 1]))
+        group = row * len(self.items) + self.item[own]
+        age = ages(self.timestamp[own], row, last - first, MS_PER_DAY)
+        groups, strength = item_strengths(group, self.kind[own], age, self.quantity[own], self.rating[own], weights)
+        clock = item_clocks(group, row, self.timestamp[own], self.position[own])
         customer, item = np.divmod(groups, max(len(self.items), 1))
-        indptr = np.zeros(len(self.customers) + 1, dtype=np.int64)
-        np.cumsum(np.bincount(customer, minlength=len(self.customers)), out=indptr[1:])
+        indptr = np.zeros(last - first + 1, dtype=np.int64)
+        np.cumsum(np.bincount(customer, minlength=last - first), out=indptr[1:])
         return Tastes(indptr, item.astype(np.int32), strength, clock, len(self.items))
+
+    def blocks(self) -> Iterator[tuple[int, int]]:
+        """Ranges of successive customers, all of them in order, of some millions of events each: what is computed for
+        each customer alone needs then little memory, however many there are."""
+        return _blocks(self.indptr)
 
     def strengths(self, weights: EventWeights) -> sparse.csr_matrix:
         """The strength of taste of every customer for every item: float32, shape (customers, items), above 0."""
@@ -170,3 +212,22 @@ class Tastes:
         matrix = sparse.csr_matrix((strength, self.item, self.indptr), shape=(len(lengths), self.items))
         matrix.eliminate_zeros()
         return matrix
+
+
+def _vocabulary(ids: pl.Series) -> tuple[Vocabulary, npt.NDArray[np.int32]]:
+    """The vocabulary of ids without repetition, and the position of each: int32, shape (ids,)."""
+    # polars orders text as a vocabulary does, by UTF-8 bytes.
+    order = ids.arg_sort().to_numpy()
+    position = np.empty(len(ids), dtype=np.int32)
+    position[order] = np.arange(len(ids), dtype=np.int32)
+    return Vocabulary.from_sorted(ids.gather(order)), position
+
+
+def _blocks(indptr: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Ranges of rows with about `_BLOCK_EVENTS` events each, at least one row."""
+    first, rows = 0, len(indptr) - 1
+    while first < rows:
+        wanted = int(np.searchsorted(indptr, indptr[first] + _BLOCK_EVENTS, side="right")) - 1
+        last = min(max(wanted, first + 1), rows)
+        yield first, last
+        first = last

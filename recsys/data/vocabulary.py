@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 UNKNOWN = -1
 """The position of an id that is not in the vocabulary."""
+
+_JOINED_AT_ONCE = 500_000
 
 
 class Vocabulary(Sequence[str]):
@@ -38,6 +41,15 @@ class Vocabulary(Sequence[str]):
         offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
         np.cumsum(lengths, out=offsets[1:])
         return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets)
+
+    @classmethod
+    def from_sorted(cls, ids: pl.Series) -> Vocabulary:
+        """The vocabulary of a column of ids without repetition, already in ascending order of their UTF-8 bytes."""
+        offsets = np.zeros(len(ids) + 1, dtype=np.int64)
+        np.cumsum(ids.str.len_bytes().to_numpy(), out=offsets[1:], dtype=np.int64)
+        # polars joins texts of at most 4 GiB.
+        parts = (ids.slice(start, _JOINED_AT_ONCE).str.join("")[0] for start in range(0, len(ids), _JOINED_AT_ONCE))
+        return cls(np.frombuffer(b"".join(part.encode() for part in parts), dtype=np.uint8), offsets)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from recsys.data.history import ages
 from recsys.data.interactions import Interactions
-from recsys.data.signals import MS_PER_DAY, EventWeights, KindWeight, item_strengths
+from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, KindWeight, item_strengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,24 @@ def fit_popularity(interactions: Interactions, weights: EventWeights, config: Po
         kinds={kind: KindWeight(entry.weight, config.half_life_days) for kind, entry in weights.kinds.items()},
     )
     size = len(interactions.items)
-    one_row = np.zeros(len(interactions), dtype=np.int64)
-    age = ages(interactions.timestamp, one_row, 1, MS_PER_DAY)
-    groups, strength = item_strengths(
-        interactions.groups(), interactions.kind, age, interactions.quantity, interactions.rating, fading
-    )
-    score = np.bincount(groups % size, weights=strength, minlength=size) if size else np.zeros(0)
+    newest = interactions.timestamp.max(initial=UNKNOWN_TIME)
+    item, strength = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.float32)]
+    for first, last in interactions.blocks():
+        own = slice(int(interactions.indptr[first]), int(interactions.indptr[last]))
+        row = np.repeat(np.arange(last - first, dtype=np.int64), np.diff(interactions.indptr[first : last + 1]))
+        # Beside the newest event of all, in one row with it: ages count from there.
+        times = np.append(interactions.timestamp[own], newest)
+        groups, strengths = item_strengths(
+            row * size + interactions.item[own],
+            interactions.kind[own],
+            ages(times, np.zeros(len(times), dtype=np.int64), 1, MS_PER_DAY)[:-1],
+            interactions.quantity[own],
+            interactions.rating[own],
+            fading,
+        )
+        item.append((groups % size).astype(np.int32))
+        strength.append(strengths)
+    # One sum over all: added up block by block, the last digits would depend on the blocks.
+    score = np.bincount(np.concatenate(item), weights=np.concatenate(strength), minlength=size)
     count = np.bincount(interactions.item, minlength=size).astype(np.int64)
     return Popularity(score.astype(np.float32), count)
