@@ -79,8 +79,8 @@ class SimilarityConfig:
     kept: int = 100
     history_cap: int = 500
     minimum_customers: int = 1
-    shrinkage: float = 0.0
-    customer_exponent: float = 0.0
+    shrinkage: float = 5.0
+    customer_exponent: float = 0.5
     k1: float = 1.2
     b: float = 0.75
     alpha: float = 0.7

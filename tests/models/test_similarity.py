@@ -94,7 +94,7 @@ def test_a_pair_that_only_heavy_buyers_have_does_not_win() -> None:
     """Both pairs are as common and no cosine tells them apart; observed minus expected puts the real one far ahead."""
     x = heavy_and_real()
     cosine, expected = (
-        dense(x, SimilarityConfig(score=score, kept=200))
+        dense(x, SimilarityConfig(score=score, kept=200, customer_exponent=0.0))
         for score in (SimilarityScore.COSINE, SimilarityScore.EXPECTED)
     )
     assert cosine[0, 1] == pytest.approx(cosine[2, 3])
@@ -160,7 +160,8 @@ def test_likeness_is_mutual(score: SimilarityScore, x: Dense) -> None:
 @pytest.mark.filterwarnings("ignore:Method expects CSR input")
 @pytest.mark.parametrize("score", [SimilarityScore.COSINE, SimilarityScore.TFIDF, SimilarityScore.BM25])
 def test_weights_are_those_of_implicit(score: SimilarityScore) -> None:
-    """On strengths of all sizes, with nobody who has nearly everything, the weights are `implicit`'s."""
+    """On strengths of all sizes, with nobody who has nearly everything, nothing shrunk and every customer counting the
+    same, the weights are `implicit`'s."""
     from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFIDFRecommender
 
     rng = np.random.default_rng(2)
@@ -173,7 +174,19 @@ def test_weights_are_those_of_implicit(score: SimilarityScore) -> None:
     peer.fit(sparse.csr_matrix(x), show_progress=False)
     wanted = peer.similarity.toarray()
     np.fill_diagonal(wanted, 0.0)
-    np.testing.assert_allclose(dense(x, SimilarityConfig(score=score)), wanted, rtol=1e-5, atol=1e-7)
+    plain = SimilarityConfig(score=score, shrinkage=0.0, customer_exponent=0.0)
+    np.testing.assert_allclose(dense(x, plain), wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_few_common_customers_are_shrunk() -> None:
+    """Five common customers make a pair count half of what it would, with a shrinkage of five."""
+    x = np.zeros((9, 4))
+    x[:5, [0, 1]] = 1
+    x[5:, [2, 3]] = 1
+    plain, shrunk = (dense(x, SimilarityConfig(shrinkage=value)) for value in (0.0, 5.0))
+    assert plain[0, 1] == pytest.approx(1)
+    assert shrunk[0, 1] == pytest.approx(1 / 2)
+    assert shrunk[2, 3] == pytest.approx(4 / 9)
 
 
 def test_a_minimum_of_common_customers() -> None:
