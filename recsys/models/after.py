@@ -63,7 +63,7 @@ class AfterConfig:
     step_decay: float = 0.7
     gap_half_life_days: float | None = 90.0
     half_life_days: float | None = 365.0
-    minimum_customers: int = 3
+    minimum_customers: int = 2
     prior: float = 1.0
     balance: float = 0.5
 

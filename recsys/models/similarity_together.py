@@ -41,7 +41,7 @@ class TogetherConfig:
     """
 
     counting: SimilarityConfig = field(
-        default_factory=lambda: SimilarityConfig(score=SimilarityScore.EXPECTED, kept=50, minimum_customers=3)
+        default_factory=lambda: SimilarityConfig(score=SimilarityScore.EXPECTED, kept=50, minimum_customers=2)
     )
     basket_cap: int = 200
 
