@@ -24,8 +24,8 @@ from benchmarks.measured import run
 from recsys.data.events import EventKind
 from recsys.data.interactions import EventTable, Interactions
 from recsys.data.signals import MS_PER_DAY
-from recsys.models.occasions import Clock, Occasions, PurchaseRows, occasions_of
-from recsys.models.repeat import Bought, Repeat, RepeatConfig, bought_by, category_codes, fit_repeat
+from recsys.models.occasions import Clock, Occasions, occasions_of
+from recsys.models.repeat import Bought, Repeat, RepeatConfig, bought_by, category_codes, fit_repeat, purchase_rows
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
 
@@ -122,11 +122,7 @@ def split(table: EventTable, window: int) -> tuple[pl.DataFrame, pl.DataFrame, i
 
 def occasions(interactions: Interactions, clock: Clock, kind: EventKind) -> Occasions:
     """All customers' purchases on the model's clock."""
-    rows = PurchaseRows(
-        interactions.row, interactions.item, interactions.kind, interactions.timestamp, interactions.position,
-        interactions.quantity,
-    )  # fmt: skip
-    return occasions_of(rows, clock, (kind,))
+    return occasions_of(purchase_rows(interactions), clock, (kind,))
 
 
 def held_out(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from recsys.bundle import BundleRepository, ModelBundle
+from recsys.data.catalog import ITEM_SCHEMA
 from recsys.data.events import EVENT_SCHEMA, EventKind
 from recsys.data.interactions import EventTable
 from training.pipeline import TrainingConfig, compile_interactions, fit
@@ -73,10 +75,25 @@ def two_tastes(customers: int = 12) -> pl.DataFrame:
     return event_frame(rows)
 
 
-def published(folder: Path, frame: pl.DataFrame, config: TrainingConfig | None = None) -> ModelBundle:
+def no_catalogue() -> pl.DataFrame:
+    """What a shop says of its items that says nothing."""
+    return pl.DataFrame(schema=ITEM_SCHEMA)
+
+
+def titled(titles: Mapping[str, str]) -> pl.DataFrame:
+    """A catalogue of item ids and titles."""
+    rows = [{"item_id": item, "title": title} for item, title in titles.items()]
+    return pl.DataFrame(rows, schema=ITEM_SCHEMA)
+
+
+def published(
+    folder: Path, frame: pl.DataFrame, config: TrainingConfig | None = None, catalogue: pl.DataFrame | None = None
+) -> ModelBundle:
     """A bundle trained on a frame of events and put in force in `folder`."""
-    config = config or TrainingConfig()
-    interactions = compile_interactions(event_table(frame))
-    manifest, arrays = fit(interactions, config, StageLog())
+    catalogue = no_catalogue() if catalogue is None else catalogue
+    table = event_table(frame)
+    items = pl.concat([table.item_ids, catalogue["item_id"]]).unique(maintain_order=True)
+    interactions = compile_interactions(replace(table, item_ids=items))
+    manifest, arrays = fit(interactions, catalogue, config or TrainingConfig(), StageLog())
     repository = BundleRepository(folder)
     return repository.load(repository.publish(manifest, arrays, {"at": START}, START))

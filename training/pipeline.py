@@ -9,26 +9,36 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from scipy import sparse
 
 from recsys import __version__
-from recsys.bundle.bundle import Arrays, bundle_arrays
+from recsys.bundle.bundle import Arrays, Stored, bundle_arrays
 from recsys.bundle.manifest import FORMAT_VERSION, Manifest
 from recsys.bundle.repository import BundleRepository
 from recsys.data.events import EventKind
-from recsys.data.interactions import EventTable, Interactions
+from recsys.data.interactions import EventTable, Interactions, Tastes
 from recsys.data.signals import UNKNOWN_TIME, EventWeights
 from recsys.errors import InputError, NotEnoughDataError
 from recsys.models.als import ALSConfig, fit_als
 from recsys.models.blend import BlendWeights
-from recsys.models.item_item import ItemItemConfig, fit_item_item
+from recsys.models.content import Content, ContentConfig, fit_content
+from recsys.models.item_item import ItemItem, ItemItemConfig, fit_item_item
 from recsys.models.popularity import PopularityConfig, fit_popularity
-from recsys.models.spectral import SpectralConfig, fit_spectral
+from recsys.models.repeat import Repeat, RepeatConfig, category_codes, fit_repeat
+from recsys.models.spectral import Spectral, SpectralConfig, fit_spectral
 from recsys.stores.protocols import Store
 from training.stages import StageCost, StageLog
 
-SHIPPED_BLEND = {"item_item": 1.0, "spectral": 0.2, "als": 0.0}
-"""Until tuning knows better: the low-pass filter adds a little everywhere; ALS adds nothing beside it."""
+SHIPPED_BLEND = {
+    "item_item": 1.0,
+    "als": 0.5,
+    "spectral": 0.2,
+    "popular": 0.1,
+    "content": 0.0,
+    "repeat": 300.0,
+}
+"""Where tuning starts, and what a shop gets without it (docs/decisions/0011)."""
 
 MIN_CUSTOMERS = 5
 """So many customers with a taste for two or more items are the least that anything can be learned from."""
@@ -41,8 +51,9 @@ class TrainingConfig:
     Attributes
     ----------
     event_weights : what each kind of event is worth; the rating scale is taken from the data.
-    popularity, item_item, als, spectral : of the sources.
-    target_exponent : what the item-item model predicts: strengths to this power; 0 counts every touched item the same.
+    popularity, item_item, als, spectral, content, repeat : of the sources.
+    target_kinds : what lists are there to predict. Where nobody did any of it, everything counts.
+    other_targets : how much a pair without an event of these kinds is predicted beside one with; 0 to 1.
     blend : the weights of the sources in the blended score.
     seed : of everything random.
     threads : how many cores fitting may use; does not change the result.
@@ -53,7 +64,10 @@ class TrainingConfig:
     item_item: ItemItemConfig = field(default_factory=ItemItemConfig)
     als: ALSConfig = field(default_factory=ALSConfig)
     spectral: SpectralConfig = field(default_factory=SpectralConfig)
-    target_exponent: float = 0.0
+    content: ContentConfig = field(default_factory=ContentConfig)
+    repeat: RepeatConfig = field(default_factory=RepeatConfig)
+    target_kinds: frozenset[EventKind] = frozenset({EventKind.PURCHASE})
+    other_targets: float = 1.0
     blend: BlendWeights = field(default_factory=lambda: BlendWeights.constant(SHIPPED_BLEND))
     seed: int = 0
     threads: int = 1
@@ -63,12 +77,8 @@ class TrainingConfig:
             raise InputError(
                 f"seed {self.seed}, threads {self.threads}", expected="a seed of 0 or more and at least one thread"
             )
-
-    def targets(self, strength: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """What the item-item model predicts for pairs of these strengths; 0 where there is no taste."""
-        return np.where(strength > 0, np.power(np.maximum(strength, 1e-9), self.target_exponent), 0.0).astype(
-            np.float32
-        )
+        if not 0 <= self.other_targets <= 1:
+            raise InputError(f"other_targets is {self.other_targets}", expected="a number from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +103,11 @@ def train(
     Raises NotEnoughDataError when the store holds too little, BundleError when the bundle cannot be written.
     """
     with stages.stage("read"):
-        table = store.events.read()
+        table, catalogue = store.events.read(), store.catalog.read()
     with stages.stage("compile"):
         interactions = compile_interactions(table)
         config = replace(config, event_weights=with_rating_scale(config.event_weights, interactions))
-    manifest, arrays = fit(interactions, config, stages)
+    manifest, arrays = fit(interactions, catalogue, config, stages)
     with stages.stage("publish"):
         build = {
             "at": now,
@@ -120,11 +130,13 @@ def compile_interactions(table: EventTable) -> Interactions:
     return Interactions.from_events(table)
 
 
-def fit(interactions: Interactions, config: TrainingConfig, stages: StageLog) -> tuple[Manifest, Arrays]:
+def fit(
+    interactions: Interactions, catalogue: pl.DataFrame, config: TrainingConfig, stages: StageLog
+) -> tuple[Manifest, Arrays]:
     """Fits every source; the manifest (without the arrays' hashes) and the arrays.
 
     Models are fitted on tastes that do not fade: what people did long ago still says what goes together. Fading belongs
-    to answering. Raises NotEnoughDataError when there is too little to learn from.
+    to answering. `catalogue` is in `ITEM_SCHEMA`. Raises NotEnoughDataError when there is too little to learn from.
     """
     with stages.stage("popularity"):
         popularity = fit_popularity(interactions, config.event_weights, config.popularity)
@@ -132,28 +144,52 @@ def fit(interactions: Interactions, config: TrainingConfig, stages: StageLog) ->
         tastes = interactions.tastes(config.event_weights.unfading())
         strengths = tastes.matrix()
         _require_enough(strengths)
-        item_item = fit_item_item(tastes, config.targets(tastes.strength), config.item_item, config.threads)
+        item_item = fit_item_item(tastes, targets(interactions, tastes, config), config.item_item, config.threads)
     with stages.stage("spectral"):
         spectral = fit_spectral(strengths, config.spectral, config.seed)
     with stages.stage("als", config.als.iterations):
         als = fit_als(strengths, config.als, config.seed, config.threads, stages.progress.advance)
+    with stages.stage("content"):
+        content = fit_content(catalogue, interactions.items, config.content, config.threads)
+    with stages.stage("repeat"):
+        repeat = fit_repeat(interactions, category_codes(catalogue, interactions.items), config.repeat)
+    models: list[Stored] = [popularity, item_item, als, spectral, content, repeat]
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         software=__version__,
         data=_described(interactions, strengths),
         event_weights=config.event_weights,
         blend=config.blend,
-        models={
-            "popularity": asdict(config.popularity),
-            "item_item": asdict(config.item_item)
-            | {"target_exponent": config.target_exponent, "pairs": len(item_item.neighbour)},
-            "spectral": asdict(config.spectral) | {"factors": spectral.factors.shape[1]},
-            "als": asdict(config.als),
-        },
+        models=_model_entries(config, item_item, spectral, content, repeat),
         seed=config.seed,
         arrays={},
     )
-    return manifest, bundle_arrays(interactions.items, popularity, item_item, als, spectral)
+    return manifest, bundle_arrays(interactions.items, models)
+
+
+def targets(interactions: Interactions, tastes: Tastes, config: TrainingConfig) -> npt.NDArray[np.float32]:
+    """What the item-item model predicts: float32, shape (pairs of tastes,); 0 where there is no taste."""
+    wanted = interactions.pairs_with(config.target_kinds) & (tastes.strength > 0)
+    other = config.other_targets if wanted.any() else 1.0
+    return np.where(tastes.strength > 0, np.where(wanted, 1.0, other), 0.0).astype(np.float32)
+
+
+def _model_entries(
+    config: TrainingConfig, item_item: ItemItem, spectral: Spectral, content: Content, repeat: Repeat
+) -> dict[str, dict[str, Any]]:
+    """Per source its settings and what fitting it found, for the manifest."""
+    predicted = {
+        "target_kinds": sorted(str(kind) for kind in config.target_kinds),
+        "other_targets": config.other_targets,
+    }
+    return {
+        "popularity": asdict(config.popularity),
+        "item_item": asdict(config.item_item) | predicted | {"pairs": len(item_item.neighbour)},
+        "spectral": asdict(config.spectral) | {"factors": spectral.factors.shape[1]},
+        "als": asdict(config.als),
+        "content": asdict(config.content) | {"pairs": len(content.neighbours.neighbour)},
+        "repeat": asdict(config.repeat) | {"kinds": [str(kind) for kind in repeat.kinds], "clock": str(repeat.clock)},
+    }
 
 
 def _require_enough(strengths: sparse.csr_matrix) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,10 @@ from recsys.bundle.manifest import FORMAT_VERSION, ArrayEntry, Manifest
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import BundleError
 from recsys.models.als import ALS
+from recsys.models.content import Content
 from recsys.models.item_item import ItemItem
 from recsys.models.popularity import Popularity
+from recsys.models.repeat import Repeat
 from recsys.models.spectral import Spectral
 
 MANIFEST = "manifest.json"
@@ -37,7 +40,7 @@ class ModelBundle:
     bundle_id : the first 16 hexadecimal digits of the SHA-256 of `manifest.json`, which holds the arrays' hashes.
     manifest : what it says about itself.
     items : the ids of the items; position `i` is row `i` of every model.
-    popularity, item_item, als, spectral : the sources.
+    popularity, item_item, als, spectral, content, repeat : the sources.
     """
 
     bundle_id: str
@@ -47,14 +50,22 @@ class ModelBundle:
     item_item: ItemItem
     als: ALS
     spectral: Spectral
+    content: Content
+    repeat: Repeat
 
 
-def bundle_arrays(
-    items: Vocabulary, popularity: Popularity, item_item: ItemItem, als: ALS, spectral: Spectral
-) -> Arrays:
+class Stored(Protocol):
+    """A fitted model that a bundle can hold."""
+
+    def arrays(self) -> Arrays:
+        """Its arrays by name; names of different models differ."""
+        ...
+
+
+def bundle_arrays(items: Vocabulary, models: Iterable[Stored]) -> Arrays:
     """The arrays of a bundle by name, as they are stored."""
     arrays: Arrays = {"items.text": items.text, "items.offsets": items.offsets}
-    for model in (popularity, item_item, als, spectral):
+    for model in models:
         arrays.update(model.arrays())
     return arrays
 
@@ -160,6 +171,8 @@ def assembled(bundle_id: str, manifest: Manifest, arrays: Arrays) -> ModelBundle
             item_item=ItemItem.from_arrays(arrays),
             als=ALS.from_arrays(arrays, float(manifest.models["als"]["alpha"])),
             spectral=Spectral.from_arrays(arrays),
+            content=Content.from_arrays(arrays),
+            repeat=Repeat.from_arrays(arrays, manifest.models["repeat"]["kinds"]),
         )
     except KeyError as error:
         raise BundleError(f"the bundle {bundle_id} has no array {error}", remedy=_REMEDY) from error

@@ -28,7 +28,7 @@ class ALSConfig:
     iterations : how often both sides are solved.
     """
 
-    factors: int = 64
+    factors: int = 128
     regularization: float = 10.0
     alpha: float = 10.0
     iterations: int = 15
@@ -64,10 +64,21 @@ class ALS:
         The sum over the rows is x_u = (YᵀY + λI + Yᵀ(Cᵘ − I)Y)⁻¹ Yᵀ Cᵘ p(u), equation 4 of the paper: the solve is
         linear in its right-hand side, which is a sum over the history.
         """
+        system, parts = self._system(items, strengths)
+        return np.asarray(np.linalg.solve(system, parts.T).T, dtype=np.float64)
+
+    def coordinates(self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """The customer's factors x_u, without the parts: float64, shape (factors,)."""
+        system, parts = self._system(items, strengths)
+        return np.asarray(np.linalg.solve(system, parts.sum(axis=0)), dtype=np.float64)
+
+    def _system(
+        self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The matrix of equation 4, and what each item adds to its right-hand side, shape (m, factors)."""
         y = self.item_factors[items].astype(np.float64)
         extra = self.alpha * strengths.astype(np.float64)
-        system = self.gram + (y * extra[:, None]).T @ y
-        return np.asarray(np.linalg.solve(system, (y * (1.0 + extra)[:, None]).T).T, dtype=np.float64)
+        return self.gram + (y * extra[:, None]).T @ y, y * (1.0 + extra)[:, None]
 
     def scores(self, factors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """x_u · y_i for all items; factors of shape (f,) or (f, n): float64, shape (items,) or (items, n)."""

@@ -25,6 +25,7 @@ looked (The Dynamics of Repeat Consumption, WWW 2014).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -57,10 +58,12 @@ class RepeatConfig:
     interval_variance : at most how far the items' mean log intervals are taken to lie from their category's, and those
         from the shop's, as a variance; 0 gives all items the shop's. The data alone ask for more: an offer that many
         take twice in one month looks like a short interval, and is none the month after.
+    window_days : lists ask whether something is bought again within so many days; on steps, at the next one.
     """
 
     kinds: tuple[EventKind, ...] = (EventKind.PURCHASE,)
     interval_variance: float = 0.02
+    window_days: float = 30.0
 
     def __post_init__(self) -> None:
         if not self.kinds or EventKind.RETURN in self.kinds:
@@ -70,6 +73,8 @@ class RepeatConfig:
             )
         if not self.interval_variance >= 0:
             raise InputError(f"interval_variance is {self.interval_variance}", expected="0 or more")
+        if not self.window_days > 0:
+            raise InputError(f"window_days is {self.window_days}", expected="more than 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,8 @@ class Repeat:
     interval : float32, shape (items,); μ_i, the mean of log T after the first purchase, T in units of the clock.
     strength : s, how little a customer's own repeats count against m_i.
     tempo : the shop's distribution of T.
+    window : units of the clock; what lists ask `score` for.
+    kinds : the kinds of events that count as having bought.
     """
 
     clock: Clock
@@ -108,11 +115,13 @@ class Repeat:
     interval: npt.NDArray[np.float32]
     strength: float
     tempo: Tempo
+    window: float
+    kinds: tuple[EventKind, ...]
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """What a bundle stores."""
         tempo = self.tempo
-        shop = [_CLOCKS.index(self.clock), self.strength, tempo.mean, tempo.spread, tempo.inertia]
+        shop = [_CLOCKS.index(self.clock), self.strength, self.window, tempo.mean, tempo.spread, tempo.inertia]
         return {
             "repeat.probability": self.probability,
             "repeat.interval": self.interval,
@@ -120,15 +129,17 @@ class Repeat:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, npt.NDArray[np.generic]]) -> Self:
-        """What `arrays` gave."""
-        clock, strength, *tempo = arrays["repeat.shop"].view(np.float64).tolist()
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[np.generic]], kinds: Iterable[str]) -> Self:
+        """What `arrays` gave; the kinds stand in the manifest."""
+        clock, strength, window, *tempo = arrays["repeat.shop"].view(np.float64).tolist()
         return cls(
             _CLOCKS[int(clock)],
             arrays["repeat.probability"].view(np.float32),
             arrays["repeat.interval"].view(np.float32),
             strength,
             Tempo(*tempo),
+            window,
+            tuple(EventKind(kind) for kind in kinds),
         )
 
     def comes_back(self, items: npt.NDArray[np.int32], times: npt.NDArray[np.int64]) -> Floats:
@@ -149,7 +160,7 @@ class Repeat:
         before, after = ended_by(bought.elapsed, *expected), ended_by(bought.elapsed + window, *expected)
         return np.asarray(share * (after - before) / np.maximum(1.0 - share * before, 1e-12))
 
-    def bought(self, history: History, config: RepeatConfig, now: int) -> Bought:
+    def bought(self, history: History, now: int) -> Bought:
         """The items of a history that were bought and kept, ascending.
 
         Parameters
@@ -164,7 +175,7 @@ class Repeat:
             history.position,
             history.quantity,
         )
-        return bought_by(occasions_of(rows, self.clock, config.kinds), self.clock, now)[1]
+        return bought_by(occasions_of(rows, self.clock, self.kinds), self.clock, now)[1]
 
 
 def bought_by(occasions: Occasions, clock: Clock, now: int) -> tuple[npt.NDArray[np.int64], Bought]:
@@ -177,6 +188,18 @@ def bought_by(occasions: Occasions, clock: Clock, now: int) -> tuple[npt.NDArray
     row, when = occasions.row[last], occasions.when[last]
     elapsed = np.maximum(now / MS_PER_DAY - when, 0.0) if clock is Clock.DAYS else spells.seen[last].astype(np.float64)
     return row, Bought(occasions.item[last], elapsed, spells.times[last], spells.rhythm[last])
+
+
+def purchase_rows(interactions: Interactions) -> PurchaseRows:
+    """All customers' events as plain columns."""
+    return PurchaseRows(
+        interactions.row,
+        interactions.item,
+        interactions.kind,
+        interactions.timestamp,
+        interactions.position,
+        interactions.quantity,
+    )
 
 
 def category_codes(frame: pl.DataFrame, items: Vocabulary) -> npt.NDArray[np.int64]:
@@ -199,14 +222,7 @@ def fit_repeat(interactions: Interactions, category: npt.NDArray[np.int64], conf
     ----------
     category : int64, shape (items,), as `category_codes` gives it.
     """
-    rows = PurchaseRows(
-        interactions.row,
-        interactions.item,
-        interactions.kind,
-        interactions.timestamp,
-        interactions.position,
-        interactions.quantity,
-    )
+    rows = purchase_rows(interactions)
     clock = best_clock(rows, config.kinds)
     occasions = occasions_of(rows, clock, config.kinds)
     size = len(interactions.items)
@@ -219,7 +235,10 @@ def fit_repeat(interactions: Interactions, category: npt.NDArray[np.int64], conf
         exposure = ended_by(spells.seen, *tempo.expected(interval[spells.item], spells.times, spells.rhythm))
     probability = _shares(spells, exposure, category, size)
     strength = _strength(spells, exposure, probability)
-    return Repeat(clock, probability.astype(np.float32), interval.astype(np.float32), strength, tempo)
+    window = config.window_days if clock is Clock.DAYS else 1.0
+    return Repeat(
+        clock, probability.astype(np.float32), interval.astype(np.float32), strength, tempo, window, config.kinds
+    )
 
 
 def _intervals(spells: Spells, category: npt.NDArray[np.int64], size: int, tempo: Tempo, most_apart: float) -> Floats:

@@ -59,6 +59,10 @@ class Spectral:
         share = strengths.astype(np.float64) / self.scale[items]
         return np.asarray(self.factors[items] * share[:, None], dtype=np.float64)
 
+    def coordinates(self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """The customer's coordinates, without the parts: float64, shape (factors,)."""
+        return np.asarray((strengths.astype(np.float64) / self.scale[items]) @ self.factors[items], dtype=np.float64)
+
     def scores(self, coordinates: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The scores of all items; coordinates of shape (f,) or (f, n): float64, shape (items,) or (items, n)."""
         return np.asarray(((self.factors @ coordinates.astype(np.float32)).T * self.scale).T, dtype=np.float64)

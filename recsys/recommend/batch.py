@@ -11,7 +11,21 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recsys.bundle.bundle import ModelBundle
-from recsys.recommend.sources import ALS_SOURCE, ITEM_ITEM, SCORE_DIGITS, SPECTRAL, LowRank
+from recsys.data.interactions import Interactions
+from recsys.models.item_item import ItemItem
+from recsys.models.occasions import occasions_of
+from recsys.models.repeat import bought_by, purchase_rows
+from recsys.recommend.sources import (
+    ALS_SOURCE,
+    CONTENT,
+    ITEM_ITEM,
+    POPULAR,
+    REPEAT,
+    SCORE_DIGITS,
+    SPECTRAL,
+    LowRank,
+    in_units_of_spread,
+)
 
 CELLS = 8_000_000
 """A block has so many scores at most; bounds the memory a thread uses (8 bytes each, a few times over)."""
@@ -25,6 +39,7 @@ def rank_many(
     limit: int,
     threads: int,
     progress: Callable[[int], None] | None = None,
+    repeats: sparse.csr_matrix | None = None,
 ) -> npt.NDArray[np.int32]:
     """The positions of each customer's list, best first: int32, shape (n, limit), -1 where a list is short.
 
@@ -37,13 +52,18 @@ def rank_many(
     showable : bool, shape (items,).
     threads : 1 or more; does not change the result.
     progress : called with the number of customers done.
+    repeats : float64, shape (n, items); how likely each customer is to buy again what they have, as
+        `repeat_probabilities` gives it. None where what they have is masked anyway.
     """
     rows = max(1, CELLS // max(1, len(bundle.items)))
     sources = _Sources.of(bundle)
     blocks = [slice(first, min(first + rows, strengths.shape[0])) for first in range(0, strengths.shape[0], rows)]
     ranked = np.full((strengths.shape[0], limit), -1, dtype=np.int32)
     with ThreadPoolExecutor(threads) as pool:
-        lists = pool.map(lambda own: _block(sources, strengths[own], masked[own], showable, limit), blocks)
+        again = [None if repeats is None else repeats[own] for own in blocks]
+        lists = pool.map(
+            lambda own, repeat: _block(sources, strengths[own], repeat, masked[own], showable, limit), blocks, again
+        )
         for own, listed in zip(blocks, lists, strict=True):
             ranked[own] = listed
             if progress:
@@ -71,7 +91,7 @@ class _Dense:
     def coordinates(self, strengths: sparse.csr_matrix) -> npt.NDArray[np.float64]:
         """Where each row's history lies, divided by the spread of its scores: float64, shape (rows, factors)."""
         own = [slice(strengths.indptr[row], strengths.indptr[row + 1]) for row in range(strengths.shape[0])]
-        folded = [self.model.fold_in(strengths.indices[each], strengths.data[each]).sum(axis=0) for each in own]
+        folded = [self.model.coordinates(strengths.indices[each], strengths.data[each]) for each in own]
         coordinates = np.array(folded).reshape(len(own), len(self.second))
         spread = np.sqrt(
             np.maximum(np.einsum("uf,fg,ug->u", coordinates, self.second, coordinates, optimize=True), 0.0)
@@ -82,42 +102,67 @@ class _Dense:
 
 @dataclass(frozen=True, slots=True)
 class _Sources:
-    """A bundle's sources, made ready once for all blocks."""
+    """A bundle's sources that count for anybody, made ready once for all blocks."""
 
     bundle: ModelBundle
-    near: sparse.csr_matrix
+    near: Mapping[str, sparse.csr_matrix]
     low_rank: Mapping[str, _Dense]
+    popular: npt.NDArray[np.float64]
 
     @classmethod
     def of(cls, bundle: ModelBundle) -> _Sources:
-        items = len(bundle.items)
-        models: dict[str, LowRank] = {ALS_SOURCE: bundle.als, SPECTRAL: bundle.spectral}
         counts = {name for name, weights in bundle.manifest.blend.weights.items() if any(weights)}
-        low_rank = {name: _Dense.of(model, items) for name, model in models.items() if name in counts}
-        return cls(bundle, bundle.item_item.matrix().astype(np.float64), low_rank)
+        near: dict[str, ItemItem] = {ITEM_ITEM: bundle.item_item, CONTENT: bundle.content.neighbours}
+        low_rank: dict[str, LowRank] = {ALS_SOURCE: bundle.als, SPECTRAL: bundle.spectral}
+        return cls(
+            bundle,
+            {name: model.matrix().astype(np.float64) for name, model in near.items() if name in counts},
+            {name: _Dense.of(model, len(bundle.items)) for name, model in low_rank.items() if name in counts},
+            in_units_of_spread(bundle.popularity.score),
+        )
 
-    def scores(self, strengths: sparse.csr_matrix) -> npt.NDArray[np.float64]:
+    def scores(self, strengths: sparse.csr_matrix, repeats: sparse.csr_matrix | None) -> npt.NDArray[np.float64]:
         """The blended scores of all items for each row: float64, shape (rows, items); 0 for an empty history."""
         lengths = np.diff(strengths.indptr)
         weights = [self.bundle.manifest.blend.of(int(length)) if length else {} for length in lengths]
+
+        def weight(name: str) -> npt.NDArray[np.float64]:
+            return np.array([each.get(name, 0.0) for each in weights])
+
         total = np.zeros(strengths.shape)
         for name, source in self.low_rank.items():
-            weight = np.array([each.get(name, 0.0) for each in weights])
-            asked = np.flatnonzero(weight)
+            asked = np.flatnonzero(weight(name))
             if len(asked):
-                total[asked] += (source.coordinates(strengths[asked]) * weight[asked, None]) @ source.outputs
-        said = sparse.csr_matrix(strengths.astype(np.float64) @ self.near)
-        row = np.repeat(np.arange(len(lengths)), np.diff(said.indptr))
-        spread = np.sqrt(np.bincount(row, weights=said.data**2, minlength=len(lengths)) / max(1, strengths.shape[1]))
-        weight = np.array([each.get(ITEM_ITEM, 0.0) for each in weights])
-        factor = np.divide(weight, spread, out=np.zeros(len(lengths)), where=spread > 0)
-        total[row, said.indices] += said.data * factor[row]
+                total[asked] += (source.coordinates(strengths[asked]) * weight(name)[asked, None]) @ source.outputs
+        for name, near in self.near.items():
+            said = sparse.csr_matrix(strengths.astype(np.float64) @ near)
+            _add(
+                total, said, np.divide(weight(name), _spread(said), where=_spread(said) > 0, out=np.zeros(len(lengths)))
+            )
+        if repeats is not None:
+            # What was bought and carries no taste does not come back.
+            _add(total, sparse.csr_matrix(repeats.multiply(strengths > 0)), weight(REPEAT))
+        np.round(total, SCORE_DIGITS, out=total)
+        total += np.where(total > 0, weight(POPULAR)[:, None] * self.popular, 0.0)
         return np.round(total, SCORE_DIGITS, out=total)
+
+
+def _spread(said: sparse.csr_matrix) -> npt.NDArray[np.float64]:
+    """The root mean square of each row over all items."""
+    row = np.repeat(np.arange(said.shape[0]), np.diff(said.indptr))
+    return np.asarray(np.sqrt(np.bincount(row, weights=said.data**2, minlength=said.shape[0]) / max(1, said.shape[1])))
+
+
+def _add(total: npt.NDArray[np.float64], said: sparse.csr_matrix, factor: npt.NDArray[np.float64]) -> None:
+    """Adds factor · said to each row, in place."""
+    row = np.repeat(np.arange(said.shape[0]), np.diff(said.indptr))
+    total[row, said.indices] += said.data * factor[row]
 
 
 def _block(
     sources: _Sources,
     strengths: sparse.csr_matrix,
+    repeats: sparse.csr_matrix | None,
     masked: sparse.csr_matrix,
     showable: npt.NDArray[np.bool_],
     limit: int,
@@ -125,7 +170,7 @@ def _block(
     from recsys.models.kernels import top_rows
 
     popularity = sources.bundle.popularity
-    scores = sources.scores(strengths)
+    scores = sources.scores(strengths, repeats)
     scores[:, ~showable] = -np.inf
     scores[np.repeat(np.arange(len(scores)), np.diff(masked.indptr)), masked.indices] = -np.inf
     ranked: npt.NDArray[np.int32] = top_rows(scores, popularity.count, limit)
@@ -138,3 +183,14 @@ def _block(
             found = int(np.count_nonzero(ranked[row] >= 0))
             ranked[row, found:] = more[: limit - found]
     return ranked
+
+
+def repeat_probabilities(bundle: ModelBundle, interactions: Interactions, now: int) -> sparse.csr_matrix:
+    """How likely each customer is to buy again what they have: float64, shape (customers, items).
+
+    `interactions` are over the bundle's items; `now` as in `Repeat.bought`.
+    """
+    repeat = bundle.repeat
+    row, had = bought_by(occasions_of(purchase_rows(interactions), repeat.clock, repeat.kinds), repeat.clock, now)
+    shape = (len(interactions.customers), len(bundle.items))
+    return sparse.csr_matrix((repeat.score(had, repeat.window), (row, had.item)), shape=shape)

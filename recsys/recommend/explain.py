@@ -27,6 +27,7 @@ def explained(
     chosen: npt.NDArray[np.int64],
     scores: npt.NDArray[np.float64],
     shares: npt.NDArray[np.float64],
+    common: npt.NDArray[np.float64],
     history: npt.NDArray[np.int32],
     kinds: Sequence[str],
 ) -> tuple[Recommendation, ...]:
@@ -36,6 +37,7 @@ def explained(
     ----------
     chosen, scores : shape (k,); positions and their scores, best first.
     shares : shape (m, k); what each item of the history adds to each score.
+    common : shape (k,); what popularity adds to each score.
     history, kinds : shape (m,); the history's items and what the customer did with each.
     """
     named = [ids[int(item)] for item in history]
@@ -44,6 +46,9 @@ def explained(
         own = shares[:, column]
         top = [int(row) for row in np.argsort(-own, kind="stable")[:NAMED_EVIDENCE] if own[row] > 0]
         evidence = [Evidence(named[row], str(kinds[row]), float(own[row])) for row in top]
+        if common[column] > 0:
+            evidence.append(Evidence(None, POPULAR, float(common[column])))
+            evidence.sort(key=lambda part: -part.share)
         rest = float(score) - sum(part.share for part in evidence)
         if evidence and abs(rest) <= ROUNDING:
             evidence[0] = replace(evidence[0], share=evidence[0].share + rest)

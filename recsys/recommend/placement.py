@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from recsys.data.events import EventKind
@@ -21,6 +22,10 @@ class Placement:
     name: str
     mask_kinds: frozenset[EventKind]
     version: int = 1
+
+    def repeats(self, bought: Iterable[EventKind]) -> bool:
+        """Whether something that the customer has by one of these kinds of events may be shown again."""
+        return not self.mask_kinds.issuperset(bought)
 
 
 DEFAULT_PLACEMENT = Placement(

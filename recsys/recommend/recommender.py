@@ -19,16 +19,19 @@ from recsys.recommend.masks import allowed_items
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.sources import (
     ALS_SOURCE,
+    CONTENT,
     ITEM_ITEM,
+    POPULAR,
+    REPEAT,
     SPECTRAL,
     Blend,
     ItemItemOpinion,
     LowRankOpinion,
     Opinion,
+    RepeatOpinion,
+    in_units_of_spread,
 )
 from recsys.recommend.types import Answer, Recommendation, Request
-
-POPULAR = "popular"
 
 UNKNOWN_CUSTOMER = "unknown_customer"
 NO_USABLE_HISTORY = "no_usable_history"
@@ -59,6 +62,7 @@ class Recommender:
         self.bundle = bundle
         self.placement = placement
         self._popularity = bundle.popularity.score.astype(np.float64)
+        self._common = in_units_of_spread(bundle.popularity.score)
 
     def recommend(self, history: History, catalog: Catalog, request: Request) -> Answer:
         """The items this customer is most likely to want, best first.
@@ -67,7 +71,7 @@ class Recommender:
         nobody ever touched are never used as filling. A list shorter than `request.limit` says why.
         """
         allowed, masked = allowed_items(self.bundle.items, catalog, history, self.placement, request)
-        ranked = self._ranked(history, allowed, request.limit)
+        ranked = self._ranked(history, allowed, request)
         personal, sources = self._explained(history, ranked)
         filling, scores = self._filling(allowed, ranked.chosen, request.limit)
         ceiling = personal[-1].score if personal else 1.0
@@ -76,7 +80,7 @@ class Recommender:
             fallback = _why_not_personal(history, ranked)
         return Answer(
             items=personal + popular_items(self.bundle.items, filling, scores * ceiling),
-            sources=(*sources, POPULAR) if len(filling) else sources,
+            sources=tuple(dict.fromkeys((*sources, POPULAR))) if len(filling) else sources,
             fallback=fallback,
             masked=masked,
             short=_why_short(len(personal) + len(filling), request.limit, masked),
@@ -85,7 +89,7 @@ class Recommender:
     def rank(self, history: History, catalog: Catalog, request: Request) -> npt.NDArray[np.int64]:
         """The positions of the items that `recommend` would list, in its order, without explaining them."""
         allowed, _ = allowed_items(self.bundle.items, catalog, history, self.placement, request)
-        chosen = self._ranked(history, allowed, request.limit).chosen
+        chosen = self._ranked(history, allowed, request).chosen
         return np.concatenate([chosen, self._filling(allowed, chosen, request.limit)[0]])
 
     def related(self, item_id: str, catalog: Catalog, request: Request) -> Answer:
@@ -101,27 +105,37 @@ class Recommender:
         allowed[item] = False
         one = np.array([item], dtype=np.int32)
         weights = self.bundle.manifest.blend.of(1)
-        opinions = self._opinions(one, np.ones(1, dtype=np.float32), {ITEM_ITEM, *weights})
+        opinions = self._opinions(one, np.ones(1, dtype=np.float32), {ITEM_ITEM, CONTENT, *weights} - {REPEAT})
         # Without a neighbour there is no evidence that anything goes with the item; factors alone would guess.
         near = opinions[ITEM_ITEM].scores() > 0
-        blend, scores = Blend.over(opinions, weights, near)
+        if not near.any():
+            # Nobody bought it with anything yet: what the catalogue says of it is all there is.
+            near, weights = opinions[CONTENT].scores() > 0, {CONTENT: 1.0}
+        blend, scores = Blend.over(opinions, weights, self._common, near)
         ranked = best(
             np.where(allowed & near & (scores > 0), scores, -np.inf), request.limit, self.bundle.popularity.count
         )
-        listed = explained(self.bundle.items, "related", ranked, scores[ranked], blend.shares(ranked, 1), one, ["item"])
+        shares, common = blend.shares(ranked, 1), blend.common[ranked]
+        listed = explained(self.bundle.items, "related", ranked, scores[ranked], shares, common, one, ["item"])
         short = None
         if len(listed) < request.limit:
             short = f"items that may be shown and are known to go with this one: {len(listed)}"
-        return Answer(listed, tuple(blend.factors) if listed else (), None, masked, short)
+        return Answer(listed, blend.sources if listed else (), None, masked, short)
 
-    def _ranked(self, history: History, allowed: npt.NDArray[np.bool_], limit: int) -> _Ranked:
+    def _ranked(self, history: History, allowed: npt.NDArray[np.bool_], request: Request) -> _Ranked:
         """The items that the history speaks for, best first."""
         items, strengths = history.strengths(self.bundle.manifest.event_weights)
         if not len(items):
             return _Ranked(items, None, np.zeros(0, dtype=np.int64), np.zeros(0))
         weights = self.bundle.manifest.blend.of(len(items))
-        blend, scores = Blend.over(self._opinions(items, strengths, weights), weights)
-        chosen = best(np.where(allowed & (scores > 0), scores, -np.inf), limit, self.bundle.popularity.count)
+        opinions = self._opinions(items, strengths, weights)
+        if REPEAT in weights and self.placement.repeats(self.bundle.repeat.kinds):
+            repeat = self.bundle.repeat
+            bought = repeat.bought(history, request.now)
+            probability = repeat.score(bought, repeat.window)
+            opinions[REPEAT] = RepeatOpinion.of(items, bought.item, probability, len(self.bundle.items))
+        blend, scores = Blend.over(opinions, weights, self._common)
+        chosen = best(np.where(allowed & (scores > 0), scores, -np.inf), request.limit, self.bundle.popularity.count)
         return _Ranked(items, blend, chosen, scores[chosen])
 
     def _explained(self, history: History, ranked: _Ranked) -> tuple[tuple[Recommendation, ...], tuple[str, ...]]:
@@ -130,8 +144,11 @@ class Recommender:
             return (), ()
         kinds = history.strongest_kinds(ranked.speakers, self.bundle.manifest.event_weights)
         shares = ranked.blend.shares(ranked.chosen, len(ranked.speakers))
-        listed = explained(self.bundle.items, "history", ranked.chosen, ranked.scores, shares, ranked.speakers, kinds)
-        return listed, tuple(ranked.blend.factors)
+        common = ranked.blend.common[ranked.chosen]
+        listed = explained(
+            self.bundle.items, "history", ranked.chosen, ranked.scores, shares, common, ranked.speakers, kinds
+        )
+        return listed, ranked.blend.sources
 
     def _filling(
         self, allowed: npt.NDArray[np.bool_], above: npt.NDArray[np.int64], limit: int
@@ -149,8 +166,9 @@ class Recommender:
     ) -> dict[str, Opinion]:
         """What these sources say about a history; the others are not asked."""
         opinions: dict[str, Opinion] = {}
-        if ITEM_ITEM in sources:
-            opinions[ITEM_ITEM] = ItemItemOpinion.of(self.bundle.item_item, items, strengths)
+        for name, near in ((ITEM_ITEM, self.bundle.item_item), (CONTENT, self.bundle.content.neighbours)):
+            if name in sources:
+                opinions[name] = ItemItemOpinion.of(near, items, strengths)
         for name, model in ((ALS_SOURCE, self.bundle.als), (SPECTRAL, self.bundle.spectral)):
             if name in sources:
                 opinions[name] = LowRankOpinion.of(model, items, strengths)

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from threadpoolctl import threadpool_limits
 
 from recsys import __version__
 from recsys.errors import BookmatchError
@@ -39,9 +40,11 @@ def create_app(settings: Settings, clocks: Clocks = SYSTEM_CLOCKS) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_state(settings, metrics, clocks) as state:
-            app.state.service = state
-            yield
+        # One answer is a few small products: BLAS's threads would cost more than they bring, and fight for the cores.
+        with threadpool_limits(1, "blas"):
+            async with open_state(settings, metrics, clocks) as state:
+                app.state.service = state
+                yield
 
     # Its page at /docs comes from this machine: FastAPI's own loads its scripts from a public server, and stays blank
     # in a shop that does not let this machine out.

@@ -28,7 +28,10 @@ def bundle(tmp_path: Path) -> ModelBundle:
 
 def arrays_of(bundle: ModelBundle) -> Arrays:
     """The arrays that a bundle was made from."""
-    return bundle_arrays(bundle.items, bundle.popularity, bundle.item_item, bundle.als, bundle.spectral)
+    return bundle_arrays(
+        bundle.items,
+        (bundle.popularity, bundle.item_item, bundle.als, bundle.spectral, bundle.content, bundle.repeat),
+    )
 
 
 def publish_again(folder: Path, bundle: ModelBundle, seed: int) -> str:
@@ -95,7 +98,7 @@ def test_a_newer_format_is_refused_by_its_number(tmp_path: Path, bundle: ModelBu
     """A bundle from a later version says which format it has and which is expected."""
     path = tmp_path / bundle.bundle_id / "manifest.json"
     path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | {"format_version": 7}))
-    with pytest.raises(BundleError, match=r"format version 7.*format version 1"):
+    with pytest.raises(BundleError, match=r"format version 7.*format version 2"):
         BundleRepository(tmp_path).load(bundle.bundle_id)
 
 

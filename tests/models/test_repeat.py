@@ -118,7 +118,7 @@ def test_what_is_rated_or_bought_once_is_not_repeated() -> None:
     nowhere = np.full(len(past.items), -1)
     for config in (CONFIG, RepeatConfig(kinds=(EventKind.RATE,))):
         model = fit_repeat(past, nowhere, config)
-        had = model.bought(past.history(0), config, NOW)
+        had = model.bought(past.history(0), NOW)
         assert np.all(model.score(had, 365) < 0.01)
         assert len(had.item) == (0 if config is CONFIG else len(past.history(0)))
 
@@ -139,7 +139,13 @@ SCORED = st.tuples(
     st.floats(0.001, 0.99), st.floats(-1, 6), st.floats(0.1, 20), st.floats(0.2, 2.5), st.floats(0.1, 5)
 ).map(
     lambda v: Repeat(
-        Clock.DAYS, np.array([v[0]], np.float32), np.array([v[1]], np.float32), v[2], Tempo(v[1], v[3], v[4])
+        Clock.DAYS,
+        np.array([v[0]], np.float32),
+        np.array([v[1]], np.float32),
+        v[2],
+        Tempo(v[1], v[3], v[4]),
+        30.0,
+        (EventKind.PURCHASE,),
     )
 )
 
@@ -197,7 +203,7 @@ def test_positions_alone_are_steps() -> None:
     frame = frame.with_columns(position=pl.int_range(pl.len()).over("customer_id") * 5)
     past = Interactions.from_events(event_table(frame))
     model = fit_repeat(past, np.full(len(past.items), -1), CONFIG)
-    had = model.bought(past.history(0), CONFIG, NOW)
+    had = model.bought(past.history(0), NOW)
     score = dict(zip((past.items[int(item)] for item in had.item), model.score(had, 1), strict=True))
     assert model.clock is Clock.STEPS
     assert score["b"] > 0.1
@@ -223,18 +229,18 @@ def test_a_history_scores_as_in_training() -> None:
     model, past = learned(rows)
     row, all_had = bought_by(occasions_of(rows_of(past), model.clock, CONFIG.kinds), model.clock, NOW)
     for customer in range(len(past.customers)):
-        had, own = model.bought(past.history(customer), CONFIG, NOW), row == customer
+        had, own = model.bought(past.history(customer), NOW), row == customer
         np.testing.assert_array_equal(had.item, all_had.item[own])
         np.testing.assert_array_equal(model.score(had, 30), model.score(all_had, 30)[own])
     returned = past.items.position(rows[0][1])
-    assert returned not in model.bought(past.history(past.customers.position(rows[0][0])), CONFIG, NOW).item
+    assert returned not in model.bought(past.history(past.customers.position(rows[0][0])), NOW).item
 
 
 def test_a_stored_model_is_the_same() -> None:
     """What `arrays` gives, `from_arrays` takes: all answers are equal, whatever the order of the events was."""
     rows = grocer(100, 100)
     model, _ = learned(rows)
-    again = Repeat.from_arrays(model.arrays())
+    again = Repeat.from_arrays(model.arrays(), model.kinds)
     assert again.clock is model.clock
     assert (again.strength, again.tempo) == (model.strength, model.tempo)
     shuffled, _ = learned([rows[place] for place in np.random.default_rng(0).permutation(len(rows))])
@@ -245,8 +251,8 @@ def test_a_stored_model_is_the_same() -> None:
 def test_no_purchase_at_all() -> None:
     """A shop of views: a model, and nothing is expected."""
     model, past = learned([(f"u{n}", "a", EventKind.VIEW, n) for n in range(5)])
-    assert len(model.bought(past.history(0), CONFIG, NOW).item) == 0
-    assert model.score(model.bought(past.history(0), CONFIG, NOW), 30).shape == (0,)
+    assert len(model.bought(past.history(0), NOW).item) == 0
+    assert model.score(model.bought(past.history(0), NOW), 30).shape == (0,)
 
 
 def test_returns_are_no_kind_to_have() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,14 +19,25 @@ from recsys.data.interactions import Interactions
 from recsys.models.blend import BlendWeights
 from recsys.models.kernels import top_rows
 from recsys.models.top_k import best
-from recsys.recommend.batch import rank_many
-from recsys.recommend.placement import DEFAULT_PLACEMENT
+from recsys.recommend.batch import rank_many, repeat_probabilities
+from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Request
-from tests.worlds import event_frame, event_table, published
+from tests.worlds import DAY, START, event_frame, event_table, published, titled
 from training.pipeline import TrainingConfig
 
-BLEND = BlendWeights((3,), {"item_item": (1.0, 0.7), "spectral": (0.0, 0.4), "als": (0.3, 0.0)})
+BLEND = BlendWeights(
+    (3,),
+    {
+        "item_item": (1.0, 0.7),
+        "spectral": (0.0, 0.4),
+        "als": (0.3, 0.0),
+        "content": (0.2, 0.3),
+        "popular": (0.0, 0.5),
+        "repeat": (40.0, 10.0),
+    },
+)
+REPEATS = Placement("again", frozenset({EventKind.NOT_INTERESTED}))
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +51,18 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelBundle, Interac
         for item, day in zip(rng.zipf(1.4, customer % 9 + 1) % 30, rng.integers(0, 50, customer % 9 + 1), strict=True)
     ]
     frame = event_frame([*rows, ("u39", "i00", EventKind.NOT_INTERESTED, 3)])
-    bundle = published(Path(tmp_path_factory.mktemp("models")), frame, TrainingConfig(blend=BLEND))
-    return bundle, Interactions.from_events(event_table(frame))
+    titles = titled({f"i{item:02}": f"volume of series {item % 4}" for item in range(30)})
+    bundle = published(Path(tmp_path_factory.mktemp("models")), frame, TrainingConfig(blend=BLEND), titles)
+    table = event_table(frame)
+    known = pl.concat([table.item_ids, titles["item_id"]]).unique(maintain_order=True)
+    return bundle, Interactions.from_events(replace(table, item_ids=known))
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_the_lists_are_those_of_the_recommender(shop: tuple[ModelBundle, Interactions], threads: int) -> None:
-    """For every customer, masks and filling included, the list is what `Recommender.rank` gives."""
+@pytest.mark.parametrize(("threads", "placement"), [(1, DEFAULT_PLACEMENT), (2, DEFAULT_PLACEMENT), (2, REPEATS)])
+def test_the_lists_are_those_of_the_recommender(
+    shop: tuple[ModelBundle, Interactions], threads: int, placement: Placement
+) -> None:
+    """For every customer, every source, masks and filling included, the list is what `Recommender.rank` gives."""
     bundle, interactions = shop
     showable = np.ones(len(bundle.items), dtype=bool)
     showable[[2, 5]] = False
@@ -53,12 +71,14 @@ def test_the_lists_are_those_of_the_recommender(shop: tuple[ModelBundle, Interac
     catalog = Catalog(showable, always, never)
     masked = sparse.lil_matrix((len(interactions.customers), len(bundle.items)), dtype=np.float32)
     for customer in range(len(interactions.customers)):
-        masked[customer, interactions.history(customer).items_of(DEFAULT_PLACEMENT.mask_kinds)] = 1
+        masked[customer, interactions.history(customer).items_of(placement.mask_kinds)] = 1
     strengths = interactions.strengths(bundle.manifest.event_weights)
-    lists = rank_many(bundle, strengths, sparse.csr_matrix(masked), showable, 12, threads)
-    recommender = Recommender(bundle)
+    now = START + 60 * DAY
+    repeats = repeat_probabilities(bundle, interactions, now) if placement is REPEATS else None
+    lists = rank_many(bundle, strengths, sparse.csr_matrix(masked), showable, 12, threads, None, repeats)
+    recommender = Recommender(bundle, placement)
     for customer in range(len(interactions.customers)):
-        alone = recommender.rank(interactions.history(customer), catalog, Request(limit=12, now=0))
+        alone = recommender.rank(interactions.history(customer), catalog, Request(limit=12, now=now))
         assert lists[customer][lists[customer] >= 0].tolist() == alone.tolist(), customer
 
 

@@ -59,7 +59,7 @@ def test_the_missing_book_comes_first(bundle: ModelBundle) -> None:
     answer = ask(bundle, past, limit=2)
     assert set(ids(answer)) == {"c4", "c5"}
     assert answer.fallback is None
-    assert set(answer.sources) == {"item_item", "spectral"}
+    assert set(answer.sources) == {"item_item", "als", "spectral", "popular"}
 
 
 def test_one_view_changes_the_answer(bundle: ModelBundle) -> None:
@@ -239,10 +239,16 @@ def test_the_score_is_the_weighted_sum_of_the_manifest(bundle: ModelBundle) -> N
     """Each source is scaled to its spread over all items, weighted as the manifest says, and added."""
     past = history(bundle, ("c0", EventKind.PURCHASE), ("g0", EventKind.VIEW))
     items, strengths = past.strengths(bundle.manifest.event_weights)
-    far = bundle.spectral.scores(bundle.spectral.fold_in(items, strengths).sum(axis=0))
+    sources = [
+        (model.scores(model.fold_in(items, strengths).sum(axis=0)), bundle.manifest.blend.weights[name][0])
+        for name, model in (("spectral", bundle.spectral), ("als", bundle.als))
+    ]
     _, about, value = bundle.item_item.contributions(items, strengths)
-    near = np.bincount(about, weights=value, minlength=len(bundle.items))
-    expected = near / np.sqrt(np.mean(near**2)) + 0.2 * far / np.sqrt(np.mean(far**2))
+    sources.append((np.bincount(about, weights=value, minlength=len(bundle.items)), 1.0))
+    expected = sum(weight * said / np.sqrt(np.mean(said**2)) for said, weight in sources)
+    popular = bundle.popularity.score.astype(np.float64)
+    weight = bundle.manifest.blend.weights["popular"][0]
+    expected = np.where(expected > 0, expected + weight * popular / np.sqrt(np.mean(popular**2)), expected)
     for item in ask(bundle, past, limit=50).items:
         if item.reason.code == "history":
             assert item.score == pytest.approx(expected[bundle.items.position(item.item_id)], abs=2e-5)

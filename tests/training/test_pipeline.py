@@ -16,14 +16,14 @@ from recsys.data.events import EventKind
 from recsys.errors import InputError, NotEnoughDataError
 from recsys.stores import open_store
 from tests.worlds import START, event_frame, published, two_tastes
-from training.pipeline import TrainingConfig, train
+from training.pipeline import SHIPPED_BLEND, TrainingConfig, train
 from training.stages import StageLog
 
 TWICE = """
 import sys
 from pathlib import Path
 from tests.worlds import published, two_tastes
-from training.pipeline import TrainingConfig
+from training.pipeline import SHIPPED_BLEND, TrainingConfig
 frame = two_tastes(30).sample(fraction=1.0, shuffle=True, seed=int(sys.argv[2]))
 print(published(Path(sys.argv[1]), frame, TrainingConfig(threads=int(sys.argv[3]))).bundle_id)
 """
@@ -59,7 +59,7 @@ def test_a_store_becomes_a_bundle_in_force(tmp_path: Path) -> None:
     trained = train(store, repository, TrainingConfig(), now=START, stages=StageLog(), host="a-machine")
     store.close()
     assert repository.current_id() == trained.bundle_id
-    expected = ["read", "compile", "popularity", "item-item", "spectral", "als", "publish"]
+    expected = ["read", "compile", "popularity", "item-item", "spectral", "als", "content", "repeat", "publish"]
     assert [cost.name for cost in trained.costs] == expected
     assert all(cost.seconds >= 0 and cost.peak_bytes > 1_000_000 for cost in trained.costs)
     assert repository.load(trained.bundle_id).manifest.data["events"] == len(two_tastes())
@@ -134,11 +134,11 @@ def test_the_manifest_holds_what_answering_and_people_need(tmp_path: Path) -> No
     """Weights, blend, model settings and the data's fingerprint stand in the manifest, times and hosts do not."""
     bundle = published(tmp_path, two_tastes())
     written = orjson.loads((tmp_path / bundle.bundle_id / "manifest.json").read_bytes())
-    assert written["blend"]["weights"] == {"item_item": [1.0], "spectral": [0.2], "als": [0.0]}
+    assert written["blend"]["weights"] == {name: [weight] for name, weight in SHIPPED_BLEND.items()}
     assert written["data"]["customers"] == 12
     assert len(written["data"]["fingerprint"]) == 64
     assert written["event_weights"]["kinds"]["purchase"] == {"weight": 1.0, "half_life_days": 365.0}
-    assert set(written["models"]) == {"popularity", "item_item", "spectral", "als"}
+    assert set(written["models"]) == {"popularity", "item_item", "spectral", "als", "content", "repeat"}
     assert not {"at", "host", "threads"} & set(written)
 
 

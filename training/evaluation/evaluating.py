@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -63,6 +63,7 @@ def evaluate(
     divide: Callable[[], Division],
     rules: Rules,
     further_items: pl.Series,
+    catalogue: pl.DataFrame,
     ks: Sequence[int],
     config: TrainingConfig,
     stages: StageLog,
@@ -72,6 +73,7 @@ def evaluate(
     Parameters
     ----------
     further_items : String; candidates without events.
+    catalogue : in `ITEM_SCHEMA`; what is known of items.
     ks : how many places of the lists are looked at, each 1 or more; metrics at each.
 
     Raises InputError when the division does, or nothing is left to foresee, and NotEnoughDataError.
@@ -82,9 +84,10 @@ def evaluate(
         test = hold_out(division.test, rules, further_items)
         validation, notes = _validation(division, rules, further_items)
     tuning = len(stages.costs)
+    config = replace(config, target_kinds=rules.target)
     config = tune(validation, config, stages)
     fitting = len(stages.costs)
-    bundle = fit_models(test.training, config, stages)
+    bundle = fit_models(test.training, catalogue, config, stages)
     scoring = len(stages.costs)
     models, causes = _scores(bundle, test, ks, config.threads, stages)
     with stages.stage("differences"):
@@ -157,7 +160,9 @@ def _lists(
     if name == "personal_top":
         return baselines.personal_top(test, baselines.popular_order(test), limit)
     served = bundle if name == BLEND else alone(bundle, name)
-    return rank_all(served, test.rules.placement, test.training, test.row, limit, threads, test.hidden, progress)
+    return rank_all(
+        served, test.rules.placement, test.training, test.row, limit, threads, test.now, test.hidden, progress
+    )
 
 
 def _fallback(test: HeldOut) -> Order:

@@ -78,6 +78,11 @@ class HeldOut:
     rules: Rules
     until: int | None
 
+    @property
+    def now(self) -> int:
+        """When the lists are asked for: milliseconds UTC, 0 where there are no times."""
+        return self.until or 0
+
 
 def hold_out(part: Part, rules: Rules, further_items: pl.Series) -> HeldOut:
     """Applies the rules to a part; `further_items` are candidates without events.

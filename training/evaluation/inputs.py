@@ -25,12 +25,14 @@ class Inputs:
     train : in `EVENT_SCHEMA`.
     test : in `EVENT_SCHEMA`; None for protocols that make the test themselves.
     items : String; ids of candidates that may have no events.
+    catalogue : in `ITEM_SCHEMA`; what all files say of items, the last row of each.
     notes : what the reading found, per file.
     """
 
     train: pl.DataFrame
     test: pl.DataFrame | None
     items: pl.Series
+    catalogue: pl.DataFrame
     notes: tuple[str, ...]
 
 
@@ -69,7 +71,8 @@ def read_inputs(
         (listed,) = read_files([items], _for_items(options))
         files.append(listed)
         ids = listed.items["item_id"]
-    return Inputs(rows, tested, ids, tuple(note for file in files for note in _notes(file)))
+    described = pl.concat([file.items for file in files]).unique("item_id", keep="last", maintain_order=True)
+    return Inputs(rows, tested, ids, described, tuple(note for file in files for note in _notes(file)))
 
 
 def parse_cut(text: str, options: ImportOptions) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
@@ -15,8 +16,9 @@ from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import UNKNOWN
 from recsys.metrics.ranking import Ranked
 from recsys.models.blend import BlendWeights
-from recsys.recommend.batch import rank_many
+from recsys.recommend.batch import rank_many, repeat_probabilities
 from recsys.recommend.placement import Placement
+from recsys.recommend.sources import REPEAT
 from training.evaluation.held_out import HeldOut
 from training.pipeline import TrainingConfig, fit, with_rating_scale
 from training.stages import StageLog
@@ -27,14 +29,16 @@ def tune(validation: HeldOut | None, config: TrainingConfig, stages: StageLog) -
     return config
 
 
-def fit_models(training: Interactions, config: TrainingConfig, stages: StageLog) -> ModelBundle:
+def fit_models(
+    training: Interactions, catalogue: pl.DataFrame, config: TrainingConfig, stages: StageLog
+) -> ModelBundle:
     """The bundle that `bookmatch train` would publish for this history, in memory; stages `compile` and those of `fit`.
 
     Raises NotEnoughDataError when there is too little to learn from.
     """
     with stages.stage("compile"):
         config = replace(config, event_weights=with_rating_scale(config.event_weights, training))
-    return assembled("evaluation", *fit(training, config, stages))
+    return assembled("evaluation", *fit(training, catalogue, config, stages))
 
 
 def alone(bundle: ModelBundle, source: str) -> ModelBundle:
@@ -49,6 +53,7 @@ def rank_all(
     row: npt.NDArray[np.int32],
     limit: int,
     threads: int,
+    now: int,
     hidden: sparse.csr_matrix | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Ranked:
@@ -61,6 +66,7 @@ def rank_all(
     histories : whose items are the bundle's.
     row : shape (n,); positions of customers in `histories`, `UNKNOWN` for somebody without a history.
     threads : 1 or more; does not change the result.
+    now : milliseconds UTC, when the lists are asked for; decides what is due to be bought again.
     hidden : bool, shape (n, items); further items that must not be listed.
     progress : called now and then with the number of customers done.
     """
@@ -75,6 +81,10 @@ def rank_all(
     )
     if hidden is not None:
         masked = sparse.csr_matrix(masked + hidden.astype(np.float32))
+    repeats = None
+    if any(bundle.manifest.blend.weights.get(REPEAT, ())) and placement.repeats(bundle.repeat.kinds):
+        probable = repeat_probabilities(bundle, histories, now)
+        repeats = sparse.csr_matrix(sparse.vstack([probable, sparse.csr_matrix((1, items))]))[place]
     # Blocks of customers run side by side; BLAS must not multiply their threads.
     with threadpool_limits(1, "blas"):
-        return rank_many(bundle, strengths, masked, np.ones(items, dtype=np.bool_), limit, threads, progress)
+        return rank_many(bundle, strengths, masked, np.ones(items, dtype=np.bool_), limit, threads, progress, repeats)

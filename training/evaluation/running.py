@@ -39,7 +39,7 @@ def run(asked: Asked, config: TrainingConfig, folder: Path | None, stages: Stage
             inputs = read_inputs(asked.train, asked.test, asked.items, min(asked.rules.target), asked.options)
         read_seconds = stages.costs[-1].seconds
         divide = _divide(asked, inputs, cut, config.seed)
-        evaluation = evaluate(divide, asked.rules, inputs.items, asked.ks, config, stages)
+        evaluation = evaluate(divide, asked.rules, inputs.items, inputs.catalogue, asked.ks, config, stages)
         peak = memory.peak_bytes(max(cost.peak_bytes for cost in stages.costs))
     metrics = as_json(evaluation, asked.to_json(), read_seconds, peak, inputs.notes)
     if folder is not None:

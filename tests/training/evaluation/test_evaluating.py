@@ -18,7 +18,7 @@ from recsys.metrics.uncertainty import intervals
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Request
 from tests.training.evaluation.divided_worlds import BUY, DAY, VIEW, Row, placed, rules, timed
-from tests.worlds import START
+from tests.worlds import START, no_catalogue
 from training.evaluation.asked import Asked, Protocol, parse_ks, parse_rules
 from training.evaluation.evaluating import MODELS
 from training.evaluation.held_out import hold_out
@@ -125,9 +125,9 @@ def test_the_lists_are_the_service_s_own() -> None:
     train = timed(shelves())
     wanted = pl.DataFrame({"customer_id": ["stranger", "u0", "u5"], "item_id": ["new"] * 3})
     held_out = hold_out(Part(train, wanted, None), rules(), NO_ITEMS)
-    bundle = fit_models(held_out.training, TrainingConfig(), StageLog())
+    bundle = fit_models(held_out.training, no_catalogue(), TrainingConfig(), StageLog())
     for models in (bundle, alone(bundle, "als"), alone(bundle, "item_item")):
-        ranked = rank_all(models, held_out.rules.placement, held_out.training, held_out.row, 20, threads=2)
+        ranked = rank_all(models, held_out.rules.placement, held_out.training, held_out.row, 20, threads=2, now=0)
         service = Recommender(models, held_out.rules.placement)
         catalog = Catalog.from_items(
             pl.DataFrame(
@@ -147,12 +147,12 @@ def test_what_hidden_kinds_mask_is_not_listed() -> None:
     train = timed([*shelves(), ("u0", "c0", VIEW, 1), ("u0", "c1", VIEW, 1), ("u0", "g1", VIEW, 1)])
     wanted = pl.DataFrame({"customer_id": ["u0"], "item_id": ["new"]})
     held_out = hold_out(Part(train, wanted, None), rules(visible=[BUY], mask=[BUY, VIEW]), NO_ITEMS)
-    bundle = fit_models(held_out.training, TrainingConfig(), StageLog())
+    bundle = fit_models(held_out.training, no_catalogue(), TrainingConfig(), StageLog())
     placement = held_out.rules.placement
     shown, masked = (
         {
             bundle.items[int(item)]
-            for item in rank_all(bundle, placement, held_out.training, held_out.row, 30, 1, hidden)[0]
+            for item in rank_all(bundle, placement, held_out.training, held_out.row, 30, 1, 0, hidden)[0]
             if item != NOTHING
         }
         for hidden in (None, held_out.hidden)
