@@ -22,6 +22,9 @@ BLOCK = 512
 """Items that one thread takes at a time; bounds the memory in use, does not change the result."""
 
 
+_SPEAKERS_AT_ONCE = 8192
+
+
 @dataclass(frozen=True, slots=True)
 class ItemItemConfig:
     """How the regressions are fitted.
@@ -206,12 +209,17 @@ def _newest_pairs(
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix, sparse.csr_matrix]:
     """Strengths, targets and clocks of the newest `cap` pairs of each customer that say anything, in equal places."""
     n_customers = len(tastes.indptr) - 1
-    row = np.repeat(np.arange(n_customers), np.diff(tastes.indptr))
-    says = np.flatnonzero((tastes.strength > 0) | (targets > 0))
-    newest_first = says[np.lexsort((-tastes.clock[says], row[says]))]
-    lengths = np.bincount(row[says], minlength=n_customers)
-    rank = np.arange(len(says)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    kept = np.sort(newest_first[rank < cap])
+    row = np.repeat(np.arange(n_customers, dtype=np.int32), np.diff(tastes.indptr))
+    kept = np.flatnonzero((tastes.strength > 0) | (targets > 0))
+    lengths = np.bincount(row[kept], minlength=n_customers)
+    # Only long histories need sorting, and few are long.
+    long = (lengths > cap)[row[kept]]
+    if long.any():
+        those = kept[long]
+        newest_first = those[np.lexsort((-tastes.clock[those], row[those]))]
+        of_long = lengths[lengths > cap]
+        rank = np.arange(len(those)) - np.repeat(np.cumsum(of_long) - of_long, of_long)
+        kept = np.sort(np.concatenate([kept[~long], newest_first[rank < cap]]))
     indptr = np.zeros(n_customers + 1, dtype=np.int64)
     np.cumsum(np.minimum(lengths, cap), out=indptr[1:])
     x, t, clock = (
@@ -231,13 +239,22 @@ def _rows_by_speaker(speaker: npt.NDArray[np.int32], weight: npt.NDArray[np.floa
     """From the weights per item spoken about, shape (items, neighbours), to rows per item that speaks."""
     n_items = len(speaker)
     target = np.repeat(np.arange(n_items, dtype=np.int32), speaker.shape[1])
-    speaker, weight = speaker.ravel(), weight.ravel()
-    real = (speaker >= 0) & (weight != 0)
-    speaker, weight, target = speaker[real], weight[real], target[real]
-    by_size = np.lexsort((target, -np.abs(weight), speaker))
-    rank = np.arange(len(speaker)) - np.searchsorted(speaker[by_size], speaker[by_size], side="left")
-    chosen = by_size[rank < kept]
-    chosen = chosen[np.lexsort((target[chosen], -weight[chosen], speaker[chosen]))]
+    real = (speaker.ravel() >= 0) & (weight.ravel() != 0)
+    entries = (weight.ravel()[real], (target[real], speaker.ravel()[real]))
+    # Turning rows into columns is a sort by counting; within a speaker the targets ascend.
+    spoken = sparse.csc_array(sparse.coo_array(entries, shape=(n_items, n_items)))
+    start, own = spoken.indptr.astype(np.int64), np.minimum(np.diff(spoken.indptr), kept)
     indptr = np.zeros(n_items + 1, dtype=np.int64)
-    np.cumsum(np.bincount(speaker[chosen], minlength=n_items), out=indptr[1:])
-    return ItemItem(indptr, target[chosen], weight[chosen])
+    np.cumsum(own, out=indptr[1:])
+    neighbour, largest = np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1], dtype=np.float32)
+    for first in range(0, n_items, _SPEAKERS_AT_ONCE):
+        last = min(first + _SPEAKERS_AT_ONCE, n_items)
+        part, out = slice(start[first], start[last]), slice(indptr[first], indptr[last])
+        counts = np.diff(start[first : last + 1])
+        row, w = np.repeat(np.arange(last - first, dtype=np.int32), counts), spoken.data[part]
+        by_size = np.lexsort((-np.abs(w), row))
+        rank = np.arange(len(w)) - np.repeat(np.cumsum(counts) - counts, counts)
+        chosen = np.sort(by_size[rank < kept])
+        chosen = chosen[np.lexsort((-w[chosen], row[chosen]))]
+        neighbour[out], largest[out] = spoken.indices[part][chosen], w[chosen]
+    return ItemItem(indptr, neighbour, largest)
