@@ -7,13 +7,15 @@ r D_I^−a V Vᵀ D_I^a.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from threadpoolctl import threadpool_limits
+
+from recsys.models.truncated_svd import right_directions, steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +74,33 @@ class Spectral:
         return np.asarray(self.factors[items].astype(np.float64) * self.scale[items, None])
 
 
-def fit_spectral(strengths: sparse.csr_matrix, config: SpectralConfig, seed: int) -> Spectral:
-    """Decomposes with scikit-learn's randomised SVD; the same seed gives the same factors.
+def fit_spectral(
+    strengths: sparse.csr_matrix,
+    config: SpectralConfig,
+    seed: int,
+    threads: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Spectral:
+    """Decomposes by a randomised SVD; the same seed gives the same factors.
 
     Parameters
     ----------
     strengths : float32, shape (customers, items), above 0 where stored.
     seed : of the random start.
+    threads : 1 or more; does not change the result.
+    progress : called now and then with the number of steps done, of `spectral_steps(config)`.
     """
-    from sklearn.utils.extmath import randomized_svd
-
     degree = np.bincount(strengths.indices, minlength=strengths.shape[1]).astype(np.float64)
     customer = np.maximum(np.diff(strengths.indptr), 1).astype(np.float64)
     scaled = sparse.diags_array(customer**-0.5) @ strengths @ sparse.diags_array(np.maximum(degree, 1.0) ** -0.5)
     factors = max(1, min(config.factors, min(strengths.shape) - 1))
-    # One thread: with several, the order of summation would decide the last digits.
-    with threadpool_limits(1):
-        _, _, directions = randomized_svd(
-            sparse.csr_matrix(scaled, dtype=np.float32), factors, n_iter=config.iterations, random_state=seed
-        )
-    v = np.ascontiguousarray(directions.T, dtype=np.float32)
+    v = right_directions(
+        sparse.csr_matrix(scaled, dtype=np.float32), factors, config.iterations, seed, threads, progress
+    )
     v[degree == 0] = 0.0
     return Spectral(v, np.power(np.maximum(degree, 1.0), config.degree_exponent).astype(np.float32))
+
+
+def spectral_steps(config: SpectralConfig) -> int:
+    """How many steps `fit_spectral` tells of."""
+    return steps(config.iterations)
