@@ -9,7 +9,7 @@ from recsys.models.kernels import Floats, Items, Places
 from recsys.models.similarity_kernels import Rows, best_first, offer, packed
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True)
 def _weight(
     early: int, late: int, clock: Items, day: Floats, fade: Floats, by_step: Floats, rate: float
 ) -> float:  # pragma: no cover - compiled
@@ -114,7 +114,8 @@ def after_rows(
                 beyond = own[neighbour, 0] - reference
                 if beyond > 0.0:
                     size = offer(value[row], column[row], size, beyond / (reference + prior) ** balance, neighbour)
-            own[neighbour] = 0.0
+            for part in range(4):
+                own[neighbour, part] = 0.0
         best_first(value[row], column[row], size)
         length[row] = size
     return packed(column, value, length)

@@ -16,7 +16,7 @@ from recsys.models.kernels import Floats, Items, Places, Singles
 Rows = tuple[Items, Singles, Items]
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True)
 def _below(key: float, column: int, other_key: float, other: int) -> bool:  # pragma: no cover - compiled
     """Whether the first entry comes after the second in a list."""
     return key < other_key or (key == other_key and column > other)
