@@ -1,0 +1,132 @@
+"""Finished stages of a training run on disk, so that a run that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from recsys.errors import InputError
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+_RECORD = "stage.json"
+_LOCK = ".lock"
+
+
+class Checkpoints:
+    """The stages of the one run that a folder is for. A run with another key finds nothing of it.
+
+    What decides the result of a stage must be in the key: data, configuration, seed, software. What is read back is
+    checked against its hash, and computed again when it is damaged. One process at a time.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._folder = folder
+        self._own = folder / key
+
+    @classmethod
+    @contextmanager
+    def open(cls, folder: Path, described: Mapping[str, object]) -> Iterator[Self]:
+        """The checkpoints in `folder` of the run that `described` describes (JSON, with sorted keys, decides).
+
+        Those of other runs are removed: only what was stopped last is gone on with. Raises InputError when another
+        process is using the folder or it cannot be written.
+        """
+        key = hashlib.sha256(orjson.dumps(described, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+        with _told(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / _LOCK).open("w")
+        with lock:
+            with _told(folder):
+                _take(lock.fileno(), folder)
+                for path in folder.iterdir():
+                    if path.name not in (key, _LOCK):
+                        shutil.rmtree(path)
+            yield cls(folder, key)
+
+    def stage(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
+        """The arrays of a finished stage: those on disk when there are any, else computed now and kept.
+
+        Arrays that are read back are mapped into memory and must not be changed.
+        """
+        there = self._read(name)
+        if there is not None:
+            return there
+        arrays = compute()
+        self._write(name, arrays)
+        return arrays
+
+    def clear(self) -> None:
+        """Removes the run's stages: its result is published and needs them no more."""
+        shutil.rmtree(self._own, ignore_errors=True)
+
+    def _read(self, name: str) -> Arrays | None:
+        stage = self._own / name
+        arrays: Arrays = {}
+        try:
+            for array_name, told in orjson.loads((stage / _RECORD).read_bytes()).items():
+                path = stage / f"{array_name}.npy"
+                if _sha256(path) != told["sha256"]:
+                    return None
+                # An array without entries cannot be mapped.
+                arrays[array_name] = np.load(path, allow_pickle=False, mmap_mode=None if told["empty"] else "r")
+        except (OSError, ValueError, KeyError):
+            # Not there, cut off or damaged: it is computed again, as it would be without any checkpoint.
+            return None
+        return arrays
+
+    def _write(self, name: str, arrays: Arrays) -> None:
+        unfinished, final = self._own / f".{name}", self._own / name
+        record = {}
+        with _told(self._folder):
+            for path in (unfinished, final):
+                shutil.rmtree(path, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+            for array_name, array in arrays.items():
+                path = unfinished / f"{array_name}.npy"
+                with path.open("xb") as file:
+                    np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+                    file.flush()
+                    os.fsync(file.fileno())
+                record[array_name] = {"sha256": _sha256(path), "empty": array.size == 0}
+            with (unfinished / _RECORD).open("xb") as file:
+                file.write(orjson.dumps(record))
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.rename(final)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _take(lock: int, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"another process is training with {folder}", expected="one at a time", remedy="wait for it to end"
+        ) from None
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"what training has finished cannot be kept in {folder}: {error}",
+            expected="a folder with room that this user may write",
+            remedy="free space on that disk, then train again: it goes on where it was",
+        ) from error
