@@ -7,7 +7,7 @@ SHOP ?= shop
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: install run test lint bench clean
+.PHONY: install run test lint bench bench-scale clean
 .DELETE_ON_ERROR:
 
 install: .venv/.installed
@@ -39,6 +39,10 @@ lint: .venv/.installed-lint
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks
+
+# 10 and 100 million events; FOLDER keeps the files, and a stopped run goes on there.
+bench-scale: .venv/.installed
+	$(BIN)/python -m benchmarks.scale $(if $(FOLDER),--folder $(FOLDER))
 
 clean:
 	rm -rf .venv build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
