@@ -25,6 +25,7 @@ from recsys.models.blend import BlendWeights
 from recsys.models.content import Content, ContentConfig, fit_content
 from recsys.models.item_item import ItemItem, ItemItemConfig, fit_item_item
 from recsys.models.popularity import PopularityConfig, fit_popularity
+from recsys.models.related import RelatedConfig, fit_related
 from recsys.models.repeat import Repeat, RepeatConfig, category_codes, fit_repeat
 from recsys.models.spectral import Spectral, SpectralConfig, fit_spectral
 from recsys.stores.protocols import Store
@@ -52,6 +53,7 @@ class TrainingConfig:
     ----------
     event_weights : what each kind of event is worth; the rating scale is taken from the data.
     popularity, item_item, als, spectral, content, repeat : of the sources.
+    related : of the lists that items' pages show; None: no such lists, where nothing but recommendations is asked for.
     target_kinds : what lists are there to predict. Where nobody did any of it, everything counts.
     other_targets : how much a pair without an event of these kinds is predicted beside one with; 0 to 1.
     blend : the weights of the sources in the blended score.
@@ -66,6 +68,7 @@ class TrainingConfig:
     spectral: SpectralConfig = field(default_factory=SpectralConfig)
     content: ContentConfig = field(default_factory=ContentConfig)
     repeat: RepeatConfig = field(default_factory=RepeatConfig)
+    related: RelatedConfig | None = field(default_factory=RelatedConfig)
     target_kinds: frozenset[EventKind] = frozenset({EventKind.PURCHASE})
     other_targets: float = 1.0
     blend: BlendWeights = field(default_factory=lambda: BlendWeights.constant(SHIPPED_BLEND))
@@ -153,14 +156,18 @@ def fit(
         content = fit_content(catalogue, interactions.items, config.content, config.threads)
     with stages.stage("repeat"):
         repeat = fit_repeat(interactions, category_codes(catalogue, interactions.items), config.repeat)
-    models: list[Stored] = [popularity, item_item, als, spectral, content, repeat]
+    with stages.stage("related"):
+        related, related_entries = fit_related(
+            interactions, tastes, config.event_weights, config.related, config.threads
+        )
+    models: list[Stored] = [popularity, item_item, als, spectral, content, repeat, related]
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         software=__version__,
         data=_described(interactions, strengths),
         event_weights=config.event_weights,
         blend=config.blend,
-        models=_model_entries(config, item_item, spectral, content, repeat),
+        models=_model_entries(config, item_item, spectral, content, repeat) | related_entries,
         seed=config.seed,
         arrays={},
     )
@@ -215,7 +222,8 @@ def with_rating_scale(weights: EventWeights, interactions: Interactions) -> Even
     return replace(weights, rating_scale=(float(low), float(high)))
 
 
-def _described(interactions: Interactions, strengths: sparse.csr_matrix) -> dict[str, Any]:
+def fingerprint(interactions: Interactions) -> str:
+    """The SHA-256 over all arrays of a history, in hexadecimal."""
     digest = hashlib.sha256()
     for array in (
         interactions.customers.text,
@@ -231,11 +239,15 @@ def _described(interactions: Interactions, strengths: sparse.csr_matrix) -> dict
         interactions.rating,
     ):
         digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _described(interactions: Interactions, strengths: sparse.csr_matrix) -> dict[str, Any]:
     codes, counts = np.unique(interactions.kind, return_counts=True)
     known = interactions.timestamp[interactions.timestamp != UNKNOWN_TIME]
     by_code = {kind.code: str(kind) for kind in EventKind}
     return {
-        "fingerprint": digest.hexdigest(),
+        "fingerprint": fingerprint(interactions),
         "customers": len(interactions.customers),
         "items": len(interactions.items),
         "events": len(interactions),

@@ -20,6 +20,7 @@ from recsys.models.als import ALS
 from recsys.models.content import Content
 from recsys.models.item_item import ItemItem
 from recsys.models.popularity import Popularity
+from recsys.models.related import Related
 from recsys.models.repeat import Repeat
 from recsys.models.spectral import Spectral
 
@@ -41,6 +42,7 @@ class ModelBundle:
     manifest : what it says about itself.
     items : the ids of the items; position `i` is row `i` of every model.
     popularity, item_item, als, spectral, content, repeat : the sources.
+    related : the lists that items' pages show.
     """
 
     bundle_id: str
@@ -52,6 +54,7 @@ class ModelBundle:
     spectral: Spectral
     content: Content
     repeat: Repeat
+    related: Related
 
 
 class Stored(Protocol):
@@ -173,6 +176,7 @@ def assembled(bundle_id: str, manifest: Manifest, arrays: Arrays) -> ModelBundle
             spectral=Spectral.from_arrays(arrays),
             content=Content.from_arrays(arrays),
             repeat=Repeat.from_arrays(arrays, manifest.models["repeat"]["kinds"]),
+            related=Related.from_arrays(arrays),
         )
     except KeyError as error:
         raise BundleError(f"the bundle {bundle_id} has no array {error}", remedy=_REMEDY) from error

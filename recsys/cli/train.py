@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,12 +13,26 @@ if TYPE_CHECKING:
     from training.pipeline import Trained
 
 
+class RelatedScoreName(StrEnum):
+    """`blend`, or as `recsys.models.similarity.SimilarityScore`, which is not loaded before it is needed."""
+
+    BLEND = "blend"
+    COSINE = "cosine"
+    TFIDF = "tfidf"
+    BM25 = "bm25"
+    RP3BETA = "rp3beta"
+    EXPECTED = "expected"
+
+
 def train(
     home: Home = DEFAULT_HOME,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random; the same seed gives the same bundle.")] = 0,
     threads: Annotated[
         int, typer.Option(min=0, help="Cores to use; 0 is all of them. Does not change the result.")
     ] = 0,
+    related_score: Annotated[
+        RelatedScoreName, typer.Option(help="By what items count as similar on an item's page.")
+    ] = RelatedScoreName.BLEND,
     as_json: Json = False,
 ) -> None:
     """Learn popularity, item-item and ALS models from the store and put them in force."""
@@ -26,6 +41,8 @@ def train(
 
     from recsys.bundle import BundleRepository
     from recsys.cli.progress import Bars
+    from recsys.models.related import RelatedConfig
+    from recsys.models.similarity import SimilarityConfig, SimilarityScore
     from recsys.shop import ShopFolder
     from recsys.stores import open_store
     from training.pipeline import TrainingConfig
@@ -33,7 +50,10 @@ def train(
     from training.stages import StageLog
 
     shop = ShopFolder(home)
-    config = TrainingConfig(seed=seed, threads=threads or available_cores())
+    similar = None
+    if related_score is not RelatedScoreName.BLEND:
+        similar = SimilarityConfig(score=SimilarityScore(related_score))
+    config = TrainingConfig(seed=seed, threads=threads or available_cores(), related=RelatedConfig(similar=similar))
     store = open_store(shop.store, create=False)
     try:
         with Bars(visible=not as_json) as bars:

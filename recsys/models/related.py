@@ -13,7 +13,7 @@ from recsys.data.interactions import Interactions, Tastes
 from recsys.data.signals import EventWeights
 from recsys.models.after import AfterConfig, fit_after
 from recsys.models.item_item import ItemItem
-from recsys.models.similarity import SimilarityConfig, fit_similarity
+from recsys.models.similarity import SimilarityConfig, as_rows, fit_similarity
 from recsys.models.similarity_together import TogetherConfig, fit_together
 
 _SIMILAR, _TOGETHER, _AFTER = "similar", "together", "after"
@@ -80,7 +80,7 @@ class Related:
 
 
 def fit_related(
-    interactions: Interactions, tastes: Tastes, weights: EventWeights, config: RelatedConfig, threads: int
+    interactions: Interactions, tastes: Tastes, weights: EventWeights, config: RelatedConfig | None, threads: int
 ) -> tuple[Related, dict[str, dict[str, Any]]]:
     """The lists of all items, and per list its settings and what fitting it found.
 
@@ -88,8 +88,12 @@ def fit_related(
     ----------
     tastes : of the interactions, before fading.
     weights : which kinds carry taste.
+    config : None for empty lists.
     threads : 1 or more; does not change the result.
     """
+    if config is None:
+        nothing = as_rows([], len(interactions.items))
+        return Related(None, nothing, nothing), {}
     together = fit_together(interactions, weights, config.together, threads)
     after = fit_after(interactions, weights, config.after, threads)
     found = {

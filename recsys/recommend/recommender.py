@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,8 @@ from recsys.data.catalog import Catalog
 from recsys.data.history import History
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import UnknownItemError
+from recsys.models.item_item import ItemItem
+from recsys.models.related import Relation
 from recsys.models.top_k import best
 from recsys.recommend.explain import explained, popular_items
 from recsys.recommend.masks import allowed_items
@@ -23,6 +25,7 @@ from recsys.recommend.sources import (
     ITEM_ITEM,
     POPULAR,
     REPEAT,
+    SCORE_DIGITS,
     SPECTRAL,
     Blend,
     ItemItemOpinion,
@@ -36,6 +39,12 @@ from recsys.recommend.types import Answer, Recommendation, Request
 UNKNOWN_CUSTOMER = "unknown_customer"
 NO_USABLE_HISTORY = "no_usable_history"
 NOTHING_LEFT = "nothing_left"
+
+_KNOWN_TO = {
+    Relation.SIMILAR: "go with this one",
+    Relation.BOUGHT_TOGETHER: "be bought with this one",
+    Relation.AFTER: "be bought after this one",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +101,12 @@ class Recommender:
         chosen = self._ranked(history, allowed, request).chosen
         return np.concatenate([chosen, self._filling(allowed, chosen, request.limit)[0]])
 
-    def related(self, item_id: str, catalog: Catalog, request: Request) -> Answer:
-        """What goes with an item, best first. Nothing weak is filled in: a shorter list says why.
+    def related(
+        self, item_id: str, catalog: Catalog, request: Request, relation: Relation = Relation.SIMILAR
+    ) -> Answer:
+        """What goes with an item in this way, best first. Nothing weak is filled in: a shorter list says why.
+
+        An item without similar ones by the score that the bundle was trained with gets those of the blend.
 
         Raises UnknownItemError for an item that the bundle does not know.
         """
@@ -104,6 +117,10 @@ class Recommender:
         allowed, masked = allowed_items(self.bundle.items, catalog, nobody, self.placement, request)
         allowed[item] = False
         one = np.array([item], dtype=np.int32)
+        lists = self.bundle.related.of(relation)
+        if lists is not None and (relation is not Relation.SIMILAR or len(lists.row(item)[0])):
+            listed = self._listed(lists, one, allowed, request.limit)
+            return Answer(listed, (str(relation),) if listed else (), None, masked, _why_few(listed, request, relation))
         weights = self.bundle.manifest.blend.of(1)
         opinions = self._opinions(one, np.ones(1, dtype=np.float32), {ITEM_ITEM, CONTENT, *weights} - {REPEAT})
         # Without a neighbour there is no evidence that anything goes with the item; factors alone would guess.
@@ -117,10 +134,17 @@ class Recommender:
         )
         shares, common = blend.shares(ranked, 1), blend.common[ranked]
         listed = explained(self.bundle.items, "related", ranked, scores[ranked], shares, common, one, ["item"])
-        short = None
-        if len(listed) < request.limit:
-            short = f"items that may be shown and are known to go with this one: {len(listed)}"
-        return Answer(listed, blend.sources if listed else (), None, masked, short)
+        return Answer(listed, blend.sources if listed else (), None, masked, _why_few(listed, request, relation))
+
+    def _listed(
+        self, lists: ItemItem, one: npt.NDArray[np.int32], allowed: npt.NDArray[np.bool_], limit: int
+    ) -> tuple[Recommendation, ...]:
+        """What may be shown of the list of one item, in its order."""
+        neighbour, weight = lists.row(int(one[0]))
+        shown = np.flatnonzero(allowed[neighbour])[:limit]
+        scores = weight[shown].astype(np.float64).round(SCORE_DIGITS)
+        chosen, nothing = neighbour[shown].astype(np.int64), np.zeros(len(shown))
+        return explained(self.bundle.items, "related", chosen, scores, scores[None, :], nothing, one, ["item"])
 
     def _ranked(self, history: History, allowed: npt.NDArray[np.bool_], request: Request) -> _Ranked:
         """The items that the history speaks for, best first."""
@@ -180,6 +204,12 @@ def _why_not_personal(history: History, ranked: _Ranked) -> str:
     if not history.version:
         return UNKNOWN_CUSTOMER
     return NO_USABLE_HISTORY if ranked.blend is None else NOTHING_LEFT
+
+
+def _why_few(listed: Sequence[Recommendation], request: Request, relation: Relation) -> str | None:
+    if len(listed) >= request.limit:
+        return None
+    return f"items that may be shown and are known to {_KNOWN_TO[relation]}: {len(listed)}"
 
 
 def _why_short(found: int, wanted: int, masked: Mapping[str, int]) -> str | None:

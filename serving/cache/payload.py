@@ -26,7 +26,8 @@ class Question:
     Attributes
     ----------
     bundle : the models' id.
-    subject : what is asked for: `("customer", id)`, `("nobody",)` for all who have no history, `("item", id)`.
+    subject : what is asked for: `("customer", id)`, `("nobody",)` for all who have no history, or
+        `("item", id, relation)`.
     history_version, profile_version : the customer's; 0 where there is none.
     placement, policy_version : the spot and the version of its policy.
     history_limit : how much of a history was looked at.

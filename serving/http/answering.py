@@ -12,6 +12,7 @@ import structlog
 
 from recsys.data.history import History
 from recsys.data.vocabulary import UNKNOWN
+from recsys.models.related import Relation
 from recsys.recommend.types import Answer, Recommendation, Request
 from serving.cache.payload import ItemJson, Question, RankedList, Sealer
 from serving.cache.protocol import DAMAGED, Cache, CacheUnavailableError
@@ -116,10 +117,12 @@ class Answerer:
         degraded = seen.degraded or (None if confirmed else STORE_UNAVAILABLE)
         return self._body("recommendations", asked, ranked, note, degraded)
 
-    async def related(self, item_id: str, limit: int) -> dict[str, Any]:
+    async def related(self, item_id: str, limit: int, relation: Relation) -> dict[str, Any]:
         """The body for an item. Raises UnknownItemError, and Problem while nothing can answer."""
         engine, confirmed = await self._engines.current()
-        asked = _Asked(engine, ("item", item_id), 0, _for_item(engine, item_id), limit, self._now())
+        asked = _Asked(
+            engine, ("item", item_id, str(relation)), 0, _for_item(engine, item_id, relation), limit, self._now()
+        )
         ranked, note = await self._ranked(asked)
         return self._body("related", asked, ranked, note, None if confirmed else STORE_UNAVAILABLE)
 
@@ -256,8 +259,8 @@ def _for_customer(engine: Engine, history: History) -> Callable[[Request], Answe
     return lambda request: engine.recommender.recommend(history, engine.catalog, request)
 
 
-def _for_item(engine: Engine, item_id: str) -> Callable[[Request], Answer]:
-    return lambda request: engine.recommender.related(item_id, engine.catalog, request)
+def _for_item(engine: Engine, item_id: str, relation: Relation) -> Callable[[Request], Answer]:
+    return lambda request: engine.recommender.related(item_id, engine.catalog, request, relation)
 
 
 def _item_json(item: Recommendation) -> ItemJson:

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from recsys.models.related import Relation
 from serving.http.event_input import id_fault
 from serving.http.problems import Fault, invalid, shortened
 from serving.http.raw_path import decoded_segment
@@ -43,6 +44,15 @@ Limit = Annotated[
     int,
     BeforeValidator(_digits, json_schema_input_type=Annotated[int, Field(ge=1, le=MAX_LIMIT)]),
     Query(ge=1, le=MAX_LIMIT, description="At most this many items are answered."),
+]
+
+
+RelationWanted = Annotated[
+    Relation,
+    Query(
+        description="`similar`: wanted by the same customers; `bought_together`: bought at one time, more than by "
+        "chance; `after`: bought later, more than earlier and more than by chance."
+    ),
 ]
 
 

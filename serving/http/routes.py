@@ -10,9 +10,10 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from recsys.data.events import Event
+from recsys.models.related import Relation
 from serving.http.body import read_json
 from serving.http.event_input import MAX_EVENTS, EventIn, Refused, parse_events
-from serving.http.parameters import DEFAULT_LIMIT, Limit, PathId, known_parameters_only
+from serving.http.parameters import DEFAULT_LIMIT, Limit, PathId, RelationWanted, known_parameters_only
 from serving.http.problems import Problem
 from serving.http.schemas import AnswerOut, EventResults, Health, ProblemOut
 from serving.http.state import State
@@ -56,9 +57,11 @@ async def recommendations(customer_id: PathId, state: State, limit: Limit = DEFA
     tags=["recommendations"],
     openapi_extra={"parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]},
 )
-async def related(item_id: PathId, state: State, limit: Limit = DEFAULT_LIMIT) -> Response:
+async def related(
+    item_id: PathId, state: State, limit: Limit = DEFAULT_LIMIT, relation: RelationWanted = Relation.SIMILAR
+) -> Response:
     """What goes with an item, best first."""
-    return _json(await state.answerer.related(item_id, limit))
+    return _json(await state.answerer.related(item_id, limit, relation))
 
 
 _EVENTS_BODY = {

@@ -30,7 +30,15 @@ def arrays_of(bundle: ModelBundle) -> Arrays:
     """The arrays that a bundle was made from."""
     return bundle_arrays(
         bundle.items,
-        (bundle.popularity, bundle.item_item, bundle.als, bundle.spectral, bundle.content, bundle.repeat),
+        (
+            bundle.popularity,
+            bundle.item_item,
+            bundle.als,
+            bundle.spectral,
+            bundle.content,
+            bundle.repeat,
+            bundle.related,
+        ),
     )
 
 

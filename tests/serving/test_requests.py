@@ -158,7 +158,8 @@ def test_the_api_describes_itself(service: Service) -> None:
         "/metrics",
     }
     parameters = document["paths"]["/v1/items/{id}/related"]["get"]["parameters"]
-    assert [(entry["name"], entry["in"]) for entry in parameters] == [("limit", "query"), ("id", "path")]
+    named = [(entry["name"], entry["in"]) for entry in parameters]
+    assert named == [("limit", "query"), ("relation", "query"), ("id", "path")]
     assert parameters[0]["schema"]["maximum"] == 200
     assert "ProblemOut" in document["components"]["schemas"]
     body = document["paths"]["/v1/events"]["post"]["requestBody"]["content"]["application/json"]["schema"]

@@ -59,7 +59,18 @@ def test_a_store_becomes_a_bundle_in_force(tmp_path: Path) -> None:
     trained = train(store, repository, TrainingConfig(), now=START, stages=StageLog(), host="a-machine")
     store.close()
     assert repository.current_id() == trained.bundle_id
-    expected = ["read", "compile", "popularity", "item-item", "spectral", "als", "content", "repeat", "publish"]
+    expected = [
+        "read",
+        "compile",
+        "popularity",
+        "item-item",
+        "spectral",
+        "als",
+        "content",
+        "repeat",
+        "related",
+        "publish",
+    ]
     assert [cost.name for cost in trained.costs] == expected
     assert all(cost.seconds >= 0 and cost.peak_bytes > 1_000_000 for cost in trained.costs)
     assert repository.load(trained.bundle_id).manifest.data["events"] == len(two_tastes())
@@ -138,7 +149,16 @@ def test_the_manifest_holds_what_answering_and_people_need(tmp_path: Path) -> No
     assert written["data"]["customers"] == 12
     assert len(written["data"]["fingerprint"]) == 64
     assert written["event_weights"]["kinds"]["purchase"] == {"weight": 1.0, "half_life_days": 365.0}
-    assert set(written["models"]) == {"popularity", "item_item", "spectral", "als", "content", "repeat"}
+    assert set(written["models"]) == {
+        "popularity",
+        "item_item",
+        "spectral",
+        "als",
+        "content",
+        "repeat",
+        "together",
+        "after",
+    }
     assert not {"at", "host", "threads"} & set(written)
 
 

@@ -37,7 +37,8 @@ def fit_models(
     Raises NotEnoughDataError when there is too little to learn from.
     """
     with stages.stage("compile"):
-        config = replace(config, event_weights=with_rating_scale(config.event_weights, training))
+        # The lists of items' pages are no part of what is evaluated, nor of what fitting it costs.
+        config = replace(config, event_weights=with_rating_scale(config.event_weights, training), related=None)
     return assembled("evaluation", *fit(training, catalogue, config, stages))
 
 
