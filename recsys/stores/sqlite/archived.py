@@ -23,7 +23,7 @@ from recsys.stores.archive.partition import Partition
 from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.sequence import known_ids
 
-PARTITION_ROWS = 8_000_000
+PARTITION_ROWS = 4_000_000
 """What one transaction brings in is merged into partitions of about this many rows."""
 
 _NEVER = "never"
