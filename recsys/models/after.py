@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from recsys.data.events import KIND_BY_CODE, EventKind
 from recsys.data.interactions import Interactions
-from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, event_strengths, item_clocks
+from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, event_strengths
 from recsys.errors import InputError
 from recsys.models.item_item import ItemItem, _by_blocks
 from recsys.models.similarity import MOST_KEPT, Floats, Rows, as_rows
@@ -93,7 +93,7 @@ class FirstTimes:
     ----------
     start : int64, shape (customers + 1,).
     item : int32, shape (places,).
-    clock : int32, shape (places,); goes on by one whenever the moment differs, see `item_clocks`.
+    clock : int32, shape (places,); goes on by one whenever the time or position differs.
     day : float64, shape (places,); days since 1970; NaN where times are unknown.
     """
 
@@ -118,17 +118,17 @@ def first_times(interactions: Interactions, weights: EventWeights) -> FirstTimes
     """
     bought, timed = _first_events(interactions, weights)
     row, item = interactions.row[bought], interactions.item[bought]
-    time = interactions.timestamp[bought] if timed else np.full(len(bought), UNKNOWN_TIME)
-    pair = row * len(interactions.items) + item
-    clock = item_clocks(pair, row, time, interactions.position[bought])
-    # Clocks come by customer and item.
-    by_pair = np.argsort(pair, kind="stable")
-    row, item, time = row[by_pair], item[by_pair], time[by_pair]
-    order = np.lexsort((item, clock, row))
+    time, position = interactions.timestamp[bought], interactions.position[bought]
+    later = position[1:] != position[:-1]
+    if timed:
+        later |= time[1:] != time[:-1]
+    new_row = np.append(len(row) > 0, row[1:] != row[:-1])
+    ticks = np.cumsum(np.append(False, later) & ~new_row)
+    clock = ticks - np.maximum.accumulate(np.where(new_row, ticks, 0))
     start = np.zeros(len(interactions.customers) + 1, dtype=np.int64)
     np.cumsum(np.bincount(row, minlength=len(interactions.customers)), out=start[1:])
     day = time / MS_PER_DAY if timed else np.full(len(time), np.nan)
-    return FirstTimes(start, item[order], clock[order], day[order])
+    return FirstTimes(start, item, clock.astype(np.int32), day)
 
 
 def _first_events(interactions: Interactions, weights: EventWeights) -> tuple[npt.NDArray[np.int64], bool]:
@@ -145,11 +145,14 @@ def _first_events(interactions: Interactions, weights: EventWeights) -> tuple[np
     if not timed:
         position = interactions.position[told[buys]]
         known = position != UNKNOWN_TIME
-        in_order = np.lexsort((position, row[buys]))
+        in_order = np.lexsort((each.index[buys], position, row[buys]))
         buys, known = buys[in_order], known[in_order]
     buys = buys[known]
-    # `unique` gives the first of each group.
-    return told[buys[np.sort(np.unique(each.index[buys], return_index=True)[1])]], timed
+    # Of several places written for one group the last stays, which is the first in the customer's order.
+    group_of, place = each.index[buys], np.arange(len(buys))
+    first = np.empty(len(each.groups), dtype=np.int64)
+    first[group_of[::-1]] = place[::-1]
+    return told[buys[first[group_of] == place]], timed
 
 
 def fit_after(interactions: Interactions, weights: EventWeights, config: AfterConfig, threads: int) -> ItemItem:

@@ -26,6 +26,8 @@ from recsys.models.similarity import SimilarityConfig, SimilarityScore, fit_expe
 BASKETS_PER_SHARED = 20
 """Baskets count when at least one in so many holds two items or more."""
 
+_LARGEST_KEY = 2**62
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -119,13 +121,27 @@ def _purchases(interactions: Interactions, weights: EventWeights) -> Occasions:
 
 def _baskets(bought: Occasions, cap: int) -> _Units:
     """What each customer bought at each moment; of larger baskets nothing."""
-    order = np.lexsort((bought.item, bought.when, bought.row))
-    row, item, when = bought.row[order], bought.item[order], bought.when[order]
+    row, item, when = _by_moment(bought)
     new = np.ones(len(row), dtype=np.bool_)
     new[1:] = (row[1:] != row[:-1]) | (when[1:] != when[:-1])
     unit = np.cumsum(new) - 1
     fits = np.bincount(unit)[unit] <= cap if len(unit) else np.zeros(0, dtype=np.bool_)
     return _Units(unit[fits], item[fits], row[new].astype(np.int32))
+
+
+def _by_moment(bought: Occasions) -> tuple[Ints, npt.NDArray[np.int32], Ints]:
+    """The rows sorted by customer, moment and item."""
+    if not len(bought.row):
+        return bought.row, bought.item, bought.when
+    size, start = int(bought.item.max()) + 1, int(bought.when.min())
+    span = int(bought.when.max()) - start + 1
+    if (int(bought.row.max()) + 1) * size * span >= _LARGEST_KEY:
+        order = np.lexsort((bought.item, bought.when, bought.row))
+        return bought.row[order], bought.item[order], bought.when[order]
+    # One number per row sorts several times as fast as three columns.
+    unit, item = np.divmod(np.sort((bought.row * span + (bought.when - start)) * size + bought.item), size)
+    row, since = np.divmod(unit, span)
+    return row, item.astype(np.int32), since + start
 
 
 def _histories(bought: Occasions, cap: int) -> _Units:

@@ -66,3 +66,14 @@ def test_arrays_give_the_same_lists_again(score: SimilarityScore | None) -> None
     if config.similar is not None and related.similar is not None:
         alone = fit_similarity(learned.tastes(EventWeights().unfading()), config.similar, 1)
         assert related.similar.weight.tobytes() == alone.weight.tobytes()
+
+
+def test_without_settings_there_are_no_lists() -> None:
+    """Where only recommendations are asked for, every list is empty and the manifest has nothing to say."""
+    learned = interactions()
+    weights = EventWeights()
+    related, found = fit_related(learned, learned.tastes(weights.unfading()), weights, None, 1)
+    assert found == {}
+    assert related.similar is None
+    for lists in (related.together, related.after):
+        assert lists.indptr.tolist() == [0] * (len(learned.items) + 1)

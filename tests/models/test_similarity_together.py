@@ -120,3 +120,12 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         TogetherConfig(SimilarityConfig())
     with pytest.raises(InputError, match="basket_cap"):
         TogetherConfig(basket_cap=1)
+
+
+def test_shops_too_large_for_one_number_per_row_are_sorted_by_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of sorting give the same bytes."""
+    quick = together(shop())[0].neighbours
+    monkeypatch.setattr("recsys.models.similarity_together._LARGEST_KEY", 0)
+    thorough = together(shop())[0].neighbours
+    for name, array in quick.arrays().items():
+        assert array.tobytes() == thorough.arrays()[name].tobytes(), name
