@@ -2,9 +2,10 @@
 
 For each data set every score is fitted on the training part without its validation slice (the test part is never
 looked at) and scored alone on that slice: recall and NDCG of 20, over at most `CUSTOMERS` customers. Seconds are the
-best of three, and their ratio to those of `implicit`'s all_pairs_knn on the same matrix, with as many neighbours and
-threads, in the same run. Then the share of validation items that the lists of the customer's last item hold, after
-against alike, and some lists of a gift shop by title. Needs BOOKMATCH_DATA.
+best of three, of all cores together (a busy machine makes threads wait, not work), and their ratio to those of
+`implicit`'s all_pairs_knn on the same matrix, with as many neighbours and threads, in the same run. Then the share of
+validation items that the lists of the customer's last item hold, after against alike, and some lists of a gift shop by
+title. Needs BOOKMATCH_DATA.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from training.evaluation.baselines import best_of_scores
 from training.evaluation.held_out import HeldOut, Repeats, Rules, hold_out
 from training.evaluation.inputs import read_inputs
 from training.evaluation.protocols import Division, cut_in_time, leave_last_out, split
-from training.pipeline import with_rating_scale
+from training.fitting import with_rating_scale
 
 Fitted = TypeVar("Fitted")
 
@@ -94,12 +95,12 @@ TRIALS = (
 
 
 def timed(fit: Callable[[], Fitted]) -> tuple[Fitted, float]:
-    """What is fitted, and the seconds of the fastest of three fits after a first one, which may have to compile."""
+    """What is fitted, and the CPU seconds of the fastest of three fits after a first one, which may have to compile."""
     model, best = fit(), float("inf")
     for _ in range(3):
-        started = time.perf_counter()
+        started = time.process_time()
         fit()
-        best = min(best, time.perf_counter() - started)
+        best = min(best, time.process_time() - started)
     return model, best
 
 
