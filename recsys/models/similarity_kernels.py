@@ -161,6 +161,7 @@ def expected_rows(
     distinct = np.empty(others_most, np.int64)
     expectation = np.empty(classes, np.float64)
     known_for = np.full(classes, -1, np.int64)
+    most = prior**-balance if prior > 0.0 else np.inf
     for row in range(rows):
         item = first + row
         count, sizes = 0, 0
@@ -184,7 +185,9 @@ def expected_rows(
         size = 0
         for place in range(count):
             neighbour = seen[place]
-            if own[neighbour, 1] >= least and neighbour != item:
+            # Even with nothing expected, a weak pair would not come into a full list.
+            weak = size == kept and np.float32(own[neighbour, 0] * most) < value[row, 0]
+            if own[neighbour, 1] >= least and neighbour != item and not weak:
                 kind = degree_class[neighbour]
                 if known_for[kind] != item:
                     total = 0.0
