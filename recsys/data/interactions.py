@@ -197,7 +197,8 @@ class Tastes:
     def matrix(self) -> sparse.csr_matrix:
         """The strengths as they are: float32, shape (customers, items), stored where above 0."""
         shape = (len(self.indptr) - 1, self.items)
-        matrix = sparse.csr_matrix((self.strength.copy(), self.item, self.indptr), shape=shape)
+        # Taking the zeros out works in place: what is stored here must not be what is changed there.
+        matrix = sparse.csr_matrix((self.strength, self.item, self.indptr), shape=shape, copy=True)
         matrix.eliminate_zeros()
         return matrix
 
@@ -209,7 +210,8 @@ class Tastes:
         if len(filled):
             newest[filled] = np.maximum.reduceat(self.clock, self.indptr[filled])
         strength = fade_by_steps(self.strength, self.clock, np.repeat(newest, lengths), weights)
-        matrix = sparse.csr_matrix((strength, self.item, self.indptr), shape=(len(lengths), self.items))
+        shape = (len(lengths), self.items)
+        matrix = sparse.csr_matrix((strength, self.item, self.indptr), shape=shape, copy=True)
         matrix.eliminate_zeros()
         return matrix
 
