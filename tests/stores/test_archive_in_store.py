@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from recsys.data.events import Event, EventKind
 from recsys.errors import StoreError, StoreUnavailableError
 from recsys.stores import open_store
-from recsys.stores.protocols import Store
+from recsys.stores.protocols import Ingested, Store
 from recsys.stores.sqlite import archived, ingest
 from recsys.stores.sqlite.store import SqliteStore
 from tests.contracts.plain_store import PlainStore, event_frame, undo, view
@@ -172,6 +172,28 @@ def test_what_one_import_brings_is_merged(store: SqliteStore, path: Path) -> Non
     assert items(store, "bob") == [f"B{turn}" for turn in range(5)]
     assert store.events.ingest(event_frame([view("a3"), view("new")])).known == 1
     assert len(folders(path)) == 2
+
+
+@pytest.mark.parametrize("share", [0, 1_000_000], ids=["each partition", "set of hashes"])
+def test_an_id_comes_once_however_it_is_looked_for(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, share: int
+) -> None:
+    """Whether ids are looked up one by one or in a set of all first: repeated in a frame, in another frame of the same
+    transaction, live, in a part that was taken back and in a later transaction, each counts once."""
+    monkeypatch.setattr(archived, "_FILTER_SHARE", share)
+    store.events.append([view("live")])
+    with store.transaction():
+        assert store.events.ingest(event_frame([view("a"), view("b"), view("a"), view("live")])) == Ingested(2, 2)
+        assert store.events.append([view("c")]) == [True]
+        assert store.events.ingest(event_frame([view("b"), view("c"), view("d")])) == Ingested(1, 2)
+        inner = store.transaction()
+        inner.__enter__()
+        assert store.events.ingest(event_frame([view("d"), view("e")])) == Ingested(1, 1)
+        assert not inner.__exit__(InterruptedError, InterruptedError(), None)
+        assert store.events.ingest(event_frame([view("d"), view("e")])) == Ingested(1, 1)
+    assert store.events.ingest(event_frame([view(name) for name in "abcdef"])) == Ingested(1, 5)
+    assert len(items(store)) == 7
+    assert store.events.read().events.height == 7
 
 
 def test_what_was_taken_back_is_no_part_and_goes(store: SqliteStore, path: Path) -> None:

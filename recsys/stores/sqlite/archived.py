@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,6 @@ class Archive:
         self._partitions: tuple[Partition, ...] = ()
         self._open: dict[str, Partition] = {}
         self._transaction = -1
-        self._taken_back = 0
         self._committed: frozenset[str] = frozenset()
         self._asked = 0
         self._seen: HashSet | None = None
@@ -69,6 +68,15 @@ class Archive:
             }
             self._partitions, self._state = tuple(self._open.values()), state
         return self._partitions
+
+    def each(self) -> Iterator[Partition]:
+        """The same, one after the other, each mapped into memory only until the next."""
+        for folder, details in self._database.query(_LISTED):
+            yield Partition.open(self._folder / folder, orjson.loads(details))
+
+    def release(self) -> None:
+        """Lets go of what is mapped into memory; it is mapped again when it is needed."""
+        self._state, self._partitions, self._open = _NEVER, (), {}
 
     def version(self, customer: int) -> int:
         """The last `seq` of a customer's behaviour; 0 when there is none here."""
@@ -139,7 +147,10 @@ class Archive:
         return known_ids(self._database, asked) | self.known(asked)
 
     def noted(self, event_ids: pl.Series | Sequence[str]) -> None:
-        """These events were stored in this transaction: later questions count them."""
+        """These events were stored in this transaction: later questions count them.
+
+        That a part of the transaction may be taken back does no harm: what is in the set is looked up all the same.
+        """
         self._begin()
         if self._seen is not None:
             self._seen.add(IdColumn.of(event_ids).hashes())
@@ -166,9 +177,6 @@ class Archive:
 
     def _begin(self) -> None:
         """Forgets what held for an earlier transaction and removes what it may have left."""
-        if self._taken_back != self._database.taken_back:
-            # What was noted in a part that was taken back is not stored after all.
-            self._taken_back, self._asked, self._seen = self._database.taken_back, 0, None
         if self._transaction == self._database.transactions:
             return
         self._transaction = self._database.transactions

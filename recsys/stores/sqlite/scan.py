@@ -51,9 +51,11 @@ def read(database: Database, customers: Names, items: Names, archive: Archive) -
     customer_ids, customer_row = customers.all()
     item_ids, item_row = items.all()
     undone = undone_seqs(database, archive)
+    # Looking for what was taken back touches pages all over the archive, which count as memory while they are mapped.
+    archive.release()
     parts = [pl.DataFrame(schema=_COLUMNS), *_live(database, undone)]
     taken_back = np.array(sorted(undone), dtype=np.int64)
-    parts += [_closed(partition, taken_back) for partition in archive.partitions()]
+    parts += [_closed(partition, taken_back) for partition in archive.each()]
     columns = {}
     for name in _COLUMNS:
         # Column by column, so that what was read is not held twice.
