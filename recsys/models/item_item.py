@@ -120,7 +120,13 @@ class ItemItem:
         return speaker, self.neighbour[entry], value
 
 
-def fit_item_item(tastes: Tastes, targets: npt.NDArray[np.float32], config: ItemItemConfig, threads: int) -> ItemItem:
+def fit_item_item(
+    tastes: Tastes,
+    targets: npt.NDArray[np.float32],
+    config: ItemItemConfig,
+    threads: int,
+    progress: Callable[[int], None] | None = None,
+) -> ItemItem:
     """A directed neighbourhood ridge.
 
     For each item j, with x the strengths of tastes, t the targets, s_u = n_u^−γ the weight of a customer with n_u items
@@ -139,17 +145,27 @@ def fit_item_item(tastes: Tastes, targets: npt.NDArray[np.float32], config: Item
     tastes : what all customers think of what, before fading by steps.
     targets : float32, shape (pairs of tastes,); how much each pair is what is to be predicted.
     threads : 1 or more; does not change the result.
+    progress : called now and then with the number of steps done, of `item_item_steps(tastes.items)`.
     """
+    told = progress or (lambda _: None)
     x, t, clock = _newest_pairs(tastes, targets, config.history_cap)
     scale = np.power(np.maximum(np.diff(x.indptr), 1).astype(np.float64), -config.customer_exponent)
     diagonal = np.asarray((sparse.diags_array(scale) @ x.multiply(x)).sum(axis=0), dtype=np.float64).ravel()
     # Items that hardly anybody touched must not look nearest to everything.
     least = 1e-3 * np.median(diagonal[diagonal > 0]) if diagonal.any() else 1.0
     norm = 1.0 / np.sqrt(np.maximum(diagonal, least))
-    rows = _gram(x, t, clock, scale, norm, config, threads)
+    rows = _gram(x, t, clock, scale, norm, config, threads, told)
     penalty = config.penalty + config.dropout / (1.0 - config.dropout) * diagonal
-    speaker, weight = _ridge(rows, diagonal, norm, penalty, config.neighbours, threads)
+    halfway = item_item_steps(tastes.items) // 2
+    speaker, weight = _ridge(
+        rows, diagonal, norm, penalty, config.neighbours, threads, lambda done: told(halfway + done)
+    )
     return _rows_by_speaker(speaker, weight, config.kept)
+
+
+def item_item_steps(items: int) -> int:
+    """How many steps `fit_item_item` tells of, for so many items."""
+    return 2 * len(range(0, items, BLOCK))
 
 
 _GramRows = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int32]]
@@ -164,6 +180,7 @@ def _gram(
     norm: npt.NDArray[np.float64],
     config: ItemItemConfig,
     threads: int,
+    told: Callable[[int], None],
 ) -> _GramRows:
     """Both products of `fit_item_item`, the largest entries of each row; see `kernels.gram_rows`."""
     from recsys.models.kernels import gram_rows
@@ -175,14 +192,23 @@ def _gram(
     xi, ti, ci = (sparse.csr_matrix(each.T) for each in (x, t, clock))
     customer_start, item_start = x.indptr.astype(np.int64), xi.indptr.astype(np.int64)
 
-    def block(first: int, last: int) -> _GramRows:
+    shape = x.shape[1], config.width
+    rows = (
+        np.empty(shape, np.int32),
+        np.empty(shape, np.float32),
+        np.empty(shape, np.float32),
+        np.empty(shape[0], np.int32),
+    )
+
+    def block(first: int, last: int) -> None:
         by_item = (item_start, xi.indices, xi.data, ti.data, ci.data)
         by_customer = (customer_start, x.indices, x.data, clock.data)
-        rows: _GramRows = gram_rows(first, last, *by_item, *by_customer, scale, norm, after, before, config.width)
-        return rows
+        found = gram_rows(first, last, *by_item, *by_customer, scale, norm, after, before, config.width)
+        for whole, part in zip(rows, found, strict=True):
+            whole[first:last] = part
 
-    column, gram, cross, length = zip(*_by_blocks(block, x.shape[1], threads), strict=True)
-    return np.concatenate(column), np.concatenate(gram), np.concatenate(cross), np.concatenate(length)
+    _by_blocks(block, x.shape[1], threads, told)
+    return rows
 
 
 def _ridge(
@@ -192,6 +218,7 @@ def _ridge(
     penalty: npt.NDArray[np.float64],
     neighbours: int,
     threads: int,
+    told: Callable[[int], None],
 ) -> _Weights:
     """The regressions of `fit_item_item`; see `kernels.ridge_rows`."""
     from recsys.models.kernels import ridge_rows
@@ -200,7 +227,7 @@ def _ridge(
         weights: _Weights = ridge_rows(first, last, *rows, diagonal, norm, penalty, neighbours)
         return weights
 
-    speaker, weight = zip(*_by_blocks(block, len(diagonal), threads), strict=True)
+    speaker, weight = zip(*_by_blocks(block, len(diagonal), threads, told), strict=True)
     return np.concatenate(speaker), np.concatenate(weight)
 
 
@@ -229,10 +256,17 @@ def _newest_pairs(
     return x, t, clock
 
 
-def _by_blocks(work: Callable[[int, int], Rows], size: int, threads: int) -> list[Rows]:
-    """What a kernel gives for all rows, block by block in order, computed on several threads."""
+def _by_blocks(
+    work: Callable[[int, int], Rows], size: int, threads: int, told: Callable[[int], None] = lambda _: None
+) -> list[Rows]:
+    """What a kernel gives for all rows, block by block in order, computed on several threads; `told` is called with the
+    number of blocks done."""
+    parts = []
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda first: work(first, min(first + BLOCK, size)), range(0, size, BLOCK)))
+        for part in pool.map(lambda first: work(first, min(first + BLOCK, size)), range(0, size, BLOCK)):
+            parts.append(part)
+            told(len(parts))
+    return parts
 
 
 def _rows_by_speaker(speaker: npt.NDArray[np.int32], weight: npt.NDArray[np.float32], kept: int) -> ItemItem:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from recsys.data.interactions import Tastes
-from recsys.models.item_item import ItemItem, ItemItemConfig, fit_item_item
+from recsys.models import item_item
+from recsys.models.item_item import ItemItem, ItemItemConfig, fit_item_item, item_item_steps
 from tests.oracles import Dense, directed_ridge
 
 CONFIG = ItemItemConfig(penalty=0.5, dropout=0.2, after=0.7, before=0.25)
@@ -128,3 +129,13 @@ def test_no_tastes_make_no_neighbours() -> None:
     """A shop in which nothing carries taste has empty rows, not an error."""
     model = fitted(np.zeros((3, 4)), np.zeros((3, 4)), np.zeros((3, 4)))
     assert model.indptr.tolist() == [0] * 5
+
+
+def test_every_block_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress goes up by one block of the product, then of the regressions, and ends where it was said to end."""
+    monkeypatch.setattr(item_item, "BLOCK", 3)
+    told: list[int] = []
+    x = np.random.default_rng(0).integers(0, 2, (12, 10)).astype(np.float64)
+    tastes = tastes_of(x, np.zeros(x.shape))
+    fit_item_item(tastes, tastes.strength, ItemItemConfig(), 2, told.append)
+    assert told == list(range(1, item_item_steps(10) + 1))
