@@ -7,7 +7,7 @@ SHOP ?= shop
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: install run test lint bench bench-scale clean
+.PHONY: install run test lint bench bench-scale bench-tuning clean
 .DELETE_ON_ERROR:
 
 install: .venv/.installed
@@ -43,6 +43,9 @@ bench: .venv/.installed
 # 10 and 100 million events; FOLDER keeps the files, and a stopped run goes on there.
 bench-scale: .venv/.installed
 	$(BIN)/python -m benchmarks.scale $(if $(FOLDER),--folder $(FOLDER))
+
+bench-tuning: .venv/.installed
+	$(BIN)/python -m benchmarks.tuning
 
 clean:
 	rm -rf .venv build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

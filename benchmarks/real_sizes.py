@@ -37,7 +37,7 @@ def measure() -> list[Row]:
                     run([BOOKMATCH, "import", str(folder / name / file), *options, "--home", scratch])
                 file, *options = chosen[name].imports[-1]
                 imports.append(run([BOOKMATCH, "import", str(folder / name / file), *options, "--home", scratch]))
-                trainings.append(run([BOOKMATCH, "train", "--home", scratch]))
+                trainings.append(run([BOOKMATCH, "train", "--tune-budget", "0", "--home", scratch]))
         command = "python -m benchmarks.real_sizes"
         rows.append(Row(f"{name}: import of {file}", command, median(imports), most_import))
         rows.append(Row(f"{name}: train, without tuning", command, median(trainings), most_train))

@@ -23,6 +23,16 @@ class ShopFolder:
         return self.home / "models"
 
     @property
+    def tuning(self) -> Path:
+        """What tuning found, for the next training."""
+        return self.home / "tuning"
+
+    @property
+    def scratch(self) -> Path:
+        """The finished stages of a training run under way."""
+        return self.home / "training"
+
+    @property
     def quarantine(self) -> Path:
         """Bad rows and rows set aside by rule, one pair of files per import."""
         return self.home / "quarantine"

@@ -14,4 +14,4 @@ files=$SHOP/sample
     touch "$files/.imported"
 }
 wait
-[ -e "$SHOP/models/current" ] || $bookmatch train --home "$SHOP"
+[ -e "$SHOP/models/current" ] || $bookmatch train --tune-budget 0 --home "$SHOP"

@@ -12,7 +12,8 @@ from recsys.bundle import BundleRepository, ModelBundle
 from recsys.data.catalog import ITEM_SCHEMA
 from recsys.data.events import EVENT_SCHEMA, EventKind
 from recsys.data.interactions import EventTable
-from training.pipeline import TrainingConfig, compile_interactions, fit
+from training.fitting import TrainingConfig, compile_interactions, fit
+from training.pipeline import Run
 from training.stages import StageLog
 
 DAY = 86_400_000
@@ -84,6 +85,11 @@ def titled(titles: Mapping[str, str]) -> pl.DataFrame:
     """A catalogue of item ids and titles."""
     rows = [{"item_id": item, "title": title} for item, title in titles.items()]
     return pl.DataFrame(rows, schema=ITEM_SCHEMA)
+
+
+def run_of(home: Path, now: int = START, host: str = "", budget: float = 0.0) -> Run:
+    """A training run for a shop's folder."""
+    return Run(None, budget, home / "training", home / "tuning", now, host)
 
 
 def published(

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,22 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 _RECORD = "stage.json"
 _LOCK = ".lock"
+
+
+class Keeping(Protocol):
+    """What fitting hands its stages to."""
+
+    def stage(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
+        """The arrays of a stage, computed now or before."""
+        ...
+
+
+class Unkept:
+    """Nothing is kept: a run that is stopped starts anew."""
+
+    def stage(self, name: str, compute: Callable[[], Arrays]) -> Arrays:  # noqa: ARG002 - the protocol's
+        """See `Keeping`."""
+        return compute()
 
 
 class Checkpoints:

@@ -1,257 +1,104 @@
-"""From a store to a published bundle: read → compile → fit → publish."""
+"""From a store to a published bundle: read → compile → tune → fit → publish."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
-from scipy import sparse
 
 from recsys import __version__
-from recsys.bundle.bundle import Arrays, Stored, bundle_arrays
-from recsys.bundle.manifest import FORMAT_VERSION, Manifest
 from recsys.bundle.repository import BundleRepository
 from recsys.data.events import EventKind
-from recsys.data.interactions import EventTable, Interactions, Tastes
-from recsys.data.signals import UNKNOWN_TIME, EventWeights
-from recsys.errors import InputError, NotEnoughDataError
-from recsys.models.als import ALSConfig, fit_als
-from recsys.models.blend import BlendWeights
-from recsys.models.content import Content, ContentConfig, fit_content
-from recsys.models.item_item import ItemItem, ItemItemConfig, fit_item_item
-from recsys.models.popularity import PopularityConfig, fit_popularity
-from recsys.models.related import RelatedConfig, fit_related
-from recsys.models.repeat import Repeat, RepeatConfig, category_codes, fit_repeat
-from recsys.models.spectral import Spectral, SpectralConfig, fit_spectral
+from recsys.data.interactions import EventTable
 from recsys.stores.protocols import Store
+from training.checkpoints import Checkpoints
+from training.fitting import TrainingConfig, compile_interactions, fingerprint, fit, with_rating_scale
 from training.stages import StageCost, StageLog
-
-SHIPPED_BLEND = {
-    "item_item": 1.0,
-    "als": 0.5,
-    "spectral": 0.2,
-    "popular": 0.1,
-    "content": 0.0,
-    "repeat": 300.0,
-}
-"""Where tuning starts, and what a shop gets without it (docs/decisions/0011)."""
-
-MIN_CUSTOMERS = 5
-"""So many customers with a taste for two or more items are the least that anything can be learned from."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingConfig:
-    """The shipped settings; what a bundle was trained with stands in its manifest.
-
-    Attributes
-    ----------
-    event_weights : what each kind of event is worth; the rating scale is taken from the data.
-    popularity, item_item, als, spectral, content, repeat : of the sources.
-    related : of the lists that items' pages show; None: no such lists, where nothing but recommendations is asked for.
-    target_kinds : what lists are there to predict. Where nobody did any of it, everything counts.
-    other_targets : how much a pair without an event of these kinds is predicted beside one with; 0 to 1.
-    blend : the weights of the sources in the blended score.
-    seed : of everything random.
-    threads : how many cores fitting may use; does not change the result.
-    """
-
-    event_weights: EventWeights = field(default_factory=EventWeights)
-    popularity: PopularityConfig = field(default_factory=PopularityConfig)
-    item_item: ItemItemConfig = field(default_factory=ItemItemConfig)
-    als: ALSConfig = field(default_factory=ALSConfig)
-    spectral: SpectralConfig = field(default_factory=SpectralConfig)
-    content: ContentConfig = field(default_factory=ContentConfig)
-    repeat: RepeatConfig = field(default_factory=RepeatConfig)
-    related: RelatedConfig | None = field(default_factory=RelatedConfig)
-    target_kinds: frozenset[EventKind] = frozenset({EventKind.PURCHASE})
-    other_targets: float = 1.0
-    blend: BlendWeights = field(default_factory=lambda: BlendWeights.constant(SHIPPED_BLEND))
-    seed: int = 0
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        if self.seed < 0 or self.threads < 1:
-            raise InputError(
-                f"seed {self.seed}, threads {self.threads}", expected="a seed of 0 or more and at least one thread"
-            )
-        if not 0 <= self.other_targets <= 1:
-            raise InputError(f"other_targets is {self.other_targets}", expected="a number from 0 to 1")
+from training.tuning import Tuned, shipped, tune
+from training.tuning.record import FolderRecord
+from training.validation import predicted_kinds, validation_of
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training run made: the bundle's id, its manifest's data section and what each stage cost."""
+    """What a training run made: the bundle's id, its manifest's data and tuning sections, what each stage cost."""
 
     bundle_id: str
     data: Mapping[str, Any]
+    tuning: Mapping[str, Any]
     costs: list[StageCost]
 
 
-def train(
-    store: Store, repository: BundleRepository, config: TrainingConfig, now: int, stages: StageLog, host: str
-) -> Trained:
-    """Learns from everything in the store and puts the result in force.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How one training run is to go.
 
-    Parameters
+    Attributes
     ----------
+    target : the kinds of events that lists predict; None: what `predicted_kinds` finds.
+    budget : seconds for tuning; 0 for the shipped settings.
+    scratch : where finished stages are kept until the bundle is published.
+    record : where studies are kept from one run to the next.
     now : milliseconds UTC, for the list of publications; the bundle itself does not depend on it.
     host : a name of this machine for `build.json`.
+    """
 
-    Raises NotEnoughDataError when the store holds too little, BundleError when the bundle cannot be written.
+    target: frozenset[EventKind] | None
+    budget: float
+    scratch: Path
+    record: Path
+    now: int
+    host: str
+
+
+def train(store: Store, repository: BundleRepository, config: TrainingConfig, run: Run, stages: StageLog) -> Trained:
+    """Learns from everything in the store and puts the result in force. A run that was stopped goes on where it was.
+
+    Raises NotEnoughDataError when the store holds too little, BundleError when the bundle cannot be written, InputError
+    when another process is training for this shop.
     """
     with stages.stage("read"):
         table, catalogue = store.events.read(), store.catalog.read()
     with stages.stage("compile"):
         interactions = compile_interactions(table)
-        config = replace(config, event_weights=with_rating_scale(config.event_weights, interactions))
-    manifest, arrays = fit(interactions, catalogue, config, stages)
-    with stages.stage("publish"):
-        build = {
-            "at": now,
-            "host": host,
-            "threads": config.threads,
-            "stages": [asdict(cost) for cost in stages.costs],
-        }
-        bundle_id = repository.publish(manifest, arrays, build, now)
-    return Trained(bundle_id, manifest.data, stages.costs)
-
-
-def compile_interactions(table: EventTable) -> Interactions:
-    """A store's events as arrays; NotEnoughDataError when there are none."""
-    if table.events.is_empty():
-        raise NotEnoughDataError(
-            "the store holds no events on items",
-            expected=f"at least {MIN_CUSTOMERS} customers with two or more items each",
-            remedy="import a history first: `bookmatch import FILE`, or try `bookmatch simulate`",
+        config = replace(
+            config,
+            event_weights=with_rating_scale(config.event_weights, interactions),
+            target_kinds=run.target or predicted_kinds(interactions),
         )
-    return Interactions.from_events(table)
-
-
-def fit(
-    interactions: Interactions, catalogue: pl.DataFrame, config: TrainingConfig, stages: StageLog
-) -> tuple[Manifest, Arrays]:
-    """Fits every source; the manifest (without the arrays' hashes) and the arrays.
-
-    Models are fitted on tastes that do not fade: what people did long ago still says what goes together. Fading belongs
-    to answering. `catalogue` is in `ITEM_SCHEMA`. Raises NotEnoughDataError when there is too little to learn from.
-    """
-    with stages.stage("popularity"):
-        popularity = fit_popularity(interactions, config.event_weights, config.popularity)
-    with stages.stage("item-item"):
-        tastes = interactions.tastes(config.event_weights.unfading())
-        strengths = tastes.matrix()
-        _require_enough(strengths)
-        item_item = fit_item_item(tastes, targets(interactions, tastes, config), config.item_item, config.threads)
-    with stages.stage("spectral"):
-        spectral = fit_spectral(strengths, config.spectral, config.seed)
-    with stages.stage("als", config.als.iterations):
-        als = fit_als(strengths, config.als, config.seed, config.threads, stages.progress.advance)
-    with stages.stage("content"):
-        content = fit_content(catalogue, interactions.items, config.content, config.threads)
-    with stages.stage("repeat"):
-        repeat = fit_repeat(interactions, category_codes(catalogue, interactions.items), config.repeat)
-    with stages.stage("related"):
-        related, related_entries = fit_related(
-            interactions, tastes, config.event_weights, config.related, config.threads
-        )
-    models: list[Stored] = [popularity, item_item, als, spectral, content, repeat, related]
-    manifest = Manifest(
-        format_version=FORMAT_VERSION,
-        software=__version__,
-        data=_described(interactions, strengths),
-        event_weights=config.event_weights,
-        blend=config.blend,
-        models=_model_entries(config, item_item, spectral, content, repeat) | related_entries,
-        seed=config.seed,
-        arrays={},
-    )
-    return manifest, bundle_arrays(interactions.items, models)
-
-
-def targets(interactions: Interactions, tastes: Tastes, config: TrainingConfig) -> npt.NDArray[np.float32]:
-    """What the item-item model predicts: float32, shape (pairs of tastes,); 0 where there is no taste."""
-    wanted = interactions.pairs_with(config.target_kinds) & (tastes.strength > 0)
-    other = config.other_targets if wanted.any() else 1.0
-    return np.where(tastes.strength > 0, np.where(wanted, 1.0, other), 0.0).astype(np.float32)
-
-
-def _model_entries(
-    config: TrainingConfig, item_item: ItemItem, spectral: Spectral, content: Content, repeat: Repeat
-) -> dict[str, dict[str, Any]]:
-    """Per source its settings and what fitting it found, for the manifest."""
-    predicted = {
-        "target_kinds": sorted(str(kind) for kind in config.target_kinds),
-        "other_targets": config.other_targets,
+    tuned = _tuned(table, catalogue, config, run, stages)
+    described = {
+        "data": fingerprint(interactions),
+        "catalogue": catalogue.height,
+        "config": repr(replace(tuned.config, threads=1)),
+        "software": __version__,
     }
-    return {
-        "popularity": asdict(config.popularity),
-        "item_item": asdict(config.item_item) | predicted | {"pairs": len(item_item.neighbour)},
-        "spectral": asdict(config.spectral) | {"factors": spectral.factors.shape[1]},
-        "als": asdict(config.als),
-        "content": asdict(config.content) | {"pairs": len(content.neighbours.neighbour)},
-        "repeat": asdict(config.repeat) | {"kinds": [str(kind) for kind in repeat.kinds], "clock": str(repeat.clock)},
-    }
+    del table
+    with Checkpoints.open(run.scratch, described) as kept:
+        manifest, arrays = fit(interactions, catalogue, tuned.config, stages, tuned.report, kept)
+        with stages.stage("publish"):
+            build = {
+                "at": run.now,
+                "host": run.host,
+                "threads": config.threads,
+                "stages": [asdict(cost) for cost in stages.costs],
+            }
+            bundle_id = repository.publish(manifest, arrays, build, run.now)
+        kept.clear()
+    return Trained(bundle_id, manifest.data, manifest.tuning, stages.costs)
 
 
-def _require_enough(strengths: sparse.csr_matrix) -> None:
-    able = int(np.count_nonzero(np.diff(strengths.indptr) >= 2))
-    if able < MIN_CUSTOMERS:
-        raise NotEnoughDataError(
-            f"{able} of {strengths.shape[0]} customers showed an interest in two or more items",
-            expected=f"at least {MIN_CUSTOMERS} such customers; some hundreds give useful lists",
-            remedy="import more history; `bookmatch import --dry-run` shows whether the kinds of events are recognised",
-        )
-
-
-def with_rating_scale(weights: EventWeights, interactions: Interactions) -> EventWeights:
-    """The weights with the range of ratings found; unchanged when nothing was rated.
-
-    The range leaves out a hundredth at either end: one rating of 1000 must not make all others equal.
-    """
-    rated = np.isin(interactions.kind, [EventKind.RATE.code, EventKind.REVIEW.code])
-    ratings = interactions.rating[rated & np.isfinite(interactions.rating)]
-    if not len(ratings):
-        return weights
-    low, high = np.quantile(ratings, (0.01, 0.99), method="inverted_cdf")
-    return replace(weights, rating_scale=(float(low), float(high)))
-
-
-def fingerprint(interactions: Interactions) -> str:
-    """The SHA-256 over all arrays of a history, in hexadecimal."""
-    digest = hashlib.sha256()
-    for array in (
-        interactions.customers.text,
-        interactions.customers.offsets,
-        interactions.items.text,
-        interactions.items.offsets,
-        interactions.indptr,
-        interactions.item,
-        interactions.kind,
-        interactions.timestamp,
-        interactions.position,
-        interactions.quantity,
-        interactions.rating,
-    ):
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def _described(interactions: Interactions, strengths: sparse.csr_matrix) -> dict[str, Any]:
-    codes, counts = np.unique(interactions.kind, return_counts=True)
-    known = interactions.timestamp[interactions.timestamp != UNKNOWN_TIME]
-    by_code = {kind.code: str(kind) for kind in EventKind}
-    return {
-        "fingerprint": fingerprint(interactions),
-        "customers": len(interactions.customers),
-        "items": len(interactions.items),
-        "events": len(interactions),
-        "kinds": {by_code[int(code)]: int(count) for code, count in zip(codes, counts, strict=True)},
-        "tastes": int(strengths.nnz),
-        "newest": int(known.max()) if len(known) else None,
-    }
+def _tuned(table: EventTable, catalogue: pl.DataFrame, config: TrainingConfig, run: Run, stages: StageLog) -> Tuned:
+    if not run.budget:
+        return shipped(config, "no tuning was asked for")
+    with stages.stage("draw validation"):
+        validation = validation_of(table, config.target_kinds, config.seed)
+    if isinstance(validation, str):
+        return shipped(config, validation)
+    tuned = tune(validation, catalogue, config, run.budget, stages, FolderRecord(run.record))
+    # The rating scale of everything, not of what validation left.
+    weights = replace(tuned.config.event_weights, rating_scale=config.event_weights.rating_scale)
+    return replace(tuned, config=replace(tuned.config, event_weights=weights))

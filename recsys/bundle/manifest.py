@@ -35,6 +35,8 @@ class Manifest:
     event_weights : read by training and serving alike.
     blend : the weight of each named source in the blended score, by the length of the history.
     models : per source its settings and what fitting it found; a source that could not be fitted says why.
+    tuning : how the settings were found: on what, with how many trials, what they bring; or that they are the shipped
+        ones, and why.
     seed : of everything random in training.
     arrays : per array name, what it is.
     """
@@ -45,6 +47,7 @@ class Manifest:
     event_weights: EventWeights
     blend: BlendWeights
     models: Mapping[str, Mapping[str, Any]]
+    tuning: Mapping[str, Any]
     seed: int
     arrays: Mapping[str, ArrayEntry]
 
@@ -57,6 +60,7 @@ class Manifest:
             "event_weights": self.event_weights.to_json(),
             "blend": self.blend.to_json(),
             "models": {name: dict(entry) for name, entry in self.models.items()},
+            "tuning": dict(self.tuning),
             "seed": self.seed,
             "arrays": {
                 name: {"dtype": entry.dtype, "shape": list(entry.shape), "sha256": entry.sha256}
@@ -74,6 +78,7 @@ class Manifest:
             event_weights=EventWeights.from_json(data["event_weights"]),
             blend=BlendWeights.from_json(data["blend"]),
             models=data["models"],
+            tuning=data["tuning"],
             seed=data["seed"],
             arrays={
                 name: ArrayEntry(entry["dtype"], tuple(entry["shape"]), entry["sha256"])

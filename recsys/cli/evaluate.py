@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recsys.cli.options import (
+    DEFAULT_TUNE_BUDGET,
     ColumnMap,
     Encoding,
     EventName,
@@ -21,6 +22,7 @@ from recsys.cli.options import (
     Separator,
     TimeUnit,
     Timezone,
+    TuneBudget,
     available_cores,
 )
 
@@ -69,6 +71,7 @@ def evaluate(
         str, typer.Option(metavar="KIND,…", help="By which kinds a customer has an item; the target by default.")
     ] = "",
     k: Annotated[str, typer.Option("--k", metavar="N,…", help="How many places of a list are looked at.")] = "10,20",
+    tune_budget: TuneBudget = DEFAULT_TUNE_BUDGET,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     threads: Annotated[int, typer.Option(min=0, help="Cores to use; 0 is all of them.")] = 0,
     format_: FormatName = None,
@@ -90,7 +93,7 @@ def evaluate(
     from recsys.data.importers.options import build_options
     from training.evaluation.asked import Asked, Protocol, parse_ks, parse_rules
     from training.evaluation.running import run
-    from training.pipeline import TrainingConfig
+    from training.fitting import TrainingConfig
     from training.stages import StageLog
 
     options = build_options(
@@ -118,7 +121,7 @@ def evaluate(
     )
     config = TrainingConfig(seed=seed, threads=threads or available_cores())
     with Bars(visible=not as_json) as bars:
-        report = run(asked, config, output, StageLog(bars))
+        report = run(asked, config, output, StageLog(bars), tune_budget)
     if as_json:
         import orjson
 

@@ -60,6 +60,18 @@ IgnoreItems = Annotated[
     typer.Option(metavar="CODES", help="Items that are none (postage, fees): codes or patterns such as DCGS*."),
 ]
 
+TuneBudget = Annotated[
+    float,
+    typer.Option(
+        "--tune-budget",
+        metavar="SECONDS",
+        min=0,
+        help="What tuning may cost; a plan is made from it and the data's size. 0 takes the shipped settings.",
+    ),
+]
+DEFAULT_TUNE_BUDGET = 60.0
+"""As `training.tuning.TUNE_BUDGET`, which is not loaded before it is needed."""
+
 DEFAULT_HOME = Path("shop")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys.cli.options import DEFAULT_HOME, Home, Json, available_cores
+from recsys.cli.options import DEFAULT_HOME, DEFAULT_TUNE_BUDGET, Home, Json, TuneBudget, available_cores
 
 if TYPE_CHECKING:
     from training.pipeline import Trained
@@ -33,9 +34,17 @@ def train(
     related_score: Annotated[
         RelatedScoreName, typer.Option(help="By what items count as similar on an item's page.")
     ] = RelatedScoreName.BLEND,
+    tune_budget: TuneBudget = DEFAULT_TUNE_BUDGET,
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND,…",
+            help="The kinds of events that lists predict; purchases, or what comes nearest, by default.",
+        ),
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Learn popularity, item-item and ALS models from the store and put them in force."""
+    """Learn every model from the store, choose settings and weights on a part of it, and put the result in force."""
     import platform
     import time
 
@@ -45,7 +54,9 @@ def train(
     from recsys.models.similarity import SimilarityConfig, SimilarityScore
     from recsys.shop import ShopFolder
     from recsys.stores import open_store
-    from training.pipeline import TrainingConfig
+    from training.evaluation.asked import parse_kinds
+    from training.fitting import TrainingConfig
+    from training.pipeline import Run
     from training.pipeline import train as run
     from training.stages import StageLog
 
@@ -61,9 +72,15 @@ def train(
                 store,
                 BundleRepository(shop.models),
                 config,
-                now=int(time.time() * 1000),
-                stages=StageLog(bars),
-                host=platform.node(),
+                Run(
+                    target=parse_kinds("--target", target) if target else None,
+                    budget=tune_budget,
+                    scratch=shop.scratch,
+                    record=shop.tuning,
+                    now=int(time.time() * 1000),
+                    host=platform.node(),
+                ),
+                StageLog(bars),
             )
     finally:
         store.close()
@@ -78,7 +95,12 @@ def _show(trained: Trained, *, as_json: bool) -> None:
     from rich.table import Table
 
     if as_json:
-        report = {"bundle": trained.bundle_id, "data": trained.data, "stages": [asdict(c) for c in trained.costs]}
+        report = {
+            "bundle": trained.bundle_id,
+            "data": trained.data,
+            "tuning": trained.tuning,
+            "stages": [asdict(c) for c in trained.costs],
+        }
         typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
         return
     console = Console()
@@ -95,4 +117,17 @@ def _show(trained: Trained, *, as_json: bool) -> None:
     table.add_section()
     table.add_row("all", f"{total:.2f}", f"{max(cost.peak_bytes for cost in trained.costs) / 1e6:,.0f}")
     console.print(table)
+    console.print(_tuning_line(trained.tuning), highlight=False)
     console.print(f"bundle {trained.bundle_id} is in force")
+
+
+def _tuning_line(tuning: Mapping[str, Any]) -> str:
+    """What tuning did, in one line."""
+    if tuning["settings"] == "shipped":
+        return f"shipped settings: {tuning['cause']}"
+    blend, stopped = tuning["blend"], f", stopped {tuning['stopped']}" if tuning["stopped"] else ""
+    on = f"{tuning['validation']['customers']:,} validation customers ({tuning['validation']['drawn']})"
+    return (
+        f"settings tuned on {on} in {tuning['trials']} trials from {tuning['started_from']}{stopped}; "
+        f"the weights of the blend raise {tuning['objective']} from {blend['before']:.4f} to {blend['after']:.4f}"
+    )

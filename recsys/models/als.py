@@ -7,7 +7,7 @@ c_ui = 1 + α r_ui, preference p_ui = 1 where r_ui > 0, customer factors x_u, it
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -43,11 +43,16 @@ class ALS:
     item_factors : float32, shape (items, factors); y_i.
     gram : float64, shape (factors, factors); YᵀY + λI.
     alpha : α of the fit, which the fold-in must use too.
+    inverse : float64, shape (factors, factors); that of `gram`.
     """
 
     item_factors: npt.NDArray[np.float32]
     gram: npt.NDArray[np.float64]
     alpha: float
+    inverse: npt.NDArray[np.float64] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inverse", np.linalg.inv(self.gram))
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """What a bundle stores."""
@@ -62,23 +67,35 @@ class ALS:
         """What each item of a history adds to the customer's factors: float64, shape (m, factors).
 
         The sum over the rows is x_u = (YᵀY + λI + Yᵀ(Cᵘ − I)Y)⁻¹ Yᵀ Cᵘ p(u), equation 4 of the paper: the solve is
-        linear in its right-hand side, which is a sum over the history.
+        linear in its right-hand side, which is a sum over the history. With G = YᵀY + λI, which all customers share,
+        D = Cᵘ − I, H = Y_u G⁻¹ and K = H Y_uᵀ, the matrix inversion lemma gives the rows as (I + D)(I + K D)⁻¹ H: a
+        system of the history's size. It is used where that is smaller than the number of factors.
         """
-        system, parts = self._system(items, strengths)
-        return np.asarray(np.linalg.solve(system, parts.T).T, dtype=np.float64)
+        y, extra = self._weighed(items, strengths)
+        if len(items) > len(self.gram):
+            return np.asarray(np.linalg.solve(self._system(y, extra), (y * (1.0 + extra)[:, None]).T).T)
+        near = y @ self.inverse
+        system = np.eye(len(items)) + (near @ y.T) * extra
+        return np.asarray((1.0 + extra)[:, None] * np.linalg.solve(system, near), dtype=np.float64)
 
     def coordinates(self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """The customer's factors x_u, without the parts: float64, shape (factors,)."""
-        system, parts = self._system(items, strengths)
-        return np.asarray(np.linalg.solve(system, parts.sum(axis=0)), dtype=np.float64)
+        y, extra = self._weighed(items, strengths)
+        if len(items) > len(self.gram):
+            return np.asarray(np.linalg.solve(self._system(y, extra), (1.0 + extra) @ y))
+        near = y @ self.inverse
+        system = np.eye(len(items)) + extra[:, None] * (near @ y.T)
+        return np.asarray(np.linalg.solve(system, 1.0 + extra) @ near, dtype=np.float64)
 
-    def _system(
+    def _weighed(
         self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The matrix of equation 4, and what each item adds to its right-hand side, shape (m, factors)."""
-        y = self.item_factors[items].astype(np.float64)
-        extra = self.alpha * strengths.astype(np.float64)
-        return self.gram + (y * extra[:, None]).T @ y, y * (1.0 + extra)[:, None]
+        """Y_u, shape (m, factors), and the diagonal of D, shape (m,)."""
+        return self.item_factors[items].astype(np.float64), self.alpha * strengths.astype(np.float64)
+
+    def _system(self, y: npt.NDArray[np.float64], extra: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The matrix of equation 4, shape (factors, factors)."""
+        return np.asarray(self.gram + (y * extra[:, None]).T @ y)
 
     def scores(self, factors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """x_u · y_i for all items; factors of shape (f,) or (f, n): float64, shape (items,) or (items, n)."""

@@ -49,8 +49,12 @@ class BlendWeights:
 
     def of(self, items: int) -> dict[str, float]:
         """The sources that count for a history of so many items, with their weights, all above 0."""
+        return {source: weight for source, weight in self.at(items).items() if weight > 0}
+
+    def at(self, items: int) -> dict[str, float]:
+        """As `of`, with the sources that do not count, at 0."""
         place = bisect_right(self.lengths, items)
-        return {source: values[place] for source, values in self.weights.items() if values[place] > 0}
+        return {source: values[place] for source, values in self.weights.items()}
 
     def to_json(self) -> dict[str, Any]:
         """As the manifest holds it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
 import numpy as np
@@ -52,6 +52,10 @@ class ItemItemConfig:
     after: float = 0.9
     before: float = 0.5
     history_cap: int = 500
+
+    def varied(self, name: str, value: float) -> Self:
+        """The same settings with another value of one that is a number with a fraction."""
+        return replace(self, **{name: value})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
 Items = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.bool_]
 
 PIVOT_FLOOR = 0.01
 
@@ -255,3 +256,44 @@ def top_rows(scores: Floats, tie_break: Places, limit: int) -> Items:  # pragma:
                     break
             chosen[row, at] = place
     return chosen
+
+
+@njit(nogil=True, cache=True)
+def blended_gains(
+    rows: Places,
+    said: Singles,
+    weight: Singles,
+    popular: Singles,
+    popular_weight: float,
+    wanted: Flags,
+    there: Flags,
+    discount: Floats,
+) -> Floats:  # pragma: no cover - compiled
+    """The discounted gains of the lists that a blend makes of some rows' candidates: shape (len(rows),).
+
+    The score of a candidate is personal = Σ_s weight_s · said_s, plus popular_weight · popular; candidates that are not
+    `there` or whose personal score is 0 or less are not listed. Equal scores: the smaller column is first. Gains are
+    Σ discount[rank] over the wanted candidates among the first len(discount).
+
+    `said` has shape (sources, n, width); `popular`, `wanted` and `there` have shape (n, width).
+    """
+    sources, _, width = said.shape
+    gains = np.zeros(len(rows), np.float64)
+    score = np.empty(width, np.float32)
+    for place in range(len(rows)):
+        row = rows[place]
+        for column in range(width):
+            personal = np.float32(0.0)
+            for source in range(sources):
+                personal += weight[source] * said[source, row, column]
+            listed = there[row, column] and personal > 0
+            score[column] = personal + np.float32(popular_weight) * popular[row, column] if listed else -np.inf
+        for column in range(width):
+            if wanted[row, column] and score[column] > -np.inf:
+                rank = 0
+                for other in range(width):
+                    if score[other] > score[column] or (score[other] == score[column] and other < column):
+                        rank += 1
+                if rank < len(discount):
+                    gains[place] += discount[rank]
+    return gains

@@ -56,7 +56,7 @@ def rank_many(
         `repeat_probabilities` gives it. None where what they have is masked anyway.
     """
     rows = max(1, CELLS // max(1, len(bundle.items)))
-    sources = _Sources.of(bundle)
+    sources = BlendScores.of(bundle)
     blocks = [slice(first, min(first + rows, strengths.shape[0])) for first in range(0, strengths.shape[0], rows)]
     ranked = np.full((strengths.shape[0], limit), -1, dtype=np.int32)
     with ThreadPoolExecutor(threads) as pool:
@@ -101,7 +101,7 @@ class _Dense:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sources:
+class BlendScores:
     """A bundle's sources that count for anybody, made ready once for all blocks."""
 
     bundle: ModelBundle
@@ -110,7 +110,7 @@ class _Sources:
     popular: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, bundle: ModelBundle) -> _Sources:
+    def of(cls, bundle: ModelBundle) -> BlendScores:
         counts = {name for name, weights in bundle.manifest.blend.weights.items() if any(weights)}
         near: dict[str, ItemItem] = {ITEM_ITEM: bundle.item_item, CONTENT: bundle.content.neighbours}
         low_rank: dict[str, LowRank] = {ALS_SOURCE: bundle.als, SPECTRAL: bundle.spectral}
@@ -160,7 +160,7 @@ def _add(total: npt.NDArray[np.float64], said: sparse.csr_matrix, factor: npt.ND
 
 
 def _block(
-    sources: _Sources,
+    sources: BlendScores,
     strengths: sparse.csr_matrix,
     repeats: sparse.csr_matrix | None,
     masked: sparse.csr_matrix,

@@ -16,7 +16,7 @@ from recsys.cli.app import app
 from recsys.data.events import EventKind
 from recsys.data.signals import EventWeights
 from tests.worlds import published, two_tastes
-from training.pipeline import TrainingConfig
+from training.fitting import TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

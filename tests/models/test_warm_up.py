@@ -9,7 +9,7 @@ from recsys.models.related import RelatedConfig
 from recsys.models.similarity import SimilarityConfig
 from recsys.models.warm_up import warm_up
 from tests.worlds import published, two_tastes
-from training.pipeline import TrainingConfig
+from training.fitting import TrainingConfig
 
 
 def test_training_compiles_nothing_more(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Request
 from tests.worlds import DAY, START, event_frame, event_table, published, titled
-from training.pipeline import TrainingConfig
+from training.fitting import TrainingConfig
 
 BLEND = BlendWeights(
     (3,),

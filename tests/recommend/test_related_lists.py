@@ -16,7 +16,7 @@ from recsys.models.similarity import SimilarityConfig, SimilarityScore
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Answer, Request
 from tests.worlds import START, event_frame, published
-from training.pipeline import TrainingConfig
+from training.fitting import TrainingConfig
 
 NOW = START + 1
 

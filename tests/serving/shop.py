@@ -14,7 +14,9 @@ from recsys.data.events import Event, EventKind
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
 from recsys.stores.protocols import Store
-from training.pipeline import TrainingConfig, train
+from tests.worlds import run_of
+from training.fitting import TrainingConfig
+from training.pipeline import train
 from training.stages import StageLog
 
 START = 1_700_000_000_000
@@ -61,7 +63,7 @@ def train_shop(home: Path, seed: int = 0) -> str:
     store = open_store(shop.store, create=False)
     try:
         config = TrainingConfig(seed=seed)
-        trained = train(store, BundleRepository(shop.models), config, START + seed, StageLog(), "test")
+        trained = train(store, BundleRepository(shop.models), config, run_of(shop.home, START + seed), StageLog())
     finally:
         store.close()
     return trained.bundle_id

@@ -15,15 +15,16 @@ from recsys.bundle import BundleRepository
 from recsys.data.events import EventKind
 from recsys.errors import InputError, NotEnoughDataError
 from recsys.stores import open_store
-from tests.worlds import START, event_frame, published, two_tastes
-from training.pipeline import SHIPPED_BLEND, TrainingConfig, train
+from tests.worlds import event_frame, published, run_of, two_tastes
+from training.fitting import SHIPPED_BLEND, TrainingConfig
+from training.pipeline import train
 from training.stages import StageLog
 
 TWICE = """
 import sys
 from pathlib import Path
-from tests.worlds import published, two_tastes
-from training.pipeline import SHIPPED_BLEND, TrainingConfig
+from tests.worlds import run_of, published, two_tastes
+from training.fitting import SHIPPED_BLEND, TrainingConfig
 frame = two_tastes(30).sample(fraction=1.0, shuffle=True, seed=int(sys.argv[2]))
 print(published(Path(sys.argv[1]), frame, TrainingConfig(threads=int(sys.argv[3]))).bundle_id)
 """
@@ -56,7 +57,7 @@ def test_a_store_becomes_a_bundle_in_force(tmp_path: Path) -> None:
     store = open_store(tmp_path / "store.db")
     store.events.ingest(two_tastes())
     repository = BundleRepository(tmp_path / "models")
-    trained = train(store, repository, TrainingConfig(), now=START, stages=StageLog(), host="a-machine")
+    trained = train(store, repository, TrainingConfig(), run_of(tmp_path, host="a-machine"), StageLog())
     store.close()
     assert repository.current_id() == trained.bundle_id
     expected = [
@@ -82,7 +83,7 @@ def test_the_store_and_the_frame_give_the_same_bundle(tmp_path: Path) -> None:
     store = open_store(tmp_path / "store.db")
     store.events.ingest(two_tastes())
     repository = BundleRepository(tmp_path / "models")
-    trained = train(store, repository, TrainingConfig(), now=START, stages=StageLog(), host="")
+    trained = train(store, repository, TrainingConfig(), run_of(tmp_path), StageLog())
     store.close()
     assert trained.bundle_id == published(tmp_path / "direct", two_tastes()).bundle_id
 
@@ -92,7 +93,7 @@ def test_an_empty_store_says_how_much_is_needed(tmp_path: Path) -> None:
     store = open_store(tmp_path / "store.db")
     repository = BundleRepository(tmp_path / "models")
     with pytest.raises(NotEnoughDataError, match=r"at least 5 customers.*bookmatch import"):
-        train(store, repository, TrainingConfig(), now=START, stages=StageLog(), host="")
+        train(store, repository, TrainingConfig(), run_of(tmp_path), StageLog())
     store.close()
     assert repository.current_id() is None
 
@@ -108,7 +109,7 @@ def _train_frame(folder: Path, frame: object) -> None:
     store = open_store(folder / "store.db")
     try:
         store.events.ingest(frame)  # type: ignore[arg-type]
-        train(store, BundleRepository(folder / "models"), TrainingConfig(), now=START, stages=StageLog(), host="")
+        train(store, BundleRepository(folder / "models"), TrainingConfig(), run_of(folder), StageLog())
     finally:
         store.close()
 

@@ -82,14 +82,14 @@ def parse_rules(target: str, kinds: str, repeats: str, mask: str) -> Rules:
             expected="--mask only with --repeats exclude, the one that masks anything",
             remedy="leave --mask away",
         )
-    wanted = _kinds(target, "--target")
+    wanted = parse_kinds(target, "--target")
     if not wanted:
         raise InputError("--target names no kind", expected="one kind or more, such as purchase")
     return Rules(
         target=wanted,
-        visible=_kinds(kinds, "--kinds") or None,
+        visible=parse_kinds(kinds, "--kinds") or None,
         repeats=Repeats(repeats),
-        mask=_kinds(mask, "--mask") or wanted,
+        mask=parse_kinds(mask, "--mask") or wanted,
     )
 
 
@@ -101,6 +101,7 @@ def parse_ks(text: str) -> tuple[int, ...]:
     return tuple(sorted({int(part) for part in parts}))
 
 
-def _kinds(text: str, option: str) -> frozenset[EventKind]:
+def parse_kinds(text: str, option: str) -> frozenset[EventKind]:
+    """Comma-separated kinds; InputError, naming the option, for what is none."""
     parts: Sequence[str] = [part.strip() for part in text.split(",") if part.strip()]
     return frozenset(parse_kind(part, option) for part in parts)

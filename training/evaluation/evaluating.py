@@ -16,11 +16,13 @@ from recsys.metrics.uncertainty import Interval
 from training.evaluation import baselines
 from training.evaluation.baselines import NotAllowed, Order
 from training.evaluation.comparison import Scored, differences, score
-from training.evaluation.held_out import HeldOut, Rules, hold_out
-from training.evaluation.modelling import alone, fit_models, rank_all, tune
+from training.evaluation.held_out import HeldOut, Repeats, Rules, hold_out
+from training.evaluation.modelling import fit_models, rank_all
 from training.evaluation.protocols import Division
-from training.pipeline import TrainingConfig
+from training.fitting import TrainingConfig
 from training.stages import StageCost, StageLog
+from training.tuning import Tuned, Validation, shipped, tune
+from training.tuning.candidates import alone
 
 BLEND = "blend"
 MODELS = (BLEND, "item_item", "als", "bm25", "popular", "popular_7d", "personal_top")
@@ -66,6 +68,7 @@ def evaluate(
     catalogue: pl.DataFrame,
     ks: Sequence[int],
     config: TrainingConfig,
+    budget: float,
     stages: StageLog,
 ) -> Evaluation:
     """Divides, chooses settings on the validation, fits on all of the training part and scores every model.
@@ -75,6 +78,7 @@ def evaluate(
     further_items : String; candidates without events.
     catalogue : in `ITEM_SCHEMA`; what is known of items.
     ks : how many places of the lists are looked at, each 1 or more; metrics at each.
+    budget : seconds for tuning; 0 for the shipped settings.
 
     Raises InputError when the division does, or nothing is left to foresee, and NotEnoughDataError.
     """
@@ -84,10 +88,10 @@ def evaluate(
         test = hold_out(division.test, rules, further_items)
         validation, notes = _validation(division, rules, further_items)
     tuning = len(stages.costs)
-    config = replace(config, target_kinds=rules.target)
-    config = tune(validation, config, stages)
+    config = replace(config, target_kinds=rules.target, related=None)
+    tuned = _tuned(division, validation, further_items, catalogue, config, budget, stages)
     fitting = len(stages.costs)
-    bundle = fit_models(test.training, catalogue, config, stages)
+    bundle = fit_models(test.training, catalogue, tuned, stages)
     scoring = len(stages.costs)
     models, causes = _scores(bundle, test, ks, config.threads, stages)
     with stages.stage("differences"):
@@ -125,6 +129,31 @@ def _validation(division: Division, rules: Rules, further_items: pl.Series) -> t
         return hold_out(division.validation, rules, further_items), ()
     except InputError as error:
         return None, (f"there is no validation: {error.found}",)
+
+
+def _tuned(
+    division: Division,
+    validation: HeldOut | None,
+    further_items: pl.Series,
+    catalogue: pl.DataFrame,
+    config: TrainingConfig,
+    budget: float,
+    stages: StageLog,
+) -> Tuned:
+    if not budget:
+        return shipped(config, "no tuning was asked for")
+    if validation is None or division.validation is None:
+        return shipped(config, "there is no validation")
+    discovery = validation
+    if validation.rules.repeats is not Repeats.EXCLUDE:
+        discovering = replace(validation.rules, repeats=Repeats.EXCLUDE, mask=validation.rules.target)
+        try:
+            discovery = hold_out(division.validation, discovering, further_items)
+        except InputError:
+            # Everything that was held out had been bought before: there is nothing to discover.
+            discovery = validation
+    described = {"drawn": "as the protocol says", "customers": len(validation.relevant)}
+    return tune(Validation(validation, discovery, None, described), catalogue, config, budget, stages)
 
 
 def _spent(costs: Sequence[StageCost]) -> float:

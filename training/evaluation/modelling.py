@@ -15,36 +15,24 @@ from recsys.bundle.bundle import ModelBundle, assembled
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import UNKNOWN
 from recsys.metrics.ranking import Ranked
-from recsys.models.blend import BlendWeights
 from recsys.recommend.batch import rank_many, repeat_probabilities
 from recsys.recommend.placement import Placement
 from recsys.recommend.sources import REPEAT
-from training.evaluation.held_out import HeldOut
-from training.pipeline import TrainingConfig, fit, with_rating_scale
+from training.fitting import fit, with_rating_scale
 from training.stages import StageLog
+from training.tuning import Tuned
 
 
-def tune(validation: HeldOut | None, config: TrainingConfig, stages: StageLog) -> TrainingConfig:  # noqa: ARG001
-    """The settings for this data: the shipped ones. They are the same for every validation window."""
-    return config
-
-
-def fit_models(
-    training: Interactions, catalogue: pl.DataFrame, config: TrainingConfig, stages: StageLog
-) -> ModelBundle:
+def fit_models(training: Interactions, catalogue: pl.DataFrame, tuned: Tuned, stages: StageLog) -> ModelBundle:
     """The bundle that `bookmatch train` would publish for this history, in memory; stages `compile` and those of `fit`.
 
     Raises NotEnoughDataError when there is too little to learn from.
     """
     with stages.stage("compile"):
         # The lists of items' pages are no part of what is evaluated, nor of what fitting it costs.
-        config = replace(config, event_weights=with_rating_scale(config.event_weights, training), related=None)
-    return assembled("evaluation", *fit(training, catalogue, config, stages))
-
-
-def alone(bundle: ModelBundle, source: str) -> ModelBundle:
-    """The same models, where only one source speaks."""
-    return replace(bundle, manifest=replace(bundle.manifest, blend=BlendWeights.constant({source: 1.0})))
+        weights = with_rating_scale(tuned.config.event_weights, training)
+        config = replace(tuned.config, event_weights=weights, related=None)
+    return assembled("evaluation", *fit(training, catalogue, config, stages, tuned.report))
 
 
 def rank_all(

@@ -73,11 +73,7 @@ def split(train: pl.DataFrame, test: pl.DataFrame, target: Collection[EventKind]
     targets = _of(known, target)
     if targets.is_empty():
         raise _no_target(train, target, "the training file")
-    drawn = _drawn(targets, seed)
-    validation = None
-    if drawn.height:
-        rows = train.join(drawn, on=list(PAIR), how="anti", nulls_equal=False, maintain_order="left")
-        validation = Part(rows, drawn, _after(rows))
+    validation = drawn_part(train, target, seed)
     notes = () if validation else (f"no customer has {MIN_ITEMS_TO_VALIDATE} target items: there is no validation",)
     return Division(Part(train, wanted, _after(train)), validation, notes)
 
@@ -151,6 +147,28 @@ def cut_in_time(train: pl.DataFrame, cut: int, target: Collection[EventKind]) ->
     if held.is_empty():
         return Division(test, None, (*shortened, "no target event in the validation window: there is no validation"))
     return Division(test, Part(_earlier(train, start), held, start), shortened)
+
+
+def drawn_part(train: pl.DataFrame, target: Collection[EventKind], seed: int) -> Part | None:
+    """The validation of `split`; None when no customer has enough target items."""
+    drawn = _drawn(_of(behaviour(train), target), seed)
+    if drawn.is_empty():
+        return None
+    rows = train.join(drawn, on=list(PAIR), how="anti", nulls_equal=False, maintain_order="left")
+    return Part(rows, drawn, _after(rows))
+
+
+def latest_part(train: pl.DataFrame, target: Collection[EventKind]) -> Part | None:
+    """What came before the newest tenth of the target events, and that tenth: None when a time is unknown, or when a
+    tenth falls on one moment."""
+    known = behaviour(train)
+    times = _of(known, target)["timestamp"].sort()
+    if times.is_empty() or known["timestamp"].null_count():
+        return None
+    cut = _whole(times[len(times) - max(1, len(times) // _SHARE)])
+    rows = _earlier(train, cut)
+    wanted = _pairs(_of(known, target).filter(pl.col("timestamp") >= cut))
+    return Part(rows, wanted, cut) if not behaviour(rows).is_empty() else None
 
 
 def _drawn(targets: pl.DataFrame, seed: int) -> pl.DataFrame:

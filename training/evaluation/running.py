@@ -13,8 +13,9 @@ from training.evaluation.inputs import Inputs, parse_cut, read_inputs
 from training.evaluation.memory import MemoryWatch
 from training.evaluation.protocols import Division, cut_in_time, leave_last_out, split
 from training.evaluation.report import as_json, customer_metrics, refuse_existing, write_report
-from training.pipeline import TrainingConfig
+from training.fitting import TrainingConfig
 from training.stages import StageLog
+from training.tuning import TUNE_BUDGET
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,14 @@ class Report:
     metrics: dict[str, Any]
 
 
-def run(asked: Asked, config: TrainingConfig, folder: Path | None, stages: StageLog) -> Report:
+def run(
+    asked: Asked, config: TrainingConfig, folder: Path | None, stages: StageLog, budget: float = TUNE_BUDGET
+) -> Report:
     """Reads, evaluates and, with a folder, writes the report into it.
 
-    Raises InputError for files, options or data that do not fit, NotEnoughDataError when there is too little to learn
-    from. The folder is there afterwards with the whole report, or not at all.
+    `budget` is for tuning, in seconds; 0 for the shipped settings. Raises InputError for files, options or data that do
+    not fit, NotEnoughDataError when there is too little to learn from. The folder is there afterwards with the whole
+    report, or not at all.
     """
     if folder is not None:
         refuse_existing(folder)
@@ -39,7 +43,7 @@ def run(asked: Asked, config: TrainingConfig, folder: Path | None, stages: Stage
             inputs = read_inputs(asked.train, asked.test, asked.items, min(asked.rules.target), asked.options)
         read_seconds = stages.costs[-1].seconds
         divide = _divide(asked, inputs, cut, config.seed)
-        evaluation = evaluate(divide, asked.rules, inputs.items, inputs.catalogue, asked.ks, config, stages)
+        evaluation = evaluate(divide, asked.rules, inputs.items, inputs.catalogue, asked.ks, config, budget, stages)
         peak = memory.peak_bytes(max(cost.peak_bytes for cost in stages.costs))
     metrics = as_json(evaluation, asked.to_json(), read_seconds, peak, inputs.notes)
     if folder is not None:

@@ -23,12 +23,14 @@ from training.evaluation.asked import Asked, Protocol, parse_ks, parse_rules
 from training.evaluation.evaluating import MODELS
 from training.evaluation.held_out import hold_out
 from training.evaluation.inputs import parse_cut
-from training.evaluation.modelling import alone, fit_models, rank_all
+from training.evaluation.modelling import fit_models, rank_all
 from training.evaluation.protocols import Part
 from training.evaluation.report import write_report
 from training.evaluation.running import Report, run
-from training.pipeline import TrainingConfig
+from training.fitting import TrainingConfig
 from training.stages import StageLog
+from training.tuning import shipped
+from training.tuning.candidates import alone
 
 NO_ITEMS = pl.Series("item_id", [], dtype=pl.String)
 OPTIONS = build_options(now=START)
@@ -70,7 +72,7 @@ def asked(protocol: Protocol, *train: Path, **further: Any) -> Asked:
 
 def ran(question: Asked, folder: Path | None = None, seed: int = 0) -> Report:
     """Its report."""
-    return run(question, TrainingConfig(seed=seed), folder, StageLog())
+    return run(question, TrainingConfig(seed=seed), folder, StageLog(), budget=0)
 
 
 @pytest.fixture
@@ -125,7 +127,7 @@ def test_the_lists_are_the_service_s_own() -> None:
     train = timed(shelves())
     wanted = pl.DataFrame({"customer_id": ["stranger", "u0", "u5"], "item_id": ["new"] * 3})
     held_out = hold_out(Part(train, wanted, None), rules(), NO_ITEMS)
-    bundle = fit_models(held_out.training, no_catalogue(), TrainingConfig(), StageLog())
+    bundle = fit_models(held_out.training, no_catalogue(), shipped(TrainingConfig(), ""), StageLog())
     for models in (bundle, alone(bundle, "als"), alone(bundle, "item_item")):
         ranked = rank_all(models, held_out.rules.placement, held_out.training, held_out.row, 20, threads=2, now=0)
         service = Recommender(models, held_out.rules.placement)
@@ -147,7 +149,7 @@ def test_what_hidden_kinds_mask_is_not_listed() -> None:
     train = timed([*shelves(), ("u0", "c0", VIEW, 1), ("u0", "c1", VIEW, 1), ("u0", "g1", VIEW, 1)])
     wanted = pl.DataFrame({"customer_id": ["u0"], "item_id": ["new"]})
     held_out = hold_out(Part(train, wanted, None), rules(visible=[BUY], mask=[BUY, VIEW]), NO_ITEMS)
-    bundle = fit_models(held_out.training, no_catalogue(), TrainingConfig(), StageLog())
+    bundle = fit_models(held_out.training, no_catalogue(), shipped(TrainingConfig(), ""), StageLog())
     placement = held_out.rules.placement
     shown, masked = (
         {

@@ -1,0 +1,120 @@
+"""What studies found, in a shop's folder: so that an interrupted one goes on, and the next one starts from the last.
+
+tuning/last.json             the last finished study
+tuning/trials-<key>.jsonl    the trials of a study under way, one line each
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+
+from recsys.errors import InputError
+from training.tuning.findings import Findings
+from training.tuning.space import VERSION
+from training.tuning.trials import Trial
+
+_LAST = "last.json"
+
+
+class Record(Protocol):
+    """Where studies are kept."""
+
+    def last(self) -> tuple[str, Findings] | None:
+        """The key of the last finished study of this version of the space, and what it found."""
+        ...
+
+    def trials(self, key: str) -> list[Trial]:
+        """The trials of an interrupted study, in order."""
+        ...
+
+    def add(self, key: str, trial: Trial) -> None:
+        """One more trial; it survives a power cut."""
+        ...
+
+    def finish(self, key: str, found: Findings) -> None:
+        """A study is over; what it found replaces the last one."""
+        ...
+
+
+class Unrecorded:
+    """For evaluations: nothing is kept, every study starts from the shipped settings."""
+
+    def last(self) -> tuple[str, Findings] | None:
+        """See `Record`."""
+        return None
+
+    def trials(self, key: str) -> list[Trial]:  # noqa: ARG002 - the protocol's
+        """See `Record`."""
+        return []
+
+    def add(self, key: str, trial: Trial) -> None:
+        """See `Record`."""
+
+    def finish(self, key: str, found: Findings) -> None:
+        """See `Record`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRecord:
+    """A record in a folder, made when first written to."""
+
+    folder: Path
+
+    def last(self) -> tuple[str, Findings] | None:
+        """See `Record`. A file that cannot be read is as none: tuning then starts anew."""
+        try:
+            stored = orjson.loads((self.folder / _LAST).read_bytes())
+            if stored["space"] != VERSION:
+                return None
+            return str(stored["key"]), Findings.from_json(stored["found"])
+        except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError, ValueError, InputError):
+            return None
+
+    def trials(self, key: str) -> list[Trial]:
+        """See `Record`. A line that a stopped process left unfinished is dropped, and what follows it."""
+        path = self._running(key)
+        found: list[Trial] = []
+        for line in path.read_bytes().splitlines() if path.exists() else []:
+            try:
+                found.append(Trial.from_json(orjson.loads(line)))
+            except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+                break
+        return found
+
+    def add(self, key: str, trial: Trial) -> None:
+        """See `Record`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        kept = [orjson.dumps(each.to_json()) for each in (*self.trials(key), trial)]
+        _replace(self._running(key), b"\n".join(kept) + b"\n")
+
+    def finish(self, key: str, found: Findings) -> None:
+        """See `Record`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        content = {"key": key, "space": VERSION, "found": found.to_json()}
+        _replace(self.folder / _LAST, orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+        for path in self.folder.glob("trials-*.jsonl"):
+            path.unlink()
+
+    def _running(self, key: str) -> Path:
+        return self.folder / f"trials-{key}.jsonl"
+
+
+def key_of(content: Mapping[str, Any]) -> str:
+    """A name for a study: the same for the same content, which holds only what JSON holds."""
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_suffix(".new")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
