@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +22,8 @@ from recsys.stores.protocols import Ingested, Store
 
 _BATCH = 1_000_000
 _CLOSING = "closing"
+_BARS = 10
+"""So many bars fit on a screen."""
 Step = Callable[[str, int, int], None]
 """Called as work goes on: what is being done, how much of it is done, how much there is."""
 
@@ -43,9 +46,10 @@ def import_files(
     stored. The same holds when the process is stopped.
     """
     with Waiting(folder.home) as waiting:
-        files = []
+        files, heights = [], []
         for file in _read_each(paths, options, step):
             waiting.put(file.events)
+            heights.append(file.events.height)
             files.append(file.without_events())
         placed = []
         for file in files:
@@ -56,7 +60,10 @@ def import_files(
         store = open_store(folder.store)
         try:
             with store.transaction():
-                reports = [_store(file, waiting.take(), store, step) for file in placed]
+                reports = [
+                    _store(file, waiting.take(), store, tell)
+                    for file, tell in zip(placed, _tellers(placed, heights, step), strict=True)
+                ]
                 step(_CLOSING, 0, 1)
         finally:
             store.close()
@@ -121,13 +128,28 @@ def _remedy(report: FileReport) -> str:
     return f"{look}correct the file or the options, or raise --max-bad"
 
 
-def _store(file: ReadFile, events: pl.DataFrame, store: Store, step: Step) -> FileReport:
+def _tellers(files: Sequence[ReadFile], heights: Sequence[int], step: Step) -> Iterator[Callable[[int], None]]:
+    """For each file, what is called with how many of its rows are stored: a bar for each of few files, one for many."""
+    before, total = 0, sum(heights)
+    for file, height in zip(files, heights, strict=True):
+        if len(files) > _BARS:
+            yield partial(_tell, step, "storing", before, total)
+        else:
+            yield partial(_tell, step, f"storing {file.report.path.name}", 0, height)
+        before += height
+
+
+def _tell(step: Step, what: str, before: int, total: int, done: int) -> None:
+    step(what, before + done, total)
+
+
+def _store(file: ReadFile, events: pl.DataFrame, store: Store, tell: Callable[[int], None]) -> FileReport:
     added, known = 0, file.repeated
     for start in range(0, events.height, _BATCH):
-        step(f"storing {file.report.path.name}", start, events.height)
+        tell(start)
         ingested = store.events.ingest(events.slice(start, _BATCH))
         added, known = added + ingested.added, known + ingested.known
-    step(f"storing {file.report.path.name}", events.height, events.height)
+    tell(events.height)
     nothing = Ingested(0, 0)
     items = store.catalog.put(file.items) if file.items.height else nothing
     customers = store.customers.put(file.customers) if file.customers.height else nothing

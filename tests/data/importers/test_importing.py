@@ -219,6 +219,15 @@ def test_work_is_told_as_it_goes_on(shop: Shop) -> None:
     ]  # fmt: skip
 
 
+def test_many_files_share_a_bar(shop: Shop) -> None:
+    """With more files than bars fit on a screen, storing is one stage over all their rows, which only goes up."""
+    shop.run(*((f"{number}.csv", GOOD.replace("c2", f"c{number}")) for number in range(12)))
+    told = [(done, total) for what, done, total in shop.steps if what == "storing"]
+    assert told == sorted(told)
+    assert (told[0], told[-1]) == ((0, 36), (36, 36))
+    assert {what for what, _, _ in shop.steps} == {"reading", "storing", "closing"}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
