@@ -7,7 +7,7 @@ SHOP ?= shop
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: install run test lint bench bench-scale bench-tuning clean
+.PHONY: install run test lint bench bench-quality bench-scale bench-tuning clean
 .DELETE_ON_ERROR:
 
 install: .venv/.installed
@@ -39,6 +39,10 @@ lint: .venv/.installed-lint
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks
+
+# Every real data set; FOLDER keeps the reports, and a stopped run goes on there; ONLY names some of the data sets.
+bench-quality: .venv/.installed
+	$(BIN)/python -m benchmarks.quality $(if $(FOLDER),--folder $(FOLDER)) $(if $(ONLY),--only $(ONLY))
 
 # 10 and 100 million events; FOLDER keeps the files, and a stopped run goes on there.
 bench-scale: .venv/.installed
