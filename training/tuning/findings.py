@@ -48,7 +48,8 @@ class Findings:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """What `to_json` gave; KeyError, TypeError, ValueError or InputError for anything else."""
+        """What `to_json` gave; AttributeError, LookupError, TypeError, ValueError, OverflowError or InputError for
+        anything else."""
         fading = data["fading"]
         return cls(
             {str(name): float(value) for name, value in data["settings"].items()},

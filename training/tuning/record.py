@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -68,20 +69,20 @@ class FolderRecord:
     folder: Path
 
     def last(self) -> tuple[str, Findings] | None:
-        """See `Record`. A file that cannot be read is as none: tuning then starts anew."""
+        """See `Record`. What is damaged is as none: tuning then starts anew."""
+        content = _read(self.folder / _LAST)
         try:
-            stored = orjson.loads((self.folder / _LAST).read_bytes())
+            stored = orjson.loads(content)
             if stored["space"] != VERSION:
                 return None
             return str(stored["key"]), Findings.from_json(stored["found"])
-        except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError, ValueError, InputError):
+        except (orjson.JSONDecodeError, AttributeError, LookupError, TypeError, ValueError, OverflowError, InputError):
             return None
 
     def trials(self, key: str) -> list[Trial]:
         """See `Record`. A line that a stopped process left unfinished is dropped, and what follows it."""
-        path = self._running(key)
         found: list[Trial] = []
-        for line in path.read_bytes().splitlines() if path.exists() else []:
+        for line in _read(self._running(key)).splitlines():
             try:
                 found.append(Trial.from_json(orjson.loads(line)))
             except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
@@ -90,17 +91,16 @@ class FolderRecord:
 
     def add(self, key: str, trial: Trial) -> None:
         """See `Record`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         kept = [orjson.dumps(each.to_json()) for each in (*self.trials(key), trial)]
         _replace(self._running(key), b"\n".join(kept) + b"\n")
 
     def finish(self, key: str, found: Findings) -> None:
         """See `Record`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         content = {"key": key, "space": VERSION, "found": found.to_json()}
         _replace(self.folder / _LAST, orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
-        for path in self.folder.glob("trials-*.jsonl"):
-            path.unlink()
+        with _told(self.folder):
+            for path in self.folder.glob("trials-*.jsonl"):
+                path.unlink()
 
     def _running(self, key: str) -> Path:
         return self.folder / f"trials-{key}.jsonl"
@@ -111,10 +111,30 @@ def key_of(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
+def _read(path: Path) -> bytes:
+    """The content of a file, nothing where there is none."""
+    with _told(path):
+        return path.read_bytes() if path.exists() else b""
+
+
 def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_suffix(".new")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with _told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".new")
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"what tuning found cannot be kept in {path}: {error}",
+            expected="a folder with room that this user may read and write",
+            remedy="free space on that disk or give that right, then train again: tuning goes on where it was",
+        ) from error

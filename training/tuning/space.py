@@ -23,9 +23,6 @@ FADINGS: tuple[Fading, ...] = (
 )  # fmt: skip
 """Every trial looks at all of these, as they need no new fit."""
 
-TIMED_Fading = tuple[float | None, float]
-"""A half-life in steps (None: no fading by steps), and a factor on the half-lives in days."""
-
 TIMED_FADINGS: tuple[Fading, ...] = ((None, 0.2), (16.0, 0.2), (8.0, 0.5), (None, 5.0))
 """Further ones, where times are known."""
 
