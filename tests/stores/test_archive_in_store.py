@@ -196,6 +196,30 @@ def test_an_id_comes_once_however_it_is_looked_for(
     assert store.events.read().events.height == 7
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["whole transaction", "part"])
+def test_numbers_given_out_in_vain_are_given_again(store: SqliteStore, whole: bool) -> None:
+    """Items and customers of what was taken back have no number: the next new one may get it, and they another."""
+
+    def in_vain() -> None:
+        with store.transaction():
+            store.events.ingest(event_frame([view("a", "X", "zoe")]))
+            raise InterruptedError
+
+    def write() -> None:
+        with pytest.raises(InterruptedError):
+            in_vain()
+        store.events.ingest(event_frame([view("b", "Y")]))
+        store.events.append([view("c", "X"), view("d", "X", "zoe")])
+
+    if whole:
+        write()
+    else:
+        with store.transaction():
+            write()
+    assert items(store) == ["Y", "X"]
+    assert items(store, "zoe") == ["X"]
+
+
 def test_what_was_taken_back_is_no_part_and_goes(store: SqliteStore, path: Path) -> None:
     """A partition of a failed transaction is not read, its ids are new again, and the next import clears its folder."""
 
