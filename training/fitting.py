@@ -22,11 +22,11 @@ from recsys.errors import InputError, NotEnoughDataError
 from recsys.models.als import ALS, ALSConfig, fit_als
 from recsys.models.blend import BlendWeights
 from recsys.models.content import Content, ContentConfig, fit_content
-from recsys.models.item_item import ItemItem, ItemItemConfig, fit_item_item
+from recsys.models.item_item import ItemItem, ItemItemConfig, fit_item_item, item_item_steps
 from recsys.models.popularity import PopularityConfig, fit_popularity
 from recsys.models.related import RelatedConfig, fit_related
 from recsys.models.repeat import Repeat, RepeatConfig, category_codes, fit_repeat
-from recsys.models.spectral import Spectral, SpectralConfig, fit_spectral
+from recsys.models.spectral import Spectral, SpectralConfig, fit_spectral, spectral_steps
 from training.checkpoints import Keeping, Unkept
 from training.stages import StageLog
 
@@ -119,18 +119,16 @@ def fit(
     kept = kept or Unkept()
     with stages.stage("popularity"):
         popularity = fit_popularity(interactions, config.event_weights, config.popularity)
-    with stages.stage("item-item"):
+    with stages.stage("item-item", item_item_steps(len(interactions.items))):
         tastes = interactions.tastes(config.event_weights.unfading())
         strengths = tastes.matrix()
         _require_enough(strengths)
         wanted = targets(interactions, tastes, config)
         item_item = ItemItem.from_arrays(
-            kept.stage("item-item", lambda: fit_item_item(tastes, wanted, config.item_item, config.threads).arrays())
+            kept.stage("item-item", lambda: _item_item(tastes, wanted, config, stages).arrays())
         )
-    with stages.stage("spectral"):
-        spectral = Spectral.from_arrays(
-            kept.stage("spectral", lambda: fit_spectral(strengths, config.spectral, config.seed).arrays())
-        )
+    with stages.stage("spectral", spectral_steps(config.spectral)):
+        spectral = Spectral.from_arrays(kept.stage("spectral", lambda: _spectral(strengths, config, stages).arrays()))
     with stages.stage("als", config.als.iterations):
         als = ALS.from_arrays(kept.stage("als", lambda: _als(strengths, config, stages).arrays()), config.als.alpha)
     with stages.stage("content"):
@@ -158,6 +156,14 @@ def fit(
         arrays={},
     )
     return manifest, bundle_arrays(interactions.items, models)
+
+
+def _item_item(tastes: Tastes, wanted: npt.NDArray[np.float32], config: TrainingConfig, stages: StageLog) -> ItemItem:
+    return fit_item_item(tastes, wanted, config.item_item, config.threads, stages.progress.advance)
+
+
+def _spectral(strengths: sparse.csr_matrix, config: TrainingConfig, stages: StageLog) -> Spectral:
+    return fit_spectral(strengths, config.spectral, config.seed, config.threads, stages.progress.advance)
 
 
 def _als(strengths: sparse.csr_matrix, config: TrainingConfig, stages: StageLog) -> ALS:

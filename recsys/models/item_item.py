@@ -46,9 +46,9 @@ class ItemItemConfig:
     neighbours: int = 100
     width: int = 256
     kept: int = 200
-    customer_exponent: float = 0.5
-    penalty: float = 15.0
-    dropout: float = 0.3
+    customer_exponent: float = 0.3
+    penalty: float = 40.0
+    dropout: float = 0.5
     after: float = 0.9
     before: float = 0.5
     history_cap: int = 500

@@ -12,8 +12,10 @@ from scipy import sparse
 
 from recsys.bundle.bundle import ModelBundle
 from recsys.data.interactions import Interactions
+from recsys.models.blend import BlendWeights
 from recsys.models.item_item import ItemItem
 from recsys.models.occasions import occasions_of
+from recsys.models.popularity import Popularity
 from recsys.models.repeat import bought_by, purchase_rows
 from recsys.recommend.sources import (
     ALS_SOURCE,
@@ -62,7 +64,11 @@ def rank_many(
     with ThreadPoolExecutor(threads) as pool:
         again = [None if repeats is None else repeats[own] for own in blocks]
         lists = pool.map(
-            lambda own, repeat: _block(sources, strengths[own], repeat, masked[own], showable, limit), blocks, again
+            lambda own, repeat: _block(
+                sources, bundle.popularity, strengths[own], repeat, masked[own], showable, limit
+            ),
+            blocks,
+            again,
         )
         for own, listed in zip(blocks, lists, strict=True):
             ranked[own] = listed
@@ -72,79 +78,87 @@ def rank_many(
 
 
 @dataclass(frozen=True, slots=True)
-class _Dense:
-    """A low-rank source made ready for products: what coordinates are worth, and the spread they give.
-
-    `outputs` has shape (factors, items); the mean square of the scores of coordinates c over all items is
-    c · second · c.
-    """
+class _LowRankSource:
+    """A low-rank source made ready for products: which rows of the stacked outputs are its own, and the spread of its
+    scores: the mean square over all items of the scores of coordinates c is c · second · c."""
 
     model: LowRank
-    outputs: npt.NDArray[np.float64]
+    own: slice
     second: npt.NDArray[np.float64]
-
-    @classmethod
-    def of(cls, model: LowRank, items: int) -> _Dense:
-        outputs = np.ascontiguousarray(model.outputs(np.arange(items)).T)
-        return cls(model, outputs, outputs @ outputs.T / max(1, items))
 
     def coordinates(self, strengths: sparse.csr_matrix) -> npt.NDArray[np.float64]:
         """Where each row's history lies, divided by the spread of its scores: float64, shape (rows, factors)."""
-        own = [slice(strengths.indptr[row], strengths.indptr[row + 1]) for row in range(strengths.shape[0])]
-        folded = [self.model.coordinates(strengths.indices[each], strengths.data[each]) for each in own]
-        coordinates = np.array(folded).reshape(len(own), len(self.second))
-        spread = np.sqrt(
-            np.maximum(np.einsum("uf,fg,ug->u", coordinates, self.second, coordinates, optimize=True), 0.0)
-        )
+        rows = [slice(strengths.indptr[row], strengths.indptr[row + 1]) for row in range(strengths.shape[0])]
+        folded = [self.model.coordinates(strengths.indices[each], strengths.data[each]) for each in rows]
+        coordinates = np.array(folded).reshape(len(rows), len(self.second))
+        square = np.einsum("uf,uf->u", coordinates @ self.second, coordinates)
+        spread = np.sqrt(np.maximum(square, 0.0))
         scaled = np.divide(coordinates, spread[:, None], out=np.zeros_like(coordinates), where=spread[:, None] > 0)
         return np.asarray(scaled, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class BlendScores:
-    """A bundle's sources that count for anybody, made ready once for all blocks."""
+    """A bundle's sources that count for anybody, made ready once for all blocks.
 
-    bundle: ModelBundle
+    Attributes
+    ----------
+    outputs : float32, shape (factors of all low-rank sources, items); what a coordinate is worth for each item.
+    popular : float64, shape (items,); popularity in units of its spread.
+    """
+
+    blend: BlendWeights
     near: Mapping[str, sparse.csr_matrix]
-    low_rank: Mapping[str, _Dense]
+    low_rank: Mapping[str, _LowRankSource]
+    outputs: npt.NDArray[np.float32]
     popular: npt.NDArray[np.float64]
 
     @classmethod
     def of(cls, bundle: ModelBundle) -> BlendScores:
-        counts = {name for name, weights in bundle.manifest.blend.weights.items() if any(weights)}
+        blend, items = bundle.manifest.blend, len(bundle.items)
+        counts = {name for name, weights in blend.weights.items() if any(weights)}
         near: dict[str, ItemItem] = {ITEM_ITEM: bundle.item_item, CONTENT: bundle.content.neighbours}
-        low_rank: dict[str, LowRank] = {ALS_SOURCE: bundle.als, SPECTRAL: bundle.spectral}
+        models: dict[str, LowRank] = {ALS_SOURCE: bundle.als, SPECTRAL: bundle.spectral}
+        low_rank, parts, first = {}, [np.zeros((0, items), dtype=np.float32)], 0
+        for name, model in models.items():
+            if name in counts:
+                outputs = model.outputs(np.arange(items)).T
+                own = slice(first, first + len(outputs))
+                low_rank[name] = _LowRankSource(model, own, outputs @ outputs.T / max(1, items))
+                parts.append(outputs.astype(np.float32))
+                first = own.stop
         return cls(
-            bundle,
+            blend,
             {name: model.matrix().astype(np.float64) for name, model in near.items() if name in counts},
-            {name: _Dense.of(model, len(bundle.items)) for name, model in low_rank.items() if name in counts},
+            low_rank,
+            np.concatenate(parts),
             in_units_of_spread(bundle.popularity.score),
         )
 
-    def scores(self, strengths: sparse.csr_matrix, repeats: sparse.csr_matrix | None) -> npt.NDArray[np.float64]:
-        """The blended scores of all items for each row: float64, shape (rows, items); 0 for an empty history."""
-        lengths = np.diff(strengths.indptr)
-        weights = [self.bundle.manifest.blend.of(int(length)) if length else {} for length in lengths]
+    def weights(self, strengths: sparse.csr_matrix) -> Callable[[str], npt.NDArray[np.float64]]:
+        """The weight of a source for each row's length of history: float64, shape (rows,); 0 for an empty one."""
+        each = [self.blend.of(int(length)) if length else {} for length in np.diff(strengths.indptr)]
+        return lambda name: np.array([weights.get(name, 0.0) for weights in each])
 
-        def weight(name: str) -> npt.NDArray[np.float64]:
-            return np.array([each.get(name, 0.0) for each in weights])
+    def personal(self, strengths: sparse.csr_matrix, repeats: sparse.csr_matrix | None) -> npt.NDArray[np.float64]:
+        """What histories say of all items, not rounded: float64, shape (rows, items); 0 for an empty history.
 
-        total = np.zeros(strengths.shape)
+        As for one customer, products of factors are in single precision, sums in double.
+        """
+        weight = self.weights(strengths)
+        coordinates = np.zeros((strengths.shape[0], len(self.outputs)), dtype=np.float32)
         for name, source in self.low_rank.items():
             asked = np.flatnonzero(weight(name))
-            if len(asked):
-                total[asked] += (source.coordinates(strengths[asked]) * weight(name)[asked, None]) @ source.outputs
+            coordinates[asked, source.own] = source.coordinates(strengths[asked]) * weight(name)[asked, None]
+        total = (coordinates @ self.outputs).astype(np.float64)
         for name, near in self.near.items():
             said = sparse.csr_matrix(strengths.astype(np.float64) @ near)
-            _add(
-                total, said, np.divide(weight(name), _spread(said), where=_spread(said) > 0, out=np.zeros(len(lengths)))
-            )
+            spread = _spread(said)
+            _add(total, said, np.divide(weight(name), spread, where=spread > 0, out=np.zeros(len(spread))))
         if repeats is not None:
             # What was bought and carries no taste does not come back.
             _add(total, sparse.csr_matrix(repeats.multiply(strengths > 0)), weight(REPEAT))
-        np.round(total, SCORE_DIGITS, out=total)
-        total += np.where(total > 0, weight(POPULAR)[:, None] * self.popular, 0.0)
-        return np.round(total, SCORE_DIGITS, out=total)
+        return total
 
 
 def _spread(said: sparse.csr_matrix) -> npt.NDArray[np.float64]:
@@ -161,23 +175,27 @@ def _add(total: npt.NDArray[np.float64], said: sparse.csr_matrix, factor: npt.ND
 
 def _block(
     sources: BlendScores,
+    popularity: Popularity,
     strengths: sparse.csr_matrix,
     repeats: sparse.csr_matrix | None,
     masked: sparse.csr_matrix,
     showable: npt.NDArray[np.bool_],
     limit: int,
 ) -> npt.NDArray[np.int32]:
-    from recsys.models.kernels import top_rows
+    from recsys.models.kernels import blended_rows, top_rows
 
-    popularity = sources.bundle.popularity
-    scores = sources.scores(strengths, repeats)
-    scores[:, ~showable] = -np.inf
+    scores = sources.personal(strengths, repeats)
+    if not showable.all():
+        scores[:, ~showable] = -np.inf
     scores[np.repeat(np.arange(len(scores)), np.diff(masked.indptr)), masked.indices] = -np.inf
-    ranked: npt.NDArray[np.int32] = top_rows(scores, popularity.count, limit)
+    common = sources.weights(strengths)(POPULAR)
+    ranked: npt.NDArray[np.int32] = blended_rows(
+        scores, sources.popular, common, 10.0**SCORE_DIGITS, popularity.count, limit
+    )
     short = np.flatnonzero(ranked[:, -1] < 0)
     if len(short):
         filling = np.where(scores[short] == -np.inf, 0.0, popularity.score.astype(np.float64))
-        filling[scores[short] > 0] = 0.0
+        filling[np.round(scores[short], SCORE_DIGITS) > 0] = 0.0
         popular = top_rows(filling, popularity.count, limit)
         for row, more in zip(short, popular, strict=True):
             found = int(np.count_nonzero(ranked[row] >= 0))

@@ -153,7 +153,8 @@ def _tuned(
             # Everything that was held out had been bought before: there is nothing to discover.
             discovery = validation
     described = {"drawn": "as the protocol says", "customers": len(validation.relevant)}
-    return tune(Validation(validation, discovery, None, described), catalogue, config, budget, stages)
+    slice_ = Validation(validation, discovery, None, division.validation.of_long_histories, described)
+    return tune(slice_, catalogue, config, budget, stages)
 
 
 def _spent(costs: Sequence[StageCost]) -> float:

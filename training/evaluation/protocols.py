@@ -30,11 +30,13 @@ class Part:
     rows : in `EVENT_SCHEMA`.
     wanted : `customer_id`, `item_id`, each pair once: what has to be foreseen.
     until : milliseconds UTC; all known times in `rows` lie before it. None where there are no times.
+    of_long_histories : only customers with long histories have anything to foresee; others will be asked about.
     """
 
     rows: pl.DataFrame
     wanted: pl.DataFrame
     until: int | None
+    of_long_histories: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def drawn_part(train: pl.DataFrame, target: Collection[EventKind], seed: int) ->
     if drawn.is_empty():
         return None
     rows = train.join(drawn, on=list(PAIR), how="anti", nulls_equal=False, maintain_order="left")
-    return Part(rows, drawn, _after(rows))
+    return Part(rows, drawn, _after(rows), of_long_histories=True)
 
 
 def latest_part(train: pl.DataFrame, target: Collection[EventKind]) -> Part | None:

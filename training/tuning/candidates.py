@@ -53,7 +53,7 @@ def gather(bundle: ModelBundle, jury: Jury, common: Mapping[str, npt.NDArray[np.
     def block(first: int) -> _Block:
         own = slice(first, first + step)
         again = None if repeats is None else repeats[own]
-        said = {name: source.scores(strengths[own], again) for name, source in sources.items()}
+        said = {name: source.personal(strengths[own], again) for name, source in sources.items()}
         return _best(said, common, masked[own])
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:

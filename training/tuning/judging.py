@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from recsys.data.signals import EventWeights
 from recsys.data.vocabulary import UNKNOWN
 from recsys.metrics.ranking import NDCG, Relevant, per_customer
 from training.evaluation.held_out import HeldOut
@@ -50,22 +51,30 @@ class Jury:
     held_out : of which only these rows count.
     rows : int64, ascending; which of its customers.
     relevant : what they turned out to want.
+    seen : bool, shape (n, items); which part of their histories is looked at. None for all.
     """
 
     held_out: HeldOut
     rows: npt.NDArray[np.int64]
     relevant: Relevant
+    seen: sparse.csr_matrix | None
 
     @classmethod
-    def drawn(cls, held_out: HeldOut, most: int, seed: int) -> Jury:
-        """At most so many customers, drawn by the seed."""
+    def drawn(cls, held_out: HeldOut, most: int, seed: int, weights: EventWeights | None = None) -> Jury:
+        """At most so many customers, drawn by the seed.
+
+        With `weights`, for a validation that was drawn among customers with long histories: histories are cut to their
+        newest items (a draw among equals) so that lengths are distributed as among all customers.
+        """
         total = len(held_out.relevant)
         chosen = np.sort(np.random.default_rng(seed).permutation(total)[: min(total, most)])
         starts = held_out.relevant.indptr
         items = [held_out.relevant.item[starts[row] : starts[row + 1]] for row in chosen]
         indptr = np.concatenate([[0], np.cumsum([len(each) for each in items])]).astype(np.int64)
         item = np.concatenate([np.zeros(0, dtype=np.int32), *items])
-        return cls(held_out, chosen, Relevant(indptr, item, held_out.relevant.size[chosen]))
+        relevant = Relevant(indptr, item, held_out.relevant.size[chosen])
+        seen = None if weights is None else _cut(held_out, chosen, weights, seed)
+        return cls(held_out, chosen, relevant, seen)
 
     @property
     def masked(self) -> sparse.csr_matrix:
@@ -73,10 +82,15 @@ class Jury:
         return self.held_out.masked[self.rows]
 
     def of(self, matrix: sparse.csr_matrix) -> sparse.csr_matrix:
-        """These customers' rows of a matrix over the training customers, empty for a customer unknown to training."""
+        """What is looked at of these customers' rows of a matrix over the training customers; empty for a customer
+        unknown to training."""
         place = self.held_out.row[self.rows]
         known = sparse.diags_array((place != UNKNOWN).astype(matrix.dtype), dtype=matrix.dtype)
-        return sparse.csr_matrix(known @ matrix[np.maximum(place, 0)])
+        own = sparse.csr_matrix(known @ matrix[np.maximum(place, 0)])
+        if self.seen is not None:
+            own = sparse.csr_matrix(own.multiply(self.seen))
+        own.eliminate_zeros()
+        return own
 
     def of_lists(self, strengths: sparse.csr_matrix, near: sparse.csr_matrix, threads: int) -> Each:
         """The objective of the lists that strengths · near put in order, shapes (n, items) and (items, items)."""
@@ -96,3 +110,29 @@ class Jury:
         with ThreadPoolExecutor(threads) as pool:
             ranked = np.concatenate(list(pool.map(block, range(0, len(self.rows), step))))
         return per_customer(ranked, self.relevant, (K,))[OBJECTIVE]
+
+
+def _cut(held_out: HeldOut, chosen: npt.NDArray[np.int64], weights: EventWeights, seed: int) -> sparse.csr_matrix:
+    """The newest items of the chosen customers, so many that the k-th shortest history is as long as that of the same
+    rank among all customers, where it has so many: bool, shape (len(chosen), items)."""
+    tastes = held_out.training.tastes(weights.unfading())
+    liked = np.add.reduceat(np.append(tastes.strength > 0, False), tastes.indptr[:-1], dtype=np.int64)
+    liked[np.diff(tastes.indptr) == 0] = 0
+    row = held_out.row[chosen]
+    own = np.where(row == UNKNOWN, 0, liked[np.maximum(row, 0)])
+    everyone = np.sort(liked[liked > 0])
+    wanted = np.zeros(len(chosen), dtype=np.int64)
+    if len(everyone):
+        rank = np.argsort(np.argsort(own, kind="stable"), kind="stable")
+        wanted = np.minimum(own, everyone[((rank + 0.5) * len(everyone) / len(chosen)).astype(np.int64)])
+    rng = np.random.default_rng(seed)
+    kept_row, kept_item = [], []
+    for place in np.flatnonzero(own):
+        pairs = np.arange(tastes.indptr[row[place]], tastes.indptr[row[place] + 1])
+        pairs = rng.permutation(pairs[tastes.strength[pairs] > 0])
+        newest = pairs[np.argsort(-tastes.clock[pairs], kind="stable")][: wanted[place]]
+        kept_row.append(np.full(len(newest), place))
+        kept_item.append(tastes.item[newest])
+    where = (np.concatenate([np.zeros(0, np.int64), *kept_row]), np.concatenate([np.zeros(0, np.int32), *kept_item]))
+    shape = (len(chosen), len(held_out.training.items))
+    return sparse.csr_matrix((np.ones(len(where[0]), dtype=np.bool_), where), shape=shape)

@@ -10,10 +10,13 @@ from recsys.data.interactions import Interactions
 from training.fitting import TrainingConfig
 
 MOST_TRIALS = 60
-MOST_CUSTOMERS = 4000
+MOST_CUSTOMERS = 6000
 LEAST_CUSTOMERS = 1000
-MOST_CELLS = 40_000_000
-"""Validation customers × items that one look at a trial scores at most, down to `LEAST_CUSTOMERS`."""
+MOST_CELLS = 150_000_000
+"""Validation customers × items × fadings that a trial scores at most, down to `LEAST_CUSTOMERS`."""
+
+LOOKS = 3
+"""The first trial looks at every fading, the others at the best so far and the ones beside it."""
 
 TRIAL_NEIGHBOURS = 50
 """Trials regress on fewer neighbours than the final fit: a quarter of the time, and the same order of settings."""
@@ -31,6 +34,8 @@ class CostTable:
     regression : one item's regression on one neighbour, squared.
     cell : scoring one item for one customer.
     value : one taste in one iteration of one factor of ALS.
+    trial : one trial on any data: proposing it, starting threads.
+    start : what happens once on any data: loading compiled code, fitting the sources that trials leave out.
     """
 
     event: float = 4e-7
@@ -38,6 +43,8 @@ class CostTable:
     regression: float = 3.5e-8
     cell: float = 1.2e-8
     value: float = 1.2e-8
+    trial: float = 0.04
+    start: float = 1.5
 
 
 COSTS = CostTable()
@@ -74,19 +81,22 @@ def plan_for(
     Parameters
     ----------
     history : what trials learn from.
-    looks : how many fadings each trial is looked at with.
+    looks : how many fadings there are to look at.
     """
     items = max(1, len(history.items))
-    customers = min(validation_customers, int(np.clip(MOST_CELLS // items, LEAST_CUSTOMERS, MOST_CUSTOMERS)))
+    each = min(looks, LOOKS)
+    customers = min(validation_customers, int(np.clip(MOST_CELLS // (items * each), LEAST_CUSTOMERS, MOST_CUSTOMERS)))
     lengths = np.minimum(np.diff(history.indptr), config.item_item.history_cap).astype(np.float64)
     pairs, cells = float(np.sum(lengths**2)), float(customers) * items
     prepare = costs.event * len(history) + costs.pair * pairs
-    trial = prepare + costs.regression * items * TRIAL_NEIGHBOURS**2 + costs.cell * cells * looks
+    trial = costs.trial + prepare + costs.regression * items * TRIAL_NEIGHBOURS**2 + costs.cell * cells * each
     values = len(history) * config.als.factors * config.als.iterations
-    blend = prepare + costs.regression * items * config.item_item.neighbours**2 + costs.value * values
+    blend = costs.start + prepare + costs.regression * items * config.item_item.neighbours**2 + costs.value * values
     blend += 8 * costs.cell * cells
     if budget < blend:
         return Plan(0, False, customers, 0.0)
-    trials = min(MOST_TRIALS, int((budget - blend) // trial))
-    trials = trials if trials > 1 else 0
-    return Plan(trials, True, customers, round(blend + trials * trial, 3))
+    first = costs.cell * cells * (looks - each)
+    trials = min(MOST_TRIALS, int((budget - blend - first) // trial))
+    if trials < 2:
+        return Plan(0, True, customers, round(blend, 3))
+    return Plan(trials, True, customers, round(blend + first + trials * trial, 3))

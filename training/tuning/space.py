@@ -130,17 +130,18 @@ def applied(config: TrainingConfig, varied: tuple[Parameter, ...], settings: Map
 
 def presets(varied: tuple[Parameter, ...]) -> list[dict[str, float]]:
     """Settings worth a trial in any shop, by what they say of its customers: that any interest counts as much as a
-    purchase; that the next item matters more than the rest; that little is known of each item."""
+    purchase, or much less; that the next item matters most; that more, or less, is to be made of little evidence."""
     names = {each.name for each in varied}
     kinds = {name: 1.0 for name in names if name.startswith("weight.")}
-    wide = {"penalty": 5.0, "customer_exponent": 0.5, "dropout": 0.3}
-    onwards = {"penalty": 30.0, "after": 0.85, "before": 0.3}
     found: list[dict[str, float]] = []
     if kinds:
-        found += [kinds | {"other_targets": 1.0} | wide, dict.fromkeys(kinds, 0.3) | {"other_targets": 0.3}]
+        found.append(kinds | {"other_targets": 1.0})
     if "after" in names:
-        found += [onwards | kinds]
-    found += [{"penalty": 50.0, "dropout": 0.5}, wide | {"penalty": 5.0}]
+        found.append(kinds | {"after": 0.85, "before": 0.3})
+    found.append({"penalty": 15.0, "customer_exponent": 0.5, "dropout": 0.3})
+    if kinds:
+        found.append(dict.fromkeys(kinds, 0.3) | {"other_targets": 0.3})
+    found.append({"penalty": 30.0, "customer_exponent": 0.2, "dropout": 0.3})
     return [{name: value for name, value in each.items() if name in names} for each in found]
 
 

@@ -51,7 +51,12 @@ class Trial:
     def from_json(cls, data: Mapping[str, Any]) -> Trial:
         """What `to_json` gave."""
         steps, days = data["fading"]
-        return cls(data["settings"], (steps, days), data["value"], np.array(data["each"], dtype=np.float64))
+        return cls(
+            data["settings"],
+            (None if steps is None else float(steps), float(days)),
+            data["value"],
+            np.array(data["each"], dtype=np.float64),
+        )
 
 
 def judged(
@@ -76,12 +81,20 @@ def judged(
     return max(found, key=lambda trial: trial.value)
 
 
+def looks_after(trials: list[Trial], fadings: tuple[Fading, ...]) -> tuple[Fading, ...]:
+    """Which fadings the next trial looks at: all at first, then the best so far and its neighbours."""
+    if not trials:
+        return fadings
+    place = fadings.index(max(trials, key=lambda trial: trial.value).fading)
+    return fadings[max(0, place - 1) : place + 2]
+
+
 def run_trials(
     number: int,
     proposed: list[dict[str, float]],
     varied: tuple[Parameter, ...],
     seed: int,
-    judge: Callable[[Mapping[str, float]], Trial],
+    judge: Callable[[Mapping[str, float], list[Trial]], Trial],
     known: list[Trial],
     done: Callable[[Trial], None],
     go_on: Callable[[], bool],
@@ -94,6 +107,7 @@ def run_trials(
     Parameters
     ----------
     proposed : settings, the start first.
+    judge : makes a trial of settings, knowing the trials before it.
     known : trials of an interrupted study, in order.
     done : told of each new trial.
     go_on : asked before each new trial; False ends the study.
@@ -102,7 +116,7 @@ def run_trials(
     trials = list(known[:number])
     while len(trials) < number and go_on():
         settings = proposed[len(trials)] if len(trials) < len(proposed) else _asked(study, varied, seed, len(trials))
-        trial = judge(settings)
+        trial = judge(settings, trials)
         trials.append(trial)
         _tell(study, varied, trial)
         done(trial)

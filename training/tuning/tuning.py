@@ -18,6 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from recsys.bundle.bundle import ModelBundle, assembled
+from recsys.data.signals import EventWeights
 from recsys.models.blend import LENGTHS, BlendWeights
 from recsys.models.popularity import PopularityConfig, fit_popularity
 from recsys.recommend.sources import POPULAR, REPEAT, in_units_of_spread
@@ -30,7 +31,7 @@ from training.tuning.judging import OBJECTIVE, Each, Jury, gain
 from training.tuning.plan import Plan, plan_for
 from training.tuning.record import Record, Unrecorded, key_of
 from training.tuning.space import VERSION, Fading, Parameter, fadings, parameters, presets, settings_of, shape_of
-from training.tuning.trials import Trial, best_of, judged, run_trials
+from training.tuning.trials import Trial, best_of, judged, looks_after, run_trials
 from training.tuning.weights import Bench, Candidates, best_step, learn_weights
 
 TUNE_BUDGET = 60.0
@@ -55,12 +56,14 @@ class Validation:
     lists : the lists that are asked for.
     discovery : what the item-item model is judged on: as `lists`, where what customers have is masked.
     again : what the weight of repeats is learned on: as `lists`, where nothing is masked. None where there is none.
+    of_long_histories : it was drawn among customers with long histories; theirs are then cut to the lengths of all.
     described : how it was drawn, for the manifest.
     """
 
     lists: HeldOut
     discovery: HeldOut
     again: HeldOut | None
+    of_long_histories: bool
     described: Mapping[str, Any]
 
 
@@ -123,6 +126,7 @@ class _Study:
     shipped : the configuration whose parameters are varied.
     previous : what the last study found; where this one starts.
     known : what the last study found, when it was this one.
+    cut : by what histories are cut, see `Jury.drawn`; None where they are not.
     """
 
     shipped: TrainingConfig
@@ -131,6 +135,7 @@ class _Study:
     previous: Findings | None
     known: Findings | None
     jury: Jury
+    cut: EventWeights | None
     plan: Plan
     budget: float
     key: str
@@ -159,8 +164,9 @@ class _Study:
             }
         )
         known = last[1] if last and last[0] == key else None
-        jury = Jury.drawn(validation.discovery, plan.customers, config.seed)
-        return cls(config, parameters(shape), looks, last[1] if last else None, known, jury, plan, budget, key)
+        cut = config.event_weights if validation.of_long_histories else None
+        jury = Jury.drawn(validation.discovery, plan.customers, config.seed, cut)
+        return cls(config, parameters(shape), looks, last[1] if last else None, known, jury, cut, plan, budget, key)
 
     @property
     def start(self) -> dict[str, float]:
@@ -188,7 +194,9 @@ class _Study:
             proposed,
             self.varied,
             self.shipped.seed,
-            lambda settings: judged(settings, self.shipped, self.varied, self.looks, self.jury),
+            lambda settings, before: judged(
+                settings, self.shipped, self.varied, looks_after(before, self.looks), self.jury
+            ),
             known,
             note,
             go_on,
@@ -246,7 +254,7 @@ def _report_of(trials: list[Trial], best: Trial | None) -> dict[str, Any] | None
 def _gathered(
     bundle: ModelBundle, held_out: HeldOut, study: _Study, common: Mapping[str, npt.NDArray[np.float64]]
 ) -> tuple[Jury, Candidates]:
-    jury = Jury.drawn(held_out, study.plan.customers, study.shipped.seed)
+    jury = Jury.drawn(held_out, study.plan.customers, study.shipped.seed, study.cut)
     return jury, gather(bundle, jury, common, study.shipped.threads)
 
 
