@@ -158,3 +158,34 @@ def steps_beyond(
     independent = np.outer(forward.sum(axis=1), forward.sum(axis=0)) / forward.sum()
     reference = np.maximum(forward.T, independent)
     return np.where(customers >= least, np.maximum(forward - reference, 0) / (reference + prior) ** balance, 0.0)
+
+
+def blended_gain(
+    said: Sequence[Sequence[float]],
+    weights: Sequence[float],
+    popular: Sequence[float],
+    popular_weight: float,
+    wanted: Sequence[bool],
+    there: Sequence[bool],
+    discount: Sequence[float],
+) -> float:
+    """The discounted gain of one customer's list: said has one row per source, everything else one entry per candidate.
+
+    Listed are candidates that are there and for which the sources, without popularity, speak; ties: the first one.
+    """
+    single = np.float32
+    personal = [single(0) for _ in popular]
+    for weight, row in zip(weights, said, strict=True):
+        personal = [total + single(weight) * single(value) for total, value in zip(personal, row, strict=True)]
+    listed = [place for place in range(len(popular)) if there[place] and personal[place] > 0]
+    score = {place: personal[place] + single(popular_weight) * single(popular[place]) for place in listed}
+    order = sorted(listed, key=lambda place: (-score[place], place))
+    return float(sum(gain for place, gain in zip(order, discount, strict=False) if wanted[place]))
+
+
+def ndcg(scores: Sequence[float], masked: set[int], wanted: set[int], size: int, k: int) -> float:
+    """NDCG of the first k places when items are put in order by score: above 0 only, ties by the smaller place."""
+    listed = sorted((place for place, score in enumerate(scores) if score > 0 and place not in masked))
+    order = sorted(listed, key=lambda place: -scores[place])[:k]
+    found = sum(1 / np.log2(rank + 2) for rank, place in enumerate(order) if place in wanted)
+    return float(found / sum(1 / np.log2(rank + 2) for rank in range(min(k, size))))

@@ -122,7 +122,7 @@ def fit(
     with stages.stage("item-item", item_item_steps(len(interactions.items))):
         tastes = interactions.tastes(config.event_weights.unfading())
         strengths = tastes.matrix()
-        _require_enough(strengths)
+        require_enough(strengths)
         wanted = targets(interactions, tastes, config)
         item_item = ItemItem.from_arrays(
             kept.stage("item-item", lambda: _item_item(tastes, wanted, config, stages).arrays())
@@ -195,7 +195,8 @@ def _model_entries(
     }
 
 
-def _require_enough(strengths: sparse.csr_matrix) -> None:
+def require_enough(strengths: sparse.csr_matrix) -> None:
+    """NotEnoughDataError unless `MIN_CUSTOMERS` have a taste for two or more items; strengths above 0 where stored."""
     able = int(np.count_nonzero(np.diff(strengths.indptr) >= 2))
     if able < MIN_CUSTOMERS:
         raise NotEnoughDataError(

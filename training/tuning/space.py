@@ -77,6 +77,10 @@ class Parameter:
     read: Callable[[TrainingConfig], float]
     write: Callable[[TrainingConfig, float], TrainingConfig]
 
+    def nearest(self, value: float) -> float:
+        """The value within the range that is nearest."""
+        return float(np.clip(value, self.low, self.high))
+
 
 def parameters(shape: Shape) -> tuple[Parameter, ...]:
     """What to vary for a history of this shape."""
@@ -117,7 +121,7 @@ def faded(weights: EventWeights, half_life_steps: float | None, days: float) -> 
 
 def settings_of(config: TrainingConfig, varied: tuple[Parameter, ...]) -> dict[str, float]:
     """Where a configuration stands, within the ranges."""
-    return {each.name: float(np.clip(each.read(config), each.low, each.high)) for each in varied}
+    return {each.name: each.nearest(each.read(config)) for each in varied}
 
 
 def applied(config: TrainingConfig, varied: tuple[Parameter, ...], settings: Mapping[str, float]) -> TrainingConfig:

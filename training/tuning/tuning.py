@@ -19,11 +19,13 @@ import polars as pl
 
 from recsys.bundle.bundle import ModelBundle, assembled
 from recsys.data.signals import EventWeights
+from recsys.errors import NotEnoughDataError
 from recsys.models.blend import LENGTHS, BlendWeights
 from recsys.models.popularity import PopularityConfig, fit_popularity
+from recsys.models.warm_up import warm_up
 from recsys.recommend.sources import POPULAR, REPEAT, in_units_of_spread
 from training.evaluation.held_out import HeldOut
-from training.fitting import TrainingConfig, fingerprint, fit, with_rating_scale
+from training.fitting import TrainingConfig, fingerprint, fit, require_enough, with_rating_scale
 from training.stages import StageLog
 from training.tuning.candidates import gather
 from training.tuning.findings import Findings, configured
@@ -45,6 +47,9 @@ POPULARITY_DAYS = (30.0, 7.0, 90.0)
 
 SEARCHED = ("als", "spectral", "content", POPULAR)
 """The sources whose weights beside item-item's 1 are searched."""
+
+
+_NOBODY_AGAIN = "as before: no validation customer bought again what they had"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +112,14 @@ def tune(
         return Tuned(study.known.config(config, study.varied), study.known.report)
     if not study.plan.blend:
         return shipped(config, f"a budget of {budget:g} s does not suffice for data of this size")
-    deadline = monotonic() + OVERRUN * budget
+    try:
+        require_enough(validation.lists.training.strengths(config.event_weights.unfading()))
+    except NotEnoughDataError as error:
+        return shipped(config, f"too little is left to learn from beside validation: {error.found}")
     with stages.stage("tune settings", max(1, study.plan.trials)):
+        # What a machine pays for once, compiling, is not the study's: it must not decide how many trials there are.
+        warm_up()
+        deadline = monotonic() + OVERRUN * budget
         trials = study.trials(record, stages, lambda: monotonic() < deadline)
     best = best_of(trials) if trials else None
     with stages.stage("tune blend"):
@@ -173,7 +184,7 @@ class _Study:
         """The settings of the first trial."""
         own = settings_of(self.shipped, self.varied)
         before = self.previous.settings if self.previous else {}
-        return own | {name: value for name, value in before.items() if name in own}
+        return own | {each.name: each.nearest(before[each.name]) for each in self.varied if each.name in before}
 
     def trials(self, record: Record, stages: StageLog, go_on: Callable[[], bool]) -> list[Trial]:
         """The planned trials, those of an interrupted study among them."""
@@ -210,16 +221,16 @@ def _with_blend(
     before = study.previous
     settings = best.settings if best else (before.settings if before else {})
     fading = best.fading if best else (before.fading if before else None)
-    config = configured(study.shipped, study.varied, settings, fading)
+    config = replace(configured(study.shipped, study.varied, settings, fading), related=None)
     bundle = assembled("tuning", *fit(validation.lists.training, catalogue, config, StageLog()))
     start = [(before.blend if before else config.blend).at(length) for length in (0, *LENGTHS)]
     found = _learned(bundle, validation.lists, study, start)
-    blend, causes = found.weights, dict(found.causes)
+    blend, causes = found.weights, {REPEAT: _NOBODY_AGAIN, **found.causes}
     if validation.again is not None:
         own = [blend.at(length) for length in (0, *LENGTHS)]
         jury, candidates = _gathered(bundle, validation.again, study, {POPULAR: found.common})
         again = learn_weights(Bench.of(candidates, jury.relevant), candidates.lengths, own, (REPEAT,))
-        blend, causes = again.weights, causes | dict(again.causes)
+        blend, causes = again.weights, {**causes, **again.causes}
     report = {
         "settings": "tuned",
         "validation": dict(validation.described),

@@ -86,7 +86,7 @@ def test_what_a_trial_costs_on_any_data_is_counted() -> None:
 
 @pytest.mark.parametrize("items", [10, 5_000, 20_000, 100_000, 3_000_000])
 def test_large_catalogues_are_judged_on_fewer_customers(items: int) -> None:
-    """The scores that a trial computes are bounded, but `LEAST_CUSTOMERS` are always asked, and never more than most."""
+    """The scores that a trial computes are bounded, from the least to the most customers."""
     history = replace(HISTORY, items=range(items))  # type: ignore[arg-type]
     asked = plan_for(1e9, history, 90_000, 1, CONFIG).customers
     assert LEAST_CUSTOMERS <= asked <= MOST_CUSTOMERS

@@ -169,7 +169,7 @@ def test_a_record_of_another_space_is_no_start(record: FolderRecord, monkeypatch
 def test_a_write_that_fails_leaves_what_there_was(
     record: FolderRecord, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """A full disk or a power cut while writing: the last study and the trials so far are still there, and it is told."""
+    """A full disk or a power cut while writing: what there was is still there, and it is told."""
     record.finish("k", FOUND)
     record.add("a", trial(0))
 

@@ -81,7 +81,7 @@ def test_parameters_that_are_not_named_stay() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_presets_and_fadings_fit_the_shape(shape: Shape) -> None:
-    """A preset names only what is varied, within its range; the first fading is none; time fades where there are times."""
+    """A preset names only what is varied, within its range; the first fading is none."""
     varied = {each.name: each for each in parameters(shape)}
     assert ("after" in varied) == ("before" in varied) == shape.ordered
     assert {name for name in varied if name.startswith("weight.")} == {f"weight.{kind}" for kind in shape.others}
