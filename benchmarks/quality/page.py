@@ -33,7 +33,8 @@ the same masks and order of equal scores. Fitting them with K = 100, and with 12
 {seconds:.2f} s together (median of three); our fit took {ours:.2f} s."""
 
 ABOUT_COSTS = """Seconds of wall-clock time per stage: `fit` is the blend's final fit alone, `score` that of all seven
-models and the intervals. Memory is the most that all processes held at once."""
+models and the intervals. Memory is the most that all processes held at once. Where fewer trials were done than planned,
+tuning took twice its budget and was stopped: a faster machine may find other settings."""
 
 SOURCES = """- `amazon-book-kgat`: KGAT and KGIN by their authors' training logs; both use a knowledge graph and a GPU.
   Their programs compute NDCG differently; ours has binary gains and the ideal cut at min(20, number of test items).
@@ -115,10 +116,11 @@ def costs_table(reports: Mapping[str, Report]) -> str:
             *(f"{report.seconds[stage]:.1f}" for stage in stages),
             f"{report.total_seconds:.1f}",
             f"{report.peak_bytes / 1e6:,.0f}",
+            f"{report.trials} of {report.planned_trials}",
         )
         for case, report in reports.items()
     ]
-    return _table(["data", "customers", "test items", "candidates", *stages, "all, s", "memory, MB"], rows)
+    return _table(["data", "customers", "test items", "candidates", *stages, "all, s", "memory, MB", "trials"], rows)
 
 
 def _peer_section(peer: Peer, ours: Report) -> list[str]:

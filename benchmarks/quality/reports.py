@@ -27,6 +27,7 @@ class Report:
     differences : per other model and metric, the blend minus it.
     seconds : per stage.
     peak_bytes : over all processes.
+    trials, planned_trials : how many settings tuning tried; fewer than planned where it took twice its budget.
     customers, test_pairs, items, seed : as in `metrics.json`.
     each : a row per model and customer, as in `customers.parquet`.
     """
@@ -35,6 +36,8 @@ class Report:
     differences: Mapping[str, Mapping[str, Interval]]
     seconds: Mapping[str, float]
     peak_bytes: int
+    trials: int
+    planned_trials: int
     customers: int
     test_pairs: int
     items: int
@@ -45,6 +48,7 @@ class Report:
     def read(cls, folder: Path) -> Self:
         """What is in the folder."""
         found: dict[str, Any] = orjson.loads((folder / METRICS).read_bytes())
+        tuning = found["config"]["training"]["tuning"]
         return cls(
             models={name: metrics for name, metrics in found["models"].items() if metrics is not None},
             differences={
@@ -53,6 +57,8 @@ class Report:
             },
             seconds=found["seconds"],
             peak_bytes=found["peak_rss_bytes"],
+            trials=tuning.get("trials", 0),
+            planned_trials=tuning.get("plan", {}).get("trials", 0),
             customers=found["customers"],
             test_pairs=found["test_pairs"],
             items=found["items"],

@@ -45,6 +45,8 @@ def report(
         },
         seconds={"read": 1.0, "compile": 2.0, "tune": 60.0, "fit": 10.0, "score": 5.0},
         peak_bytes=1_000_000_000,
+        trials=7,
+        planned_trials=12,
         customers=4,
         test_pairs=4,
         items=9,
@@ -122,6 +124,7 @@ def test_the_page_has_every_goal_case_and_whole_tables() -> None:
     assert set(verdicts) <= {str(each) for each in Verdict}
     assert "| 1.500 × |" in text
     assert "+50.0% [+50.0%, +50.0%]" in text
+    assert text.count("| 7 of 12 |") == len(CASES)
     for table in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE):
         assert len({row.count(" | ") for row in table.splitlines()}) == 1, table
 

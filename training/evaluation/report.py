@@ -37,7 +37,7 @@ def as_json(
     read_seconds : of reading the files; peak_bytes : over all processes; notes : of the reading.
     """
     manifest = evaluation.manifest.to_json()
-    trained = {name: manifest[name] for name in ("data", "event_weights", "blend", "models")}
+    trained = {name: manifest[name] for name in ("data", "event_weights", "blend", "tuning", "models")}
     return {
         "models": {name: None if each is None else each.means() for name, each in evaluation.models.items()},
         "causes": dict(evaluation.causes),
