@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated
@@ -60,12 +61,20 @@ IgnoreItems = Annotated[
     typer.Option(metavar="CODES", help="Items that are none (postage, fees): codes or patterns such as DCGS*."),
 ]
 
+
+def _finite(seconds: float) -> float:
+    if not math.isfinite(seconds):
+        raise typer.BadParameter(f"{seconds} is no number of seconds; expected 0 or more, such as 60")
+    return seconds
+
+
 TuneBudget = Annotated[
     float,
     typer.Option(
         "--tune-budget",
         metavar="SECONDS",
         min=0,
+        callback=_finite,
         help="What tuning may cost; a plan is made from it and the data's size. 0 takes the shipped settings.",
     ),
 ]

@@ -11,6 +11,7 @@ import typer
 from recsys.cli.options import DEFAULT_HOME, DEFAULT_TUNE_BUDGET, Home, Json, TuneBudget, available_cores
 
 if TYPE_CHECKING:
+    from recsys.data.events import EventKind
     from training.pipeline import Trained
 
 
@@ -54,7 +55,6 @@ def train(
     from recsys.models.similarity import SimilarityConfig, SimilarityScore
     from recsys.shop import ShopFolder
     from recsys.stores import open_store
-    from training.evaluation.asked import parse_kinds
     from training.fitting import TrainingConfig
     from training.pipeline import Run
     from training.pipeline import train as run
@@ -65,6 +65,7 @@ def train(
     if related_score is not RelatedScoreName.BLEND:
         similar = SimilarityConfig(score=SimilarityScore(related_score))
     config = TrainingConfig(seed=seed, threads=threads or available_cores(), related=RelatedConfig(similar=similar))
+    predicted = _predicted(target)
     store = open_store(shop.store, create=False)
     try:
         with Bars(visible=not as_json) as bars:
@@ -73,7 +74,7 @@ def train(
                 BundleRepository(shop.models),
                 config,
                 Run(
-                    target=parse_kinds("--target", target) if target else None,
+                    target=predicted,
                     budget=tune_budget,
                     scratch=shop.scratch,
                     record=shop.tuning,
@@ -85,6 +86,20 @@ def train(
     finally:
         store.close()
     _show(trained, as_json=as_json)
+
+
+def _predicted(target: str) -> frozenset[EventKind] | None:
+    """The kinds that `--target` names, None where it is empty; InputError for what no list can predict."""
+    from recsys.data.signals import EventWeights
+    from recsys.errors import InputError
+    from training.evaluation.asked import parse_kinds
+
+    if not target:
+        return None
+    kinds, able = parse_kinds(target, "--target"), EventWeights().kinds
+    if not kinds or not kinds <= able.keys():
+        raise InputError(f"--target is {target!r}", expected=f"kinds that say what customers want: {', '.join(able)}")
+    return kinds
 
 
 def _show(trained: Trained, *, as_json: bool) -> None:
