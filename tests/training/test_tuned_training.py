@@ -38,8 +38,8 @@ print(trained_with(home, shop(home, seed), threads).bundle_id)
 
 
 def catalogue() -> pl.DataFrame:
-    """Titles for some of the items, and one that nobody bought."""
-    rows = [{"item_id": f"i{item:02}", "title": f"volume {item // 4} of series {item % 4}"} for item in range(0, 27, 2)]
+    """Titles for some of the items, and two that nobody bought."""
+    rows = [{"item_id": f"i{item:02}", "title": f"volume {item // 4} of series {item % 4}"} for item in range(0, 35, 2)]
     return pl.DataFrame(rows, schema=ITEM_SCHEMA)
 
 

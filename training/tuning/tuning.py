@@ -42,6 +42,10 @@ TUNE_BUDGET = 60.0
 OVERRUN = 2.0
 """A study that takes so many times its budget is stopped."""
 
+LEAST_CUSTOMERS = 25
+"""With fewer validation customers nothing is chosen: few lists change with any weight, and each source would seem to be
+of no use."""
+
 POPULARITY_DAYS = (30.0, 7.0, 90.0)
 """Half-lives of popularity that are compared; the first is the shipped one."""
 
@@ -112,6 +116,11 @@ def tune(
         return Tuned(study.known.config(config, study.varied), study.known.report)
     if not study.plan.blend:
         return shipped(config, f"a budget of {budget:g} s does not suffice for data of this size")
+    customers = len(validation.lists.relevant)
+    if customers < LEAST_CUSTOMERS:
+        return shipped(
+            config, f"{customers} validation customers are too few to choose by: {LEAST_CUSTOMERS} are needed"
+        )
     try:
         require_enough(validation.lists.training.strengths(config.event_weights.unfading()))
     except NotEnoughDataError as error:

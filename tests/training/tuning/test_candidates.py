@@ -47,7 +47,7 @@ def world(request: pytest.FixtureRequest) -> World:
     row = part.row.copy()
     row[3] = UNKNOWN
     part = HeldOut(**{name: getattr(part, name) for name in part.__slots__} | {"row": row})
-    titles = titled({f"i{item:02}": f"volume {item // 4} of series {item % 5}" for item in range(24)})
+    titles = titled({f"i{item:02}": f"volume {item // 4} of series {item % 5}" for item in range(32)})
     config = TrainingConfig(target_kinds=TARGET, blend=BLEND)
     bundle = assembled("t", *fit(part.training, titles, config, StageLog()))
     jury = Jury.drawn(part, 1000, 0)

@@ -23,6 +23,7 @@ from training.tuning import Tuned, Validation, tune, tuning
 from training.tuning import plan as planning
 from training.tuning.record import FolderRecord
 from training.tuning.trials import Trial, judged
+from training.tuning.tuning import LEAST_CUSTOMERS
 
 FRAME = shelves(60)
 CONFIG = TrainingConfig(target_kinds=TARGET, threads=1)
@@ -181,20 +182,37 @@ def test_a_budget_too_small_ships_with_the_cause(slice_: Validation, tmp_path: P
 
 
 def test_too_little_beside_validation_ships_with_the_cause() -> None:
-    """What is left when validation is taken out is too little to fit: training goes on with shipped settings."""
-    rows = [(f"u{user}", f"i{item}", EventKind.PURCHASE, item) for user in range(4) for item in range(6)]
-    rows += [(f"v{user}", f"i{item}", EventKind.PURCHASE, item) for user in range(2) for item in range(1)]
-    slice_ = validation(event_frame(rows))
-    found = tuned(slice_, 60.0)
-    assert found.report["settings"] == "shipped"
-    assert "4 of 6 customers" in found.report["cause"]
+    """Nobody had two items before the newest tenth: training on everything goes on, with shipped settings."""
+    rows = [(f"u{user:04}", f"i{user % 9}", EventKind.PURCHASE, user % 50) for user in range(2100)]
+    rows += [(f"u{user:04}", f"i{(user + 1) % 9}", EventKind.PURCHASE, 60) for user in range(233)]
+    found = tuned(validation(event_frame(rows)), 60.0)
+    assert found.report == {
+        "settings": "shipped",
+        "cause": "too little is left to learn from beside validation: "
+        "0 of 2100 customers showed an interest in two or more items",
+    }
+
+
+@pytest.mark.parametrize("customers", [LEAST_CUSTOMERS - 1, LEAST_CUSTOMERS])
+def test_a_handful_of_customers_chooses_nothing(customers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With too few validation customers every source would seem of no use: the shipped weights stay."""
+    monkeypatch.setattr(planning, "MOST_TRIALS", 2)
+    rows = [
+        (f"u{user:02}", f"i{(user + 3 * place) % 17}", EventKind.PURCHASE, place)
+        for user in range(customers)
+        for place in range(6)
+    ]
+    found = tuned(validation(event_frame(rows)), 60.0)
+    assert found.report["settings"] == ("tuned" if customers == LEAST_CUSTOMERS else "shipped")
+    if customers < LEAST_CUSTOMERS:
+        assert found.report["cause"] == "24 validation customers are too few to choose by: 25 are needed"
 
 
 def test_the_catalogue_counts_but_not_its_order(
     slice_: Validation, budget: float, tmp_path: Path, counted: Counted
 ) -> None:
     """Another title makes another study; the same titles in another order do not."""
-    titles = titled({f"i{item:02}": f"volume {item}" for item in range(24)})
+    titles = titled({f"i{item:02}": f"volume {item}" for item in range(32)})
     record, log = FolderRecord(tmp_path), StageLog()
     tune(slice_, titles, CONFIG, budget, log, record, lambda: 0.0)
     made = counted.made

@@ -23,14 +23,14 @@ BUY, VIEW = EventKind.PURCHASE, EventKind.VIEW
 TARGET = frozenset({BUY})
 
 
-def shelves(customers: int = 60, items: int = 24, seed: int = 0, *, views: bool = True) -> pl.DataFrame:
-    """Each customer takes 5 to 9 items, mostly from one of four shelves; some are bought twice, some only looked at."""
+def shelves(customers: int = 60, items: int = 32, seed: int = 0, *, views: bool = True) -> pl.DataFrame:
+    """Each customer takes 8 to 12 items, mostly from one of four shelves; some are bought twice, some only looked at."""
     rng = np.random.default_rng(seed)
     rows: list[tuple[str, str, EventKind, int | None]] = []
     for customer in range(customers):
         day = int(rng.integers(0, 200))
         shelf = np.arange(customer % 4, items, 4)
-        for _ in range(int(rng.integers(5, 10))):
+        for _ in range(int(rng.integers(8, 13))):
             item = int(rng.choice(shelf)) if rng.random() < 0.85 else int(rng.integers(items))
             day += int(rng.integers(0, 8))
             looked, bought = rng.random(2)
