@@ -85,6 +85,12 @@ class TrainingConfig:
         if not 0 <= self.other_targets <= 1:
             raise InputError(f"other_targets is {self.other_targets}", expected="a number from 0 to 1")
 
+    def described(self) -> str:
+        """All that decides the result, as text that is the same in every process: for keys of what is kept."""
+        # A set's order differs from process to process.
+        ordered = replace(self, threads=1, target_kinds=frozenset())
+        return f"{ordered!r} {sorted(str(kind) for kind in self.target_kinds)}"
+
 
 def compile_interactions(table: EventTable) -> Interactions:
     """A store's events as arrays; NotEnoughDataError when there are none."""

@@ -73,7 +73,7 @@ def train(store: Store, repository: BundleRepository, config: TrainingConfig, ru
     described = {
         "data": fingerprint(interactions),
         "catalogue": catalogue.height,
-        "config": repr(replace(tuned.config, threads=1)),
+        "config": tuned.config.described(),
         "software": __version__,
     }
     del table

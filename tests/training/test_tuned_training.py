@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -26,6 +27,7 @@ BUDGET = 300.0
 
 IN_A_PROCESS = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from recsys.bundle import BundleRepository
 from tests.training.test_tuned_training import BUDGET, catalogue, shop, trained_with
@@ -165,3 +167,12 @@ def test_a_shop_too_small_for_validation_is_trained_as_shipped(tmp_path: Path) -
     ]
     trained = trained_with(tmp_path, shop(tmp_path, frame=event_frame(rows)))
     assert trained.tuning == {"settings": "shipped", "cause": "no customer has enough items for validation"}
+
+
+def test_a_configuration_is_described_alike_in_every_process() -> None:
+    """What decides the result is in it, threads are not, and a set of kinds has one order whatever the hash seed."""
+    both = TrainingConfig(target_kinds=frozenset({EventKind.PURCHASE, EventKind.VIEW, EventKind.LIKE}))
+    assert both.described().endswith("['like', 'purchase', 'view']")
+    assert both.described() == replace(both, threads=7).described()
+    others = [replace(both, seed=1), replace(both, other_targets=0.5), TrainingConfig()]
+    assert len({each.described() for each in (both, *others)}) == 4

@@ -179,7 +179,7 @@ class _Study:
                 "catalogue": hashlib.sha256(catalogue.sort("item_id").write_csv().encode()).hexdigest(),
                 "budget": budget,
                 "seed": config.seed,
-                "target": sorted(config.target_kinds),
+                "config": config.described(),
                 "space": VERSION,
             }
         )
@@ -232,7 +232,12 @@ def _with_blend(
     fading = best.fading if best else (before.fading if before else None)
     config = replace(configured(study.shipped, study.varied, settings, fading), related=None)
     bundle = assembled("tuning", *fit(validation.lists.training, catalogue, config, StageLog()))
-    start = [(before.blend if before else config.blend).at(length) for length in (0, *LENGTHS)]
+    # The last study may have been one of other sources.
+    last = before.blend.weights.keys() & config.blend.weights.keys() if before else ()
+    start = [
+        config.blend.at(length) | {name: before.blend.at(length)[name] for name in last if before}
+        for length in (0, *LENGTHS)
+    ]
     found = _learned(bundle, validation.lists, study, start)
     blend, causes = found.weights, {REPEAT: _NOBODY_AGAIN, **found.causes}
     if validation.again is not None:

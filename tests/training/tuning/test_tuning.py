@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from recsys.data.events import EventKind
+from recsys.models.blend import BlendWeights
 from tests.training.tuning.tuned_worlds import TARGET, budget_for, shelves, validation
 from tests.worlds import event_frame, no_catalogue, titled
 from training.evaluation.evaluating import evaluate
@@ -151,6 +152,28 @@ def test_changed_data_start_from_the_last_record(
     found = tuned(validation(pl.concat([FRAME, more.select(FRAME.columns)])), budget, record)
     assert seen[0] == settings | {"after": 0.6}  # As low as its range goes.
     assert found.report["started_from"] == "the last record"
+
+
+def test_a_record_of_other_sources_is_a_start(slice_: Validation, budget: float, tmp_path: Path) -> None:
+    """A source that the last study did not know starts with its shipped weight; one that is no more is forgotten."""
+    record = FolderRecord(tmp_path)
+    tuned(slice_, budget, record)
+    _, before = record.last() or ("", None)
+    assert before is not None
+    weights = {name: each for name, each in before.blend.weights.items() if name != "als"} | {"gone": (1.0,) * 4}
+    record.finish("another", replace(before, blend=BlendWeights(before.blend.lengths, weights)))
+    found = tuned(slice_, budget, record)
+    assert found.report["started_from"] == "the last record"
+    assert set(found.config.blend.weights) == set(SHIPPED_BLEND)
+
+
+def test_other_shipped_settings_make_another_study(slice_: Validation, budget: float, tmp_path: Path) -> None:
+    """What was found beside other settings is a start, not a result."""
+    record = FolderRecord(tmp_path)
+    tuned(slice_, budget, record)
+    changed = replace(CONFIG, als=replace(CONFIG.als, factors=16))
+    assert tuned(slice_, budget, record, changed).report["started_from"] == "the last record"
+    assert tuned(slice_, budget, record, replace(changed, threads=2)).report["started_from"] == "the last record"
 
 
 def _ticking(ticks: int, budget: float) -> Iterator[float]:
