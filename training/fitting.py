@@ -26,6 +26,7 @@ from recsys.models.item_item import ItemItem, ItemItemConfig, fit_item_item, ite
 from recsys.models.popularity import PopularityConfig, fit_popularity
 from recsys.models.related import RelatedConfig, fit_related
 from recsys.models.repeat import Repeat, RepeatConfig, category_codes, fit_repeat
+from recsys.models.similarity import SimilarityConfig, SimilarityScore, fit_similarity
 from recsys.models.spectral import Spectral, SpectralConfig, fit_spectral, spectral_steps
 from training.checkpoints import Keeping, Unkept
 from training.stages import StageLog
@@ -34,6 +35,7 @@ SHIPPED_BLEND = {
     "item_item": 1.0,
     "als": 0.5,
     "spectral": 0.2,
+    "rp3beta": 0.0,
     "popular": 0.1,
     "content": 0.0,
     "repeat": 300.0,
@@ -54,7 +56,7 @@ class TrainingConfig:
     Attributes
     ----------
     event_weights : what each kind of event is worth; the rating scale is taken from the data.
-    popularity, item_item, als, spectral, content, repeat : of the sources.
+    popularity, item_item, als, spectral, rp3beta, content, repeat : of the sources.
     related : of the lists that items' pages show; None: no such lists, where nothing but recommendations is asked for.
     target_kinds : what lists are there to predict. Where nobody did any of it, everything counts.
     other_targets : how much a pair without an event of these kinds is predicted beside one with; 0 to 1.
@@ -68,6 +70,7 @@ class TrainingConfig:
     item_item: ItemItemConfig = field(default_factory=ItemItemConfig)
     als: ALSConfig = field(default_factory=ALSConfig)
     spectral: SpectralConfig = field(default_factory=SpectralConfig)
+    rp3beta: SimilarityConfig = field(default_factory=lambda: SimilarityConfig(score=SimilarityScore.RP3BETA))
     content: ContentConfig = field(default_factory=ContentConfig)
     repeat: RepeatConfig = field(default_factory=RepeatConfig)
     related: RelatedConfig | None = field(default_factory=RelatedConfig)
@@ -133,8 +136,16 @@ def fit(
         item_item = ItemItem.from_arrays(
             kept.stage("item-item", lambda: _item_item(tastes, wanted, config, stages).arrays())
         )
-    with stages.stage("spectral", spectral_steps(config.spectral)):
-        spectral = Spectral.from_arrays(kept.stage("spectral", lambda: _spectral(strengths, config, stages).arrays()))
+    # These two have no name that placements rely on: where they do not count they need not be.
+    spectral, rp3beta = Spectral.nothing(len(interactions.items)), ItemItem.nothing(len(interactions.items))
+    if config.blend.counts("spectral"):
+        with stages.stage("spectral", spectral_steps(config.spectral)):
+            fitted = kept.stage("spectral", lambda: _spectral(strengths, config, stages).arrays())
+            spectral = Spectral.from_arrays(fitted)
+    if config.blend.counts("rp3beta"):
+        with stages.stage("rp3beta"):
+            fitted = kept.stage("rp3beta", lambda: fit_similarity(tastes, config.rp3beta, config.threads).arrays())
+            rp3beta = ItemItem.from_arrays(fitted)
     with stages.stage("als", config.als.iterations):
         als = ALS.from_arrays(kept.stage("als", lambda: _als(strengths, config, stages).arrays()), config.als.alpha)
     with stages.stage("content"):
@@ -156,12 +167,12 @@ def fit(
         data=_described(interactions, strengths),
         event_weights=config.event_weights,
         blend=config.blend,
-        models=_model_entries(config, item_item, spectral, content, repeat) | related_entries,
+        models=_model_entries(config, item_item, spectral, rp3beta, content, repeat) | related_entries,
         tuning=tuning,
         seed=config.seed,
         arrays={},
     )
-    return manifest, bundle_arrays(interactions.items, models)
+    return manifest, bundle_arrays(interactions.items, models, rp3beta)
 
 
 def _item_item(tastes: Tastes, wanted: npt.NDArray[np.float32], config: TrainingConfig, stages: StageLog) -> ItemItem:
@@ -184,7 +195,12 @@ def targets(interactions: Interactions, tastes: Tastes, config: TrainingConfig) 
 
 
 def _model_entries(
-    config: TrainingConfig, item_item: ItemItem, spectral: Spectral, content: Content, repeat: Repeat
+    config: TrainingConfig,
+    item_item: ItemItem,
+    spectral: Spectral,
+    rp3beta: ItemItem,
+    content: Content,
+    repeat: Repeat,
 ) -> dict[str, dict[str, Any]]:
     """Per source its settings and what fitting it found, for the manifest."""
     predicted = {
@@ -195,6 +211,7 @@ def _model_entries(
         "popularity": asdict(config.popularity),
         "item_item": asdict(config.item_item) | predicted | {"pairs": len(item_item.neighbour)},
         "spectral": asdict(config.spectral) | {"factors": spectral.factors.shape[1]},
+        "rp3beta": asdict(config.rp3beta) | {"pairs": len(rp3beta.neighbour)},
         "als": asdict(config.als),
         "content": asdict(config.content) | {"pairs": len(content.neighbours.neighbour)},
         "repeat": asdict(config.repeat) | {"kinds": [str(kind) for kind in repeat.kinds], "clock": str(repeat.clock)},

@@ -27,6 +27,7 @@ from recsys.models.spectral import Spectral
 MANIFEST = "manifest.json"
 BUILD = "build.json"
 ARRAYS = "arrays"
+_RP3BETA = "rp3beta"
 _REMEDY = "publish again with `bookmatch train`, or go back with `bookmatch models rollback`"
 
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -41,7 +42,8 @@ class ModelBundle:
     bundle_id : the first 16 hexadecimal digits of the SHA-256 of `manifest.json`, which holds the arrays' hashes.
     manifest : what it says about itself.
     items : the ids of the items; position `i` is row `i` of every model.
-    popularity, item_item, als, spectral, content, repeat : the sources.
+    popularity, item_item, als, spectral, rp3beta, content, repeat : the sources. Spectral and rp3beta are empty where
+        they do not count.
     related : the lists that items' pages show.
     """
 
@@ -52,6 +54,7 @@ class ModelBundle:
     item_item: ItemItem
     als: ALS
     spectral: Spectral
+    rp3beta: ItemItem
     content: Content
     repeat: Repeat
     related: Related
@@ -65,9 +68,10 @@ class Stored(Protocol):
         ...
 
 
-def bundle_arrays(items: Vocabulary, models: Iterable[Stored]) -> Arrays:
+def bundle_arrays(items: Vocabulary, models: Iterable[Stored], rp3beta: ItemItem) -> Arrays:
     """The arrays of a bundle by name, as they are stored."""
     arrays: Arrays = {"items.text": items.text, "items.offsets": items.offsets}
+    arrays.update(rp3beta.arrays(_RP3BETA))
     for model in models:
         arrays.update(model.arrays())
     return arrays
@@ -174,6 +178,7 @@ def assembled(bundle_id: str, manifest: Manifest, arrays: Arrays) -> ModelBundle
             item_item=ItemItem.from_arrays(arrays),
             als=ALS.from_arrays(arrays, float(manifest.models["als"]["alpha"])),
             spectral=Spectral.from_arrays(arrays),
+            rp3beta=ItemItem.from_arrays(arrays, _RP3BETA),
             content=Content.from_arrays(arrays),
             repeat=Repeat.from_arrays(arrays, manifest.models["repeat"]["kinds"]),
             related=Related.from_arrays(arrays),

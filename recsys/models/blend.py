@@ -47,6 +47,10 @@ class BlendWeights:
         """The same weights whatever the length of the history."""
         return cls((), {source: (weight,) for source, weight in weights.items()})
 
+    def counts(self, source: str) -> bool:
+        """Whether a source has a weight above 0 for any history."""
+        return any(weight > 0 for weight in self.weights.get(source, ()))
+
     def of(self, items: int) -> dict[str, float]:
         """The sources that count for a history of so many items, with their weights, all above 0."""
         return {source: weight for source, weight in self.at(items).items() if weight > 0}

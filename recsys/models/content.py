@@ -79,22 +79,12 @@ class Content:
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """What a bundle stores."""
-        return {
-            "content.indptr": self.neighbours.indptr,
-            "content.neighbour": self.neighbours.neighbour,
-            "content.weight": self.neighbours.weight,
-        }
+        return self.neighbours.arrays("content")
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[np.generic]]) -> Self:
         """What `arrays` gave."""
-        return cls(
-            ItemItem(
-                arrays["content.indptr"].view(np.int64),
-                arrays["content.neighbour"].view(np.int32),
-                arrays["content.weight"].view(np.float32),
-            )
-        )
+        return cls(ItemItem.from_arrays(arrays, "content"))
 
 
 def fit_content(frame: pl.DataFrame, items: Vocabulary, config: ContentConfig, threads: int) -> Content:

@@ -74,21 +74,22 @@ class ItemItem:
     neighbour: npt.NDArray[np.int32]
     weight: npt.NDArray[np.float32]
 
-    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """What a bundle stores."""
-        return {
-            "item_item.indptr": self.indptr,
-            "item_item.neighbour": self.neighbour,
-            "item_item.weight": self.weight,
-        }
+    @classmethod
+    def nothing(cls, items: int) -> Self:
+        """Lists in which no item speaks about any other."""
+        return cls(np.zeros(items + 1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
+
+    def arrays(self, name: str = "item_item") -> dict[str, npt.NDArray[np.generic]]:
+        """What a bundle stores, under the name of these lists."""
+        return {f"{name}.indptr": self.indptr, f"{name}.neighbour": self.neighbour, f"{name}.weight": self.weight}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, npt.NDArray[np.generic]]) -> Self:
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[np.generic]], name: str = "item_item") -> Self:
         """What `arrays` gave."""
         return cls(
-            arrays["item_item.indptr"].view(np.int64),
-            arrays["item_item.neighbour"].view(np.int32),
-            arrays["item_item.weight"].view(np.float32),
+            arrays[f"{name}.indptr"].view(np.int64),
+            arrays[f"{name}.neighbour"].view(np.int32),
+            arrays[f"{name}.weight"].view(np.float32),
         )
 
     def row(self, item: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:

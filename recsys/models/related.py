@@ -13,7 +13,7 @@ from recsys.data.interactions import Interactions, Tastes
 from recsys.data.signals import EventWeights
 from recsys.models.after import AfterConfig, fit_after
 from recsys.models.item_item import ItemItem
-from recsys.models.similarity import SimilarityConfig, as_rows, fit_similarity
+from recsys.models.similarity import SimilarityConfig, fit_similarity
 from recsys.models.similarity_together import TogetherConfig, fit_together
 
 _SIMILAR, _TOGETHER, _AFTER = "similar", "together", "after"
@@ -69,14 +69,14 @@ class Related:
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """What a bundle stores."""
-        arrays = _stored(_TOGETHER, self.together) | _stored(_AFTER, self.after)
-        return arrays if self.similar is None else arrays | _stored(_SIMILAR, self.similar)
+        arrays = self.together.arrays(_TOGETHER) | self.after.arrays(_AFTER)
+        return arrays if self.similar is None else arrays | self.similar.arrays(_SIMILAR)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[np.generic]]) -> Self:
         """What `arrays` gave."""
-        similar = _read(_SIMILAR, arrays) if f"{_SIMILAR}.indptr" in arrays else None
-        return cls(similar, _read(_TOGETHER, arrays), _read(_AFTER, arrays))
+        similar = ItemItem.from_arrays(arrays, _SIMILAR) if f"{_SIMILAR}.indptr" in arrays else None
+        return cls(similar, ItemItem.from_arrays(arrays, _TOGETHER), ItemItem.from_arrays(arrays, _AFTER))
 
 
 def fit_related(
@@ -92,7 +92,7 @@ def fit_related(
     threads : 1 or more; does not change the result.
     """
     if config is None:
-        nothing = as_rows([], len(interactions.items))
+        nothing = ItemItem.nothing(len(interactions.items))
         return Related(None, nothing, nothing), {}
     together = fit_together(interactions, weights, config.together, threads)
     after = fit_after(interactions, weights, config.after, threads)
@@ -106,15 +106,3 @@ def fit_related(
     similar = fit_similarity(tastes, config.similar, threads)
     found[_SIMILAR] = asdict(config.similar) | {"pairs": len(similar.neighbour)}
     return Related(similar, together.neighbours, after), found
-
-
-def _stored(name: str, model: ItemItem) -> dict[str, npt.NDArray[np.generic]]:
-    return {f"{name}.indptr": model.indptr, f"{name}.neighbour": model.neighbour, f"{name}.weight": model.weight}
-
-
-def _read(name: str, arrays: dict[str, npt.NDArray[np.generic]]) -> ItemItem:
-    return ItemItem(
-        arrays[f"{name}.indptr"].view(np.int64),
-        arrays[f"{name}.neighbour"].view(np.int32),
-        arrays[f"{name}.weight"].view(np.float32),
-    )

@@ -47,6 +47,11 @@ class Spectral:
     factors: npt.NDArray[np.float32]
     scale: npt.NDArray[np.float32]
 
+    @classmethod
+    def nothing(cls, items: int) -> Self:
+        """No direction: every score is 0."""
+        return cls(np.zeros((items, 0), dtype=np.float32), np.ones(items, dtype=np.float32))
+
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """What a bundle stores."""
         return {"spectral.factors": self.factors, "spectral.scale": self.scale}

@@ -23,6 +23,7 @@ from recsys.recommend.sources import (
     ITEM_ITEM,
     POPULAR,
     REPEAT,
+    RP3BETA,
     SCORE_DIGITS,
     SPECTRAL,
     LowRank,
@@ -116,12 +117,15 @@ class BlendScores:
     @classmethod
     def of(cls, bundle: ModelBundle) -> BlendScores:
         blend, items = bundle.manifest.blend, len(bundle.items)
-        counts = {name for name, weights in blend.weights.items() if any(weights)}
-        near: dict[str, ItemItem] = {ITEM_ITEM: bundle.item_item, CONTENT: bundle.content.neighbours}
+        near: dict[str, ItemItem] = {
+            ITEM_ITEM: bundle.item_item,
+            RP3BETA: bundle.rp3beta,
+            CONTENT: bundle.content.neighbours,
+        }
         models: dict[str, LowRank] = {ALS_SOURCE: bundle.als, SPECTRAL: bundle.spectral}
         low_rank, parts, first = {}, [np.zeros((0, items), dtype=np.float32)], 0
         for name, model in models.items():
-            if name in counts:
+            if blend.counts(name):
                 outputs = model.outputs(np.arange(items)).T
                 own = slice(first, first + len(outputs))
                 low_rank[name] = _LowRankSource(model, own, outputs @ outputs.T / max(1, items))
@@ -129,7 +133,7 @@ class BlendScores:
                 first = own.stop
         return cls(
             blend,
-            {name: model.matrix().astype(np.float64) for name, model in near.items() if name in counts},
+            {name: model.matrix().astype(np.float64) for name, model in near.items() if blend.counts(name)},
             low_rank,
             np.concatenate(parts),
             in_units_of_spread(bundle.popularity.score),

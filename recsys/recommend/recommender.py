@@ -25,6 +25,7 @@ from recsys.recommend.sources import (
     ITEM_ITEM,
     POPULAR,
     REPEAT,
+    RP3BETA,
     SCORE_DIGITS,
     SPECTRAL,
     Blend,
@@ -190,7 +191,12 @@ class Recommender:
     ) -> dict[str, Opinion]:
         """What these sources say about a history; the others are not asked."""
         opinions: dict[str, Opinion] = {}
-        for name, near in ((ITEM_ITEM, self.bundle.item_item), (CONTENT, self.bundle.content.neighbours)):
+        lists = {
+            ITEM_ITEM: self.bundle.item_item,
+            RP3BETA: self.bundle.rp3beta,
+            CONTENT: self.bundle.content.neighbours,
+        }
+        for name, near in lists.items():
             if name in sources:
                 opinions[name] = ItemItemOpinion.of(near, items, strengths)
         for name, model in ((ALS_SOURCE, self.bundle.als), (SPECTRAL, self.bundle.spectral)):

@@ -17,6 +17,7 @@ SCORE_DIGITS = 5
 ITEM_ITEM = "item_item"
 ALS_SOURCE = "als"
 SPECTRAL = "spectral"
+RP3BETA = "rp3beta"
 CONTENT = "content"
 REPEAT = "repeat"
 POPULAR = "popular"

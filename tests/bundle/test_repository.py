@@ -39,6 +39,7 @@ def arrays_of(bundle: ModelBundle) -> Arrays:
             bundle.repeat,
             bundle.related,
         ),
+        bundle.rp3beta,
     )
 
 

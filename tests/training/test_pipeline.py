@@ -157,6 +157,7 @@ def test_the_manifest_holds_what_answering_and_people_need(tmp_path: Path) -> No
         "als",
         "content",
         "repeat",
+        "rp3beta",
         "together",
         "after",
     }

@@ -15,14 +15,14 @@ from recsys.bundle.bundle import ModelBundle
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.blend import BlendWeights
 from recsys.recommend.batch import BlendScores, repeat_probabilities
-from recsys.recommend.sources import ALS_SOURCE, CONTENT, ITEM_ITEM, REPEAT, SPECTRAL
+from recsys.recommend.sources import ALS_SOURCE, CONTENT, ITEM_ITEM, REPEAT, RP3BETA, SPECTRAL
 from training.tuning.judging import Jury
 from training.tuning.weights import Candidates
 
 DEPTH = 100
 """So many items of each source are candidates."""
 
-PERSONAL = (ITEM_ITEM, ALS_SOURCE, SPECTRAL, CONTENT)
+PERSONAL = (ITEM_ITEM, ALS_SOURCE, SPECTRAL, RP3BETA, CONTENT)
 _CELLS = 2_000_000
 
 _Block = tuple[npt.NDArray[np.int32], dict[str, npt.NDArray[np.float32]]]

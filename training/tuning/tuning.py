@@ -49,7 +49,7 @@ of no use."""
 POPULARITY_DAYS = (30.0, 7.0, 90.0)
 """Half-lives of popularity that are compared; the first is the shipped one."""
 
-SEARCHED = ("als", "spectral", "content", POPULAR)
+SEARCHED = ("als", "spectral", "rp3beta", "content", POPULAR)
 """The sources whose weights beside item-item's 1 are searched."""
 
 
@@ -231,7 +231,9 @@ def _with_blend(
     settings = best.settings if best else (before.settings if before else {})
     fading = best.fading if best else (before.fading if before else None)
     config = replace(configured(study.shipped, study.varied, settings, fading), related=None)
-    bundle = assembled("tuning", *fit(validation.lists.training, catalogue, config, StageLog()))
+    # Fitted with a weight for every source, so that each is there to be judged.
+    everything = replace(config, blend=BlendWeights.constant(dict.fromkeys(config.blend.weights, 1.0)))
+    bundle = assembled("tuning", *fit(validation.lists.training, catalogue, everything, StageLog()))
     # The last study may have been one of other sources.
     last = before.blend.weights.keys() & config.blend.weights.keys() if before else ()
     start = [

@@ -25,6 +25,9 @@ STEPS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 REPEAT_STEPS = (0.0, 3.0, 10.0, 30.0, 100.0, 200.0, 300.0, 500.0, 1000.0, 3000.0)
 """Weights of a probability."""
 
+PAYS = 0.002
+"""A source pays when it may well raise the objective by this share: when its worth plus a standard error is as much."""
+
 ROUNDS = 3
 LEAST_CUSTOMERS = 200
 """A class of history length with fewer validation customers keeps the weights of all."""
@@ -61,6 +64,7 @@ class Bench:
     wanted : bool, shape (n, width).
     there : bool, shape (n, width); where there is a candidate.
     ideal : float64, shape (n,); the best sum of gains that a list can have.
+    size : int64, shape (n,); how many items were wanted.
     discount : float64, shape (K,).
     """
 
@@ -70,6 +74,7 @@ class Bench:
     wanted: npt.NDArray[np.bool_]
     there: npt.NDArray[np.bool_]
     ideal: npt.NDArray[np.float64]
+    size: npt.NDArray[np.int64]
     discount: npt.NDArray[np.float64]
 
     @classmethod
@@ -95,6 +100,7 @@ class Bench:
             np.isin(row[:, None] * size + candidates.item, pairs) & there,
             there,
             np.cumsum(discount)[np.minimum(relevant.size, K) - 1],
+            relevant.size,
             discount,
         )
 
@@ -104,10 +110,10 @@ class Bench:
 
         weight = np.array([weights.get(name, 0.0) for name in self.names], dtype=np.float32)
         common = float(weights.get(POPULAR, 0.0))
-        gains: Each = blended_gains(
+        gains, hits = blended_gains(
             rows, self.said, weight, self.popular, common, self.wanted, self.there, self.discount
         )
-        return gains / self.ideal[rows]
+        return np.asarray((gains / self.ideal[rows] + hits / self.size[rows]) / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +138,7 @@ def learn_weights(
     """The weights of the `searched` sources, for all customers and then per class of history length.
 
     A weight is changed where that is clearly better (`Gain.clear`). Then each source is left out on trial: one that
-    does not raise the objective gets weight 0, and costs nothing when answering.
+    does not pay (`PAYS`) gets weight 0, and costs nothing when answering.
 
     Parameters
     ----------
@@ -183,17 +189,17 @@ def _climbed(bench: Bench, weights: Weights, searched: Sequence[str], rows: Rows
 
 
 def _pruned(bench: Bench, weights: Weights, searched: Sequence[str], rows: Rows) -> Weights:
-    """Weight 0 for each source without which the objective is no lower, the least useful first."""
-    current = bench.objective(weights, rows).mean()
+    """Weight 0 for each source that does not pay, the least useful first."""
+    current = bench.objective(weights, rows)
     while True:
         without = [weights | {name: 0.0} for name in searched if weights[name] > 0]
-        judged = [(bench.objective(trial, rows).mean(), trial) for trial in without if _speaks(trial)]
-        if not judged:
+        judged = [(gain(current, bench.objective(trial, rows)), trial) for trial in without if _speaks(trial)]
+        # What few customers do not show is no reason to drop what pays elsewhere.
+        useless = [(worth.mean, trial) for worth, trial in judged if worth.mean + worth.error < PAYS * current.mean()]
+        if not useless:
             return weights
-        value, trial = max(judged, key=lambda pair: float(pair[0]))
-        if value < current:
-            return weights
-        weights, current = trial, value
+        weights = min(useless, key=lambda pair: pair[0])[1]
+        current = bench.objective(weights, rows)
 
 
 def _speaks(weights: Mapping[str, float]) -> bool:
@@ -213,10 +219,10 @@ def _by_class(bench: Bench, classes: Sequence[Mapping[str, float]], place: npt.N
 def _cause(bench: Bench, name: str, found: Sequence[Weights], place: npt.NDArray[np.int64], after: Each) -> str:
     """Why a source has its weights."""
     if not any(weights[name] for weights in found):
-        return f"weight 0: it did not raise {OBJECTIVE} of {len(place)} validation customers"
+        return f"weight 0: nothing shows that it raises {OBJECTIVE} of {len(place)} validation customers by {PAYS:.1%}"
     without = [weights | {name: 0.0} if _speaks(weights | {name: 0.0}) else weights for weights in found]
     worth = gain(after, _by_class(bench, without, place))
     return (
-        f"without it {OBJECTIVE} of {len(place)} validation customers would be {worth.mean:.5f} lower "
+        f"without it {OBJECTIVE} of {len(place)} validation customers would be lower by {worth.mean:.5f} "
         f"(standard error {worth.error:.5f})"
     )
