@@ -24,11 +24,13 @@ from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Answer, Request
 from tests.worlds import DAY, START, event_frame, event_table, published, two_tastes
+from training.fitting import TrainingConfig
 
 NOW = START + 40 * DAY
 AGAIN = Placement("again", frozenset({EventKind.NOT_INTERESTED}))
 BUY, VIEW, RETURN = EventKind.PURCHASE, EventKind.VIEW, EventKind.RETURN
-EVERY = {"item_item": 1.0, "als": 0.4, "spectral": 0.3, "content": 0.2, "popular": 0.5, "repeat": 200.0}
+EVERY = {"item_item": 1.0, "als": 0.4, "spectral": 0.3, "rp3beta": 0.2, "content": 0.2, "popular": 0.5, "repeat": 200.0}
+CONFIG = TrainingConfig(blend=BlendWeights.constant(EVERY))
 Did = tuple[str, EventKind, int]
 
 
@@ -55,13 +57,13 @@ def titles() -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
     """The grocer's."""
-    return weighed(published(tmp_path_factory.mktemp("grocer"), groceries()), EVERY)
+    return published(tmp_path_factory.mktemp("grocer"), groceries(), CONFIG)
 
 
 @pytest.fixture(scope="module")
 def books(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
     """The shop of two tastes, with titles; c6, g6 and blank have no history."""
-    return weighed(published(tmp_path_factory.mktemp("books"), two_tastes(36), catalogue=titles()), EVERY)
+    return published(tmp_path_factory.mktemp("books"), two_tastes(36), CONFIG, titles())
 
 
 def weighed(bundle: ModelBundle, weights: dict[str, float]) -> ModelBundle:
@@ -247,7 +249,7 @@ def without(bundle: ModelBundle, name: str) -> ModelBundle:
     return replace(silent, **{name: Broken()})
 
 
-@pytest.mark.parametrize("name", ["als", "spectral", "content", "item_item", "repeat"])
+@pytest.mark.parametrize("name", ["als", "spectral", "rp3beta", "content", "item_item", "repeat"])
 def test_a_source_without_weight_is_not_computed(books: ModelBundle, name: str) -> None:
     """Neither for one list nor for many; and the list is what the others say."""
     past = history(books, ("c0", BUY, 1), ("g0", VIEW, 2))
@@ -268,7 +270,7 @@ def test_a_source_without_weight_is_not_computed(books: ModelBundle, name: str) 
 def test_factors_without_weight_are_not_asked_for_related_items(books: ModelBundle) -> None:
     """An item's page does not ask ALS or the spectral model when they do not count."""
     request = Request(limit=5, now=NOW)
-    for name in ("als", "spectral"):
+    for name in ("als", "spectral", "rp3beta"):
         answer = Recommender(without(books, name)).related("c0", everything(books), request)
         assert answer.items
         assert name not in answer.sources

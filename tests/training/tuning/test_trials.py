@@ -133,7 +133,7 @@ def trial_of(each: list[float]) -> Trial:
     ],
 )
 def test_the_start_stays_unless_another_is_clearly_better(values: list[list[float]], taken: int) -> None:
-    """The best of the trials is taken when it beats the first by more than one standard error, paired by customer."""
+    """The best of the trials is taken when it beats the first by more than chance gives, paired by customer."""
     trials = [trial_of(each) for each in values]
     assert best_of(trials) is trials[taken]
 

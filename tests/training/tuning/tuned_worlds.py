@@ -24,7 +24,7 @@ TARGET = frozenset({BUY})
 
 
 def shelves(customers: int = 60, items: int = 32, seed: int = 0, *, views: bool = True) -> pl.DataFrame:
-    """Each customer takes 8 to 12 items, mostly from one of four shelves; some are bought twice, some only looked at."""
+    """Each customer takes 8 to 12 items, mostly of one shelf of four; some are bought twice, some only looked at."""
     rng = np.random.default_rng(seed)
     rows: list[tuple[str, str, EventKind, int | None]] = []
     for customer in range(customers):
