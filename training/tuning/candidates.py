@@ -46,7 +46,8 @@ def gather(bundle: ModelBundle, jury: Jury, common: Mapping[str, npt.NDArray[np.
     repeats = None
     if jury.held_out.rules.placement.repeats(bundle.repeat.kinds):
         repeats = jury.of(repeat_probabilities(bundle, history, jury.held_out.now))
-    sources = {name: BlendScores.of(alone(bundle, name)) for name in (*PERSONAL, REPEAT)}
+    with threadpool_limits(1, "blas"):
+        sources = {name: BlendScores.of(alone(bundle, name)) for name in (*PERSONAL, REPEAT)}
     masked = jury.masked
     step = max(1, _CELLS // max(1, len(history.items)))
 
