@@ -68,7 +68,8 @@ class DiskWatch:
             self._look()
 
     def _look(self) -> None:
-        named = sum(_blocks(path) for path in self._folder.rglob("*"))
+        # `os.walk` passes over folders that are gone since they were listed; partitions come and go.
+        named = sum(_blocks(Path(folder) / name) for folder, _, names in os.walk(self._folder) for name in names)
         self.peak_bytes = max(self.peak_bytes, named + _nameless_bytes())
 
 
