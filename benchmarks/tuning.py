@@ -108,7 +108,7 @@ def once_per_trial() -> float:
 
 
 def main() -> None:
-    """Prints the table; what a trial costs on any data does not depend on the size, what happens once is not measured."""
+    """Prints the table; what happens once in a study is not measured, nor the fixed part of looking at a trial."""
     found = {
         "10,000 customers, 5,000 items": measured(histories(10_000, 5_000, 20)),
         "60,000 customers, 25,000 items": measured(histories(60_000, 25_000, 10)),
