@@ -45,9 +45,16 @@ def catalogue() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=ITEM_SCHEMA)
 
 
+def of_many_kinds() -> pl.DataFrame:
+    """Purchases and, in equal parts, views, things laid into the cart and likes."""
+    frame, further = shelves(70), pl.Series(["view", "add_to_cart", "like"])
+    other = further.gather(pl.int_range(frame.height, eager=True) % 3)
+    return frame.with_columns(kind=pl.when(pl.col("kind") == "view").then(other).otherwise("kind"))
+
+
 def shop(home: Path, seed: int | None = None, frame: pl.DataFrame | None = None) -> Store:
     """A store that got events and titles in the order that the seed gives."""
-    store, frame, titles = open_store(home / "store.db"), shelves(70) if frame is None else frame, catalogue()
+    store, frame, titles = open_store(home / "store.db"), of_many_kinds() if frame is None else frame, catalogue()
     if seed is not None:
         frame, titles = (each.sample(fraction=1.0, shuffle=True, seed=seed) for each in (frame, titles))
     for part in frame.iter_slices(200):

@@ -117,12 +117,14 @@ def test_the_objective_is_that_of_the_service(world: World) -> None:
     assert LIMIT == K
 
 
-def test_repeats_speak_only_where_they_may_be_shown(world: World) -> None:
-    """Where what customers have is masked the source says nothing; else it speaks of what they bought."""
-    part, _, jury, candidates = world
+def test_repeats_speak_only_where_they_may_be_shown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where what customers have is masked the source is not asked; else it speaks of what they bought."""
+    part, bundle, jury, candidates = world
     said = candidates.said[REPEAT]
     if part.rules.repeats is Repeats.EXCLUDE:
         assert not said.any()
+        monkeypatch.delattr(gathering, "repeat_probabilities")
+        assert gathered(bundle, jury).lengths.tolist() == candidates.lengths.tolist()
         return
     bought = part.training.pairs_with(TARGET)
     tastes = part.training.tastes(TrainingConfig().event_weights)

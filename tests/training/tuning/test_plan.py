@@ -51,6 +51,7 @@ def test_the_range_of_plans_is_seen() -> None:
     assert plans[0] == Plan(0, False, 25, 0.0)
     assert plans[-1].trials == MOST_TRIALS
     assert {plan.trials for plan in plans} >= {0, 2, 3, 30}
+    assert all(plan.trials != 1 for plan in plans)
     assert any(plan.blend and not plan.trials for plan in plans)
 
 
