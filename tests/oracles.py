@@ -180,15 +180,12 @@ def blended_gain(
     listed = [place for place in range(len(popular)) if there[place] and personal[place] > 0]
     score = {place: personal[place] + single(popular_weight) * single(popular[place]) for place in listed}
     order = sorted(listed, key=lambda place: (-score[place], place))
-    found = [gain for place, gain in zip(order, discount, strict=False) if wanted[place]]
-    return float(sum(found)), len(found)
+    return float(sum(gain for place, gain in zip(order, discount, strict=False) if wanted[place]))
 
 
-def recall_and_ndcg(
-    scores: Sequence[float], masked: set[int], wanted: set[int], size: int, k: int
-) -> tuple[float, float]:
+def ndcg(scores: Sequence[float], masked: set[int], wanted: set[int], size: int, k: int) -> float:
     """Of the first k places when items are put in order by score: above 0 only, ties by the smaller place."""
     listed = sorted((place for place, score in enumerate(scores) if score > 0 and place not in masked))
     order = sorted(listed, key=lambda place: -scores[place])[:k]
     gains = [1 / np.log2(rank + 2) for rank, place in enumerate(order) if place in wanted]
-    return len(gains) / size, float(sum(gains) / sum(1 / np.log2(rank + 2) for rank in range(min(k, size))))
+    return float(sum(gains) / sum(1 / np.log2(rank + 2) for rank in range(min(k, size))))

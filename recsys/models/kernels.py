@@ -268,9 +268,8 @@ def blended_gains(
     wanted: Flags,
     there: Flags,
     discount: Floats,
-) -> tuple[Floats, Places]:  # pragma: no cover - compiled
-    """The discounted gains of the lists that a blend makes of some rows' candidates, and their hits: each of shape
-    (len(rows),).
+) -> Floats:  # pragma: no cover - compiled
+    """The discounted gains of the lists that a blend makes of some rows' candidates: shape (len(rows),).
 
     The score of a candidate is personal = Σ_s weight_s · said_s, plus popular_weight · popular; candidates that are not
     `there` or whose personal score is 0 or less are not listed. Equal scores: the smaller column is first. Gains are
@@ -280,7 +279,6 @@ def blended_gains(
     """
     sources, _, width = said.shape
     gains = np.zeros(len(rows), np.float64)
-    hits = np.zeros(len(rows), np.int64)
     score = np.empty(width, np.float32)
     for place in range(len(rows)):
         row = rows[place]
@@ -298,8 +296,7 @@ def blended_gains(
                         rank += 1
                 if rank < len(discount):
                     gains[place] += discount[rank]
-                    hits[place] += 1
-    return gains, hits
+    return gains
 
 
 @njit(nogil=True, cache=True)

@@ -19,11 +19,13 @@ Fading = tuple[float | None, float]
 """A half-life in steps (None: no fading by steps), and a factor on the half-lives in days."""
 
 FADINGS: tuple[Fading, ...] = (
-    (None, 1.0), (32.0, 1.0), (16.0, 1.0), (8.0, 1.0), (4.0, 1.0), (2.5, 1.0), (1.5, 1.0),
+    (None, 1.0), (32.0, 1.0), (16.0, 1.0), (10.0, 1.0), (6.0, 1.0), (4.0, 1.0), (2.5, 1.0), (1.5, 1.0),
 )  # fmt: skip
-"""Every trial looks at all of these, as they need no new fit."""
+"""What trials look at, as it needs no new fit."""
 
-TIMED_FADINGS: tuple[Fading, ...] = ((None, 0.2), (16.0, 0.2), (8.0, 0.5), (None, 5.0))
+SHIPPED_FADING: Fading = (10.0, 1.0)
+
+TIMED_FADINGS: tuple[Fading, ...] = ((None, 5.0), (10.0, 0.3), (None, 0.2), (16.0, 0.2))
 """Further ones, where times are known."""
 
 LEAST_SHARE = 0.005

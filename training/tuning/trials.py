@@ -81,9 +81,12 @@ def judged(
     return max(found, key=lambda trial: trial.value)
 
 
-def looks_after(trials: list[Trial], fadings: tuple[Fading, ...]) -> tuple[Fading, ...]:
-    """Which fadings the next trial looks at: all at first, then the best so far and its neighbours."""
+def looks_after(trials: list[Trial], start: Fading, fadings: tuple[Fading, ...]) -> tuple[Fading, ...]:
+    """Which fadings the next trial looks at: the first at the start's, the second at all, the others at the best so far
+    and its neighbours."""
     if not trials:
+        return (start,)
+    if len(trials) == 1 or start not in fadings:
         return fadings
     place = fadings.index(max(trials, key=lambda trial: trial.value).fading)
     return fadings[max(0, place - 1) : place + 2]

@@ -32,7 +32,17 @@ from training.tuning.findings import Findings, configured
 from training.tuning.judging import OBJECTIVE, Each, Jury, gain
 from training.tuning.plan import Plan, plan_for
 from training.tuning.record import Record, Unrecorded, key_of
-from training.tuning.space import VERSION, Fading, Parameter, fadings, parameters, presets, settings_of, shape_of
+from training.tuning.space import (
+    SHIPPED_FADING,
+    VERSION,
+    Fading,
+    Parameter,
+    fadings,
+    parameters,
+    presets,
+    settings_of,
+    shape_of,
+)
 from training.tuning.trials import Trial, best_of, judged, looks_after, run_trials
 from training.tuning.weights import Bench, Candidates, best_step, learn_weights
 
@@ -195,9 +205,19 @@ class _Study:
         before = self.previous.settings if self.previous else {}
         return own | {each.name: each.nearest(before[each.name]) for each in self.varied if each.name in before}
 
+    @property
+    def fading(self) -> Fading:
+        """How tastes fade in the first trial."""
+        if self.previous is not None and self.previous.fading in self.looks:
+            return self.previous.fading
+        return next((each for each in self.looks if each == SHIPPED_FADING), self.looks[0])
+
     def trials(self, record: Record, stages: StageLog, go_on: Callable[[], bool]) -> list[Trial]:
         """The planned trials, those of an interrupted study among them."""
-        proposed = [self.start] + [self.start | preset for preset in presets(self.varied)]
+        # Twice the start: as it is, and with every fading.
+        proposed = [self.start, self.start] + [self.start | preset for preset in presets(self.varied)]
+        if len(self.looks) == 1:
+            proposed = proposed[1:]
         known = [trial for trial in record.trials(self.key) if len(trial.each) == len(self.jury.rows)]
         if known and known[0].settings != self.start:
             known = []  # Interrupted under another last record.
@@ -215,7 +235,7 @@ class _Study:
             self.varied,
             self.shipped.seed,
             lambda settings, before: judged(
-                settings, self.shipped, self.varied, looks_after(before, self.looks), self.jury
+                settings, self.shipped, self.varied, looks_after(before, self.fading, self.looks), self.jury
             ),
             known,
             note,

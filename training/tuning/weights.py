@@ -64,7 +64,6 @@ class Bench:
     wanted : bool, shape (n, width).
     there : bool, shape (n, width); where there is a candidate.
     ideal : float64, shape (n,); the best sum of gains that a list can have.
-    size : int64, shape (n,); how many items were wanted.
     discount : float64, shape (K,).
     """
 
@@ -74,7 +73,6 @@ class Bench:
     wanted: npt.NDArray[np.bool_]
     there: npt.NDArray[np.bool_]
     ideal: npt.NDArray[np.float64]
-    size: npt.NDArray[np.int64]
     discount: npt.NDArray[np.float64]
 
     @classmethod
@@ -100,7 +98,6 @@ class Bench:
             np.isin(row[:, None] * size + candidates.item, pairs) & there,
             there,
             np.cumsum(discount)[np.minimum(relevant.size, K) - 1],
-            relevant.size,
             discount,
         )
 
@@ -110,10 +107,10 @@ class Bench:
 
         weight = np.array([weights.get(name, 0.0) for name in self.names], dtype=np.float32)
         common = float(weights.get(POPULAR, 0.0))
-        gains, hits = blended_gains(
+        gains: Each = blended_gains(
             rows, self.said, weight, self.popular, common, self.wanted, self.there, self.discount
         )
-        return np.asarray((gains / self.ideal[rows] + hits / self.size[rows]) / 2)
+        return gains / self.ideal[rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from tests.training.tuning.tuned_worlds import BUY, held_out, shelves
 from tests.worlds import event_frame
 from training.evaluation.held_out import HeldOut, Repeats
 from training.tuning import judging
-from training.tuning.judging import CLEAR, Gain, Jury, K, gain, objective_of
+from training.tuning.judging import MANY, Gain, Jury, K, gain, objective_of
 
 FRAME = shelves(50)
 PART = held_out(FRAME)
@@ -137,9 +137,9 @@ def test_a_gain_is_paired_by_customer(each: list[float], over: list[float], mean
     assert (found.mean, found.error) == (pytest.approx(mean), pytest.approx(error))
 
 
-@pytest.mark.parametrize(
-    ("mean", "error", "clear"), [(CLEAR * 0.1 + 1e-9, 0.1, True), (CLEAR * 0.1, 0.1, False), (0.0, 0.0, False)]
-)
-def test_a_clear_gain_is_more_than_its_errors(mean: float, error: float, clear: bool) -> None:
-    """`CLEAR` standard errors are what chance gives and so are not clear; nor is no difference at all."""
-    assert Gain(mean, error).clear == clear
+@pytest.mark.parametrize(("customers", "errors"), [(MANY, 2.0), (MANY // 4, 3.0), (MANY * 4, 1.5)])
+def test_fewer_customers_have_to_show_more(customers: int, errors: float) -> None:
+    """What is clear takes the more standard errors the fewer customers there are; no difference is never clear."""
+    assert Gain(errors * 0.1 + 1e-9, 0.1, customers).clear
+    assert not Gain(errors * 0.1, 0.1, customers).clear
+    assert not Gain(0.0, 0.0, customers).clear

@@ -80,12 +80,14 @@ def test_each_trial_knows_those_before_it() -> None:
 
 
 def test_the_first_trial_looks_at_every_fading_the_others_near_the_best() -> None:
-    """After the first trial the best fading so far is looked at, and those beside it where there are any."""
+    """The first trial is the start as it is, the second looks everywhere; then the best fading and those beside it."""
     looks = fadings(Shape(ordered=True, timed=True, others=(), target=True))
-    assert looks_after([], looks) == looks
+    start = looks[3]
+    assert looks_after([], start, looks) == (start,)
     for place, look in enumerate(looks):
         trials = [Trial({}, looks[0], 0.1, np.zeros(1)), Trial({}, look, 0.2, np.zeros(1))]
-        assert looks_after(trials, looks) == tuple(
+        assert looks_after(trials[:1], start, looks) == looks
+        assert looks_after(trials, start, looks) == tuple(
             looks[at] for at in range(max(0, place - 1), place + 2) if at < len(looks)
         )
 
