@@ -88,6 +88,14 @@ def test_an_existing_folder_is_refused(typed: Typed) -> None:
     assert (typed.folder / "report" / "metrics.json").read_bytes() == first
 
 
+def test_a_folder_that_cannot_be_made_is_an_error_and_not_a_traceback(typed: Typed) -> None:
+    """A place below a file is refused in one paragraph before the history is read."""
+    (typed.folder / "file").write_text("")
+    code, out, err = typed("leave-last-out", "--train", "missing.csv", "--out", "file/report")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: the report cannot be written to file/report")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from io import BytesIO
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +21,13 @@ METRICS = "metrics.json"
 CUSTOMERS = "customers.parquet"
 
 
-def refuse_existing(folder: Path) -> None:
-    """InputError when the folder is there already: no report is ever replaced."""
-    if folder.exists() or folder.is_symlink():
-        raise InputError(
-            f"{folder} exists already", expected="a new folder for the report", remedy="name another, or remove it"
-        )
+def require_writable(folder: Path) -> None:
+    """InputError when the folder is there already, since no report is ever replaced, or when it cannot be made.
+
+    Leaves nothing behind: an evaluation takes long, and whoever ends it finds no trace.
+    """
+    with _unfinished(folder):
+        pass
 
 
 def as_json(
@@ -77,16 +81,50 @@ def customer_metrics(evaluation: Evaluation) -> pl.DataFrame:
 
 
 def write_report(folder: Path, metrics: Mapping[str, Any], customers: pl.DataFrame) -> None:
-    """Writes both files into a new folder, whole or not at all; InputError when the folder exists already."""
-    refuse_existing(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
-    unfinished.mkdir()
-    try:
+    """Writes both files into a new folder, whole or not at all; InputError as `require_writable`, or on a full disk."""
+    # Written by polars itself, a full disk would be one of the errors that polars has for everything.
+    table = BytesIO()
+    customers.write_parquet(table)
+    with _unfinished(folder) as unfinished:
         (unfinished / METRICS).write_bytes(orjson.dumps(metrics, option=orjson.OPT_INDENT_2))
-        customers.write_parquet(unfinished / CUSTOMERS)
-        refuse_existing(folder)
+        (unfinished / CUSTOMERS).write_bytes(table.getbuffer())
+        _refuse_existing(folder)
         unfinished.rename(folder)
-    finally:
-        if unfinished.exists():
-            shutil.rmtree(unfinished)
+
+
+@contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder`, and the folders above both. What is empty or unfinished in the end is removed."""
+    with _told(folder), ExitStack() as undo:
+        for each in reversed(list(takewhile(lambda above: not above.exists(), folder.parents))):
+            each.mkdir(exist_ok=True)
+            undo.callback(_remove_if_empty, each)
+        _refuse_existing(folder)
+        unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
+        unfinished.mkdir()
+        undo.callback(shutil.rmtree, unfinished, ignore_errors=True)
+        yield unfinished
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _refuse_existing(folder: Path) -> None:
+    if folder.exists() or folder.is_symlink():
+        raise InputError(
+            f"{folder} exists already", expected="a new folder for the report", remedy="name another, or remove it"
+        )
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"the report cannot be written to {folder}: {error}",
+            expected="a new folder in one with room that this user may write",
+            remedy="name another folder, or give that right or free space there",
+        ) from error

@@ -12,7 +12,7 @@ from training.evaluation.evaluating import Evaluation, evaluate
 from training.evaluation.inputs import Inputs, parse_cut, read_inputs
 from training.evaluation.memory import MemoryWatch
 from training.evaluation.protocols import Division, cut_in_time, leave_last_out, split
-from training.evaluation.report import as_json, customer_metrics, refuse_existing, write_report
+from training.evaluation.report import as_json, customer_metrics, require_writable, write_report
 from training.fitting import TrainingConfig
 from training.stages import StageLog
 from training.tuning import TUNE_BUDGET
@@ -32,11 +32,11 @@ def run(
     """Reads, evaluates and, with a folder, writes the report into it.
 
     `budget` is for tuning, in seconds; 0 for the shipped settings. Raises InputError for files, options or data that do
-    not fit, NotEnoughDataError when there is too little to learn from. The folder is there afterwards with the whole
-    report, or not at all.
+    not fit and, before anything is read, for a folder that is there or cannot be made; NotEnoughDataError when there is
+    too little to learn from. The folder is there afterwards with the whole report, or not at all.
     """
     if folder is not None:
-        refuse_existing(folder)
+        require_writable(folder)
     cut = None if asked.cut is None else parse_cut(asked.cut, asked.options)
     with MemoryWatch() as memory:
         with stages.stage("read"):
