@@ -18,7 +18,7 @@ from recsys.data.interactions import EventTable, Interactions
 from recsys.data.signals import EventWeights
 from recsys.models.als import ALSConfig, fit_als
 from recsys.models.item_item import ItemItemConfig, fit_item_item
-from recsys.models.kernels import top_rows
+from recsys.models.ranking_kernels import top_rows
 from training.fitting import TrainingConfig
 from training.tuning.plan import COSTS, TRIAL_NEIGHBOURS, CostTable
 from training.tuning.space import Shape, parameters, settings_of

@@ -36,7 +36,7 @@ from recsys.data.events import EventKind
 from recsys.data.importers.options import build_options
 from recsys.data.vocabulary import UNKNOWN
 from recsys.metrics.ranking import Ranked, Relevant
-from recsys.models.kernels import top_rows
+from recsys.models.ranking_kernels import top_rows
 from training.evaluation.asked import Protocol, parse_rules
 from training.evaluation.baselines import first_of_order, popular_order, target_counts
 from training.evaluation.comparison import score

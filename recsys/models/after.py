@@ -29,8 +29,9 @@ from recsys.data.events import KIND_BY_CODE, EventKind
 from recsys.data.interactions import Interactions
 from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, event_strengths
 from recsys.errors import InputError
-from recsys.models.item_item import ItemItem, _by_blocks
-from recsys.models.similarity import MOST_KEPT, Floats, Rows, as_rows
+from recsys.models.blocks import by_blocks
+from recsys.models.item_item import MOST_KEPT, ItemItem
+from recsys.models.similarity import Floats, Rows, as_rows
 
 _TAKING_BACK = (
     EventKind.RETURN,
@@ -184,7 +185,7 @@ def after_lists(times: FirstTimes, newest: float, items: int, config: AfterConfi
     by_step = np.concatenate([[0.0], np.power(config.step_decay, np.arange(config.reach, dtype=np.float64))])
     counted = (times.clock, times.day, fade, by_step, rate)
     customers = len(times.start) - 1
-    parts = _by_blocks(lambda first, last: step_totals(first, last, times.start, *counted), customers, threads)
+    parts = by_blocks(lambda first, last: step_totals(first, last, times.start, *counted), customers, threads)
     leaving, arriving = (
         np.bincount(times.item, weights=np.concatenate([part[side] for part in parts]), minlength=items)
         if parts
@@ -206,7 +207,7 @@ def after_lists(times: FirstTimes, newest: float, items: int, config: AfterConfi
         rows: Rows = after_rows(first, last, *by_item, *counted, *sums, *excess, config.minimum_customers, config.kept)
         return rows
 
-    return as_rows(_by_blocks(block, items, threads), items)
+    return as_rows(by_blocks(block, items, threads), items)
 
 
 def _capped(times: FirstTimes, cap: int) -> FirstTimes:

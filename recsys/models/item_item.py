@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from recsys.data.interactions import Tastes
+from recsys.models.blocks import block_count, by_blocks
+from recsys.models.pairs import newest_pairs
 
-Rows = TypeVar("Rows")
+MOST_KEPT = 200
+"""No list is longer: serving reads rows of bounded length."""
 
 GAPS = 64
 """Pairs further apart than this many steps in a history count as this far apart."""
-
-BLOCK = 512
-"""Items that one thread takes at a time; bounds the memory in use, does not change the result."""
-
 
 _SPEAKERS_AT_ONCE = 8192
 
@@ -38,6 +36,8 @@ class ItemItemConfig:
         about what goes together.
     penalty : λ of the ridge.
     dropout : p; as if each item of a history had been hidden with this probability (Steck 2020, ridge p/(1−p)·G_ii).
+    item_exponent : δ, in the end the weights about an item of n customers are multiplied by n^−δ, and scaled so that
+        those about the median item stay: above 0 marks down popular items.
     after : with every step further apart a pair counts by this factor less; 1 is no difference.
     before : what came after an item says this much about it, compared with what came before; 1 is no direction.
     history_cap : of a longer history only this many items, the newest, are counted; bounds the number of pairs.
@@ -49,6 +49,7 @@ class ItemItemConfig:
     customer_exponent: float = 0.3
     penalty: float = 40.0
     dropout: float = 0.5
+    item_exponent: float = 0.0
     after: float = 0.9
     before: float = 0.5
     history_cap: int = 500
@@ -153,7 +154,7 @@ def fit_item_item(
     progress : called now and then with the number of steps done, of `item_item_steps(tastes.items)`.
     """
     told = progress or (lambda _: None)
-    x, t, clock = _newest_pairs(tastes, targets, config.history_cap)
+    x, t, clock = newest_pairs(tastes, targets, config.history_cap)
     scale = np.power(np.maximum(np.diff(x.indptr), 1).astype(np.float64), -config.customer_exponent)
     diagonal = np.asarray((sparse.diags_array(scale) @ x.multiply(x)).sum(axis=0), dtype=np.float64).ravel()
     # Items that hardly anybody touched must not look nearest to everything.
@@ -165,12 +166,21 @@ def fit_item_item(
     speaker, weight = _ridge(
         rows, diagonal, norm, penalty, config.neighbours, threads, lambda done: told(halfway + done)
     )
+    weight *= _item_factors(x, config.item_exponent)[:, None]
     return _rows_by_speaker(speaker, weight, config.kept)
+
+
+def _item_factors(x: sparse.csr_matrix, exponent: float) -> npt.NDArray[np.float32]:
+    """What the weights about each item are multiplied by, shape (items,); 1 for the median of the items that have more
+    than one customer."""
+    count = np.maximum(np.bincount(x.indices, minlength=x.shape[1]), 1).astype(np.float64)
+    middle = float(np.median(count[count > 1])) if np.any(count > 1) else 1.0
+    return np.power(count / middle, -exponent).astype(np.float32)
 
 
 def item_item_steps(items: int) -> int:
     """How many steps `fit_item_item` tells of, for so many items."""
-    return 2 * len(range(0, items, BLOCK))
+    return 2 * block_count(items)
 
 
 _GramRows = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int32]]
@@ -212,7 +222,7 @@ def _gram(
         for whole, part in zip(rows, found, strict=True):
             whole[first:last] = part
 
-    _by_blocks(block, x.shape[1], threads, told)
+    by_blocks(block, x.shape[1], threads, told)
     return rows
 
 
@@ -232,46 +242,8 @@ def _ridge(
         weights: _Weights = ridge_rows(first, last, *rows, diagonal, norm, penalty, neighbours)
         return weights
 
-    speaker, weight = zip(*_by_blocks(block, len(diagonal), threads, told), strict=True)
+    speaker, weight = zip(*by_blocks(block, len(diagonal), threads, told), strict=True)
     return np.concatenate(speaker), np.concatenate(weight)
-
-
-def _newest_pairs(
-    tastes: Tastes, targets: npt.NDArray[np.float32], cap: int
-) -> tuple[sparse.csr_matrix, sparse.csr_matrix, sparse.csr_matrix]:
-    """Strengths, targets and clocks of the newest `cap` pairs of each customer that say anything, in equal places."""
-    n_customers = len(tastes.indptr) - 1
-    row = np.repeat(np.arange(n_customers, dtype=np.int32), np.diff(tastes.indptr))
-    kept = np.flatnonzero((tastes.strength > 0) | (targets > 0))
-    lengths = np.bincount(row[kept], minlength=n_customers)
-    # Only long histories need sorting, and few are long.
-    long = (lengths > cap)[row[kept]]
-    if long.any():
-        those = kept[long]
-        newest_first = those[np.lexsort((-tastes.clock[those], row[those]))]
-        of_long = lengths[lengths > cap]
-        rank = np.arange(len(those)) - np.repeat(np.cumsum(of_long) - of_long, of_long)
-        kept = np.sort(np.concatenate([kept[~long], newest_first[rank < cap]]))
-    indptr = np.zeros(n_customers + 1, dtype=np.int64)
-    np.cumsum(np.minimum(lengths, cap), out=indptr[1:])
-    x, t, clock = (
-        sparse.csr_matrix((values[kept], tastes.item[kept], indptr), shape=(n_customers, tastes.items))
-        for values in (tastes.strength, targets, tastes.clock)
-    )
-    return x, t, clock
-
-
-def _by_blocks(
-    work: Callable[[int, int], Rows], size: int, threads: int, told: Callable[[int], None] = lambda _: None
-) -> list[Rows]:
-    """What a kernel gives for all rows, block by block in order, computed on several threads; `told` is called with the
-    number of blocks done."""
-    parts = []
-    with ThreadPoolExecutor(threads) as pool:
-        for part in pool.map(lambda first: work(first, min(first + BLOCK, size)), range(0, size, BLOCK)):
-            parts.append(part)
-            told(len(parts))
-    return parts
 
 
 def _rows_by_speaker(speaker: npt.NDArray[np.int32], weight: npt.NDArray[np.float32], kept: int) -> ItemItem:

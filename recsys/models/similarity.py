@@ -36,13 +36,12 @@ from scipy import sparse
 
 from recsys.data.interactions import Tastes
 from recsys.errors import InputError
-from recsys.models.item_item import ItemItem, _by_blocks, _newest_pairs
+from recsys.models.blocks import by_blocks
+from recsys.models.item_item import MOST_KEPT, ItemItem
+from recsys.models.pairs import newest_pairs
 
 Floats = npt.NDArray[np.float64]
 Rows = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.int32]]
-
-MOST_KEPT = 200
-"""No list is longer: serving reads rows of bounded length."""
 
 _ALMOST_CERTAIN = 1 - 1e-12
 
@@ -112,7 +111,7 @@ def fit_similarity(tastes: Tastes, config: SimilarityConfig, threads: int) -> It
     tastes : what all customers think of what, before fading; pairs of strength 0 do not count.
     threads : 1 or more; does not change the result.
     """
-    x, _, _ = _newest_pairs(_with_taste(tastes), tastes.strength[tastes.strength > 0], config.history_cap)
+    x, _, _ = newest_pairs(_with_taste(tastes), tastes.strength[tastes.strength > 0], config.history_cap)
     if config.score is SimilarityScore.EXPECTED:
         return fit_expected(x, np.arange(x.shape[0], dtype=np.int32), config, threads)
     left, right = _factors(x, config)
@@ -129,7 +128,7 @@ def _with_taste(tastes: Tastes) -> Tastes:
 
 
 def _factors(x: sparse.csr_matrix, config: SimilarityConfig) -> tuple[Floats, Floats]:
-    """left and right of `kernels.product_rows`, one value per stored pair: a score is Σ_u left_ui · right_uj."""
+    """left and right of `product_rows`, one value per stored pair: a score is Σ_u left_ui · right_uj."""
     n_items = x.shape[1]
     value = x.data.astype(np.float64)
     count = np.diff(x.indptr)
@@ -177,7 +176,7 @@ def _products(
         rows: Rows = product_rows(first, last, *by_item, *by_customer, shrinkage, least, kept)
         return rows
 
-    return as_rows(_by_blocks(block, x.shape[1], threads), x.shape[1])
+    return as_rows(by_blocks(block, x.shape[1], threads), x.shape[1])
 
 
 def fit_expected(
@@ -212,7 +211,7 @@ def fit_expected(
         rows: Rows = expected_rows(first, last, *pairs, degree_class, chance, *excess, least, kept)
         return rows
 
-    return as_rows(_by_blocks(block, units.shape[1], threads), units.shape[1])
+    return as_rows(by_blocks(block, units.shape[1], threads), units.shape[1])
 
 
 def _chances(units: sparse.csr_matrix) -> tuple[npt.NDArray[np.int32], Floats]:

@@ -186,7 +186,7 @@ def _block(
     showable: npt.NDArray[np.bool_],
     limit: int,
 ) -> npt.NDArray[np.int32]:
-    from recsys.models.kernels import blended_rows, top_rows
+    from recsys.models.ranking_kernels import blended_rows, top_rows
 
     scores = sources.personal(strengths, repeats)
     if not showable.all():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from recsys.data.interactions import Tastes
-from recsys.models import item_item
+from recsys.models import blocks
 from recsys.models.item_item import ItemItem, ItemItemConfig, fit_item_item, item_item_steps
 from tests.oracles import Dense, directed_ridge
 
@@ -43,7 +43,7 @@ def fitted(x: Dense, t: Dense, clock: Dense, config: ItemItemConfig = CONFIG, th
 @given(STRENGTHS, TARGETS, CLOCKS)
 def test_weights_are_those_of_the_regression(x: Dense, t: Dense, clock: Dense) -> None:
     """With room for every neighbour, each column is the dense ridge over all items that share a customer."""
-    expected = directed_ridge(x, t, clock, 0.5, 0.5, 0.2, 0.7, 0.25)
+    expected = directed_ridge(x, t, clock, CONFIG.customer_exponent, 0.5, 0.2, 0.7, 0.25)
     np.testing.assert_allclose(fitted(x, t, clock).matrix().toarray(), expected, rtol=2e-3, atol=2e-5)
 
 
@@ -133,7 +133,7 @@ def test_no_tastes_make_no_neighbours() -> None:
 
 def test_every_block_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Progress goes up by one block of the product, then of the regressions, and ends where it was said to end."""
-    monkeypatch.setattr(item_item, "BLOCK", 3)
+    monkeypatch.setattr(blocks, "BLOCK", 3)
     told: list[int] = []
     x = np.random.default_rng(0).integers(0, 2, (12, 10)).astype(np.float64)
     tastes = tastes_of(x, np.zeros(x.shape))

@@ -17,7 +17,7 @@ from recsys.data.catalog import Catalog
 from recsys.data.events import EventKind
 from recsys.data.interactions import Interactions
 from recsys.models.blend import BlendWeights
-from recsys.models.kernels import top_rows
+from recsys.models.ranking_kernels import top_rows
 from recsys.models.top_k import best
 from recsys.recommend.batch import rank_many, repeat_probabilities
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement

@@ -108,7 +108,7 @@ class Jury:
 
     def of_lists(self, strengths: sparse.csr_matrix, near: sparse.csr_matrix, threads: int) -> Each:
         """The objective of the lists that strengths · near put in order, shapes (n, items) and (items, items)."""
-        from recsys.models.kernels import top_rows
+        from recsys.models.ranking_kernels import top_rows
 
         masked, count = self.masked, np.zeros(strengths.shape[1], dtype=np.int64)
         step = max(1, _CELLS // max(1, strengths.shape[1]))

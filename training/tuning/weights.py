@@ -103,7 +103,7 @@ class Bench:
 
     def objective(self, weights: Mapping[str, float], rows: Rows) -> Each:
         """The objective of some customers' lists by these weights: shape (len(rows),)."""
-        from recsys.models.kernels import blended_gains
+        from recsys.models.ranking_kernels import blended_gains
 
         weight = np.array([weights.get(name, 0.0) for name in self.names], dtype=np.float32)
         common = float(weights.get(POPULAR, 0.0))

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from recsys.metrics.ranking import Relevant
 from recsys.models.blend import LENGTHS
-from recsys.models.kernels import blended_gains
+from recsys.models.ranking_kernels import blended_gains
 from tests.oracles import blended_gain
 from training.tuning.judging import OBJECTIVE
 from training.tuning.weights import LEAST_CUSTOMERS, STEPS, Bench, Candidates, best_step, learn_weights
