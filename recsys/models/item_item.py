@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recsys.data.interactions import Tastes
+from recsys.errors import InputError
 from recsys.models.blocks import block_count, by_blocks
 from recsys.models.pairs import newest_pairs
 
@@ -29,9 +30,9 @@ class ItemItemConfig:
 
     Attributes
     ----------
-    neighbours : each item's regression is on so many of its nearest neighbours.
+    neighbours : each item's regression is on so many of its nearest neighbours; up to `width`.
     width : so many co-occurrences are kept per item while fitting; more cost memory and change little.
-    kept : in the end every item speaks for at most so many others, those of largest weight.
+    kept : in the end every item speaks for at most so many others, those of largest weight; up to 200.
     customer_exponent : γ, each customer counts by (number of their items)^−γ: somebody who buys everything says little
         about what goes together.
     penalty : λ of the ridge.
@@ -54,9 +55,28 @@ class ItemItemConfig:
     before: float = 0.5
     history_cap: int = 500
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            least = 1 if field.type == "int" else 0
+            if not (np.isfinite(value) and value >= least):
+                raise _refused(field.name, value, f"{least} or more")
+        if self.neighbours > self.width:
+            raise _refused("neighbours", self.neighbours, f"at most width, which is {self.width}")
+        if self.kept > MOST_KEPT:
+            raise _refused("kept", self.kept, f"at most {MOST_KEPT}")
+        if self.dropout >= 1:
+            raise _refused("dropout", self.dropout, "0 or more and below 1")
+        if self.after > 1:
+            raise _refused("after", self.after, "0 to 1")
+
     def varied(self, name: str, value: float) -> Self:
         """The same settings with another value of one that is a number with a fraction."""
         return replace(self, **{name: value})  # type: ignore[arg-type]
+
+
+def _refused(name: str, value: float, expected: str) -> InputError:
+    return InputError(f"{name} of the item-item model is {value}", expected=expected)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from recsys.data.interactions import Tastes
+from recsys.errors import InputError
 from recsys.models import blocks
 from recsys.models.item_item import ItemItem, ItemItemConfig, fit_item_item, item_item_steps
 from tests.oracles import Dense, directed_ridge
@@ -45,6 +46,40 @@ def test_weights_are_those_of_the_regression(x: Dense, t: Dense, clock: Dense) -
     """With room for every neighbour, each column is the dense ridge over all items that share a customer."""
     expected = directed_ridge(x, t, clock, CONFIG.customer_exponent, 0.5, 0.2, 0.7, 0.25)
     np.testing.assert_allclose(fitted(x, t, clock).matrix().toarray(), expected, rtol=2e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("neighbours", 0, "1 or more"),
+        ("neighbours", 257, "at most width, which is 256"),
+        ("width", 99, "at most width, which is 99"),
+        ("kept", 0, "1 or more"),
+        ("kept", 201, "at most 200"),
+        ("history_cap", 0, "1 or more"),
+        ("customer_exponent", -0.1, "0 or more"),
+        ("penalty", -1.0, "0 or more"),
+        ("penalty", float("nan"), "0 or more"),
+        ("penalty", float("inf"), "0 or more"),
+        ("dropout", 1.0, "below 1"),
+        ("dropout", -0.1, "0 or more"),
+        ("after", 1.1, "0 to 1"),
+        ("after", -0.1, "0 or more"),
+        ("before", -0.1, "0 or more"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(name: str, value: float, expected: str) -> None:
+    """Each limit is told with what was found and what would do."""
+    with pytest.raises(InputError, match=f"{name if name != 'width' else 'neighbours'} of the item-item.*{expected}"):
+        replace(ItemItemConfig(), **{name: value})
+
+
+def test_settings_at_their_limits_are_taken() -> None:
+    """The least and the most that each may be make a model."""
+    least = ItemItemConfig(1, 1, 1, 0.0, 0.0, 0.0, 0.0, 0.0, 2)
+    most = ItemItemConfig(width=100, kept=200, dropout=0.99, after=1.0, before=2.0)
+    for config in (least, most):
+        assert fitted(np.ones((3, 3)), np.ones((3, 3)), np.zeros((3, 3)), config).row(0)[1].min() > 0
 
 
 @settings(deadline=None)
