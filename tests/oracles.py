@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,81 @@ def directed_ridge(
         if others:
             weights[others, j] = np.linalg.solve(system, cross)
     return weights
+
+
+@dataclass(frozen=True, slots=True)
+class Restricted:
+    """What item i (rows) says about item j (columns), and how many pivots were raised to the floor on the way."""
+
+    weights: Dense
+    raised: int
+
+
+def restricted_ridge(
+    x: Dense,
+    t: Dense,
+    clock: Dense,
+    *,
+    neighbours: int,
+    width: int,
+    customer_exponent: float,
+    penalty: float,
+    dropout: float,
+    after: float,
+    before: float,
+    floor: float,
+) -> Restricted:
+    """`directed_ridge` where item j is regressed on few others and the Gram matrix has few entries per row.
+
+    Row j keeps the `width` others that share a customer with j of largest (gram + cross)_ji / |x_i|; N(j) are its first
+    `neighbours`. In the system of N(j) an entry is 0 where neither of its two rows keeps it.
+    """
+    n_customers, n_items = x.shape
+    touched = (x > 0) | (t > 0)
+    scale = np.power(np.maximum(touched.sum(axis=1), 1).astype(float), -customer_exponent)
+    gram, cross = np.zeros((n_items, n_items)), np.zeros((n_items, n_items))
+    for j in range(n_items):
+        for i in range(n_items):
+            for u in range(n_customers):
+                gap = clock[u, j] - clock[u, i]
+                nearness = 1.0 if gap == 0 else after ** (abs(gap) - 1) * (1.0 if gap > 0 else before)
+                gram[j, i] += x[u, j] * scale[u] * x[u, i]
+                cross[j, i] += t[u, j] * scale[u] * x[u, i] * nearness
+    diagonal = np.diag(gram)
+    least = 1e-3 * np.median(diagonal[diagonal > 0]) if diagonal.any() else 1.0
+    likeness = (gram + cross) * (1 / np.sqrt(np.maximum(diagonal, least)))
+    kept = []
+    for j in range(n_items):
+        others = [i for i in range(n_items) if i != j and (touched[:, i] & touched[:, j]).any()]
+        kept.append(sorted(others, key=lambda i: (-likeness[j, i], i))[:width])
+    weights, raised = np.zeros((n_items, n_items)), 0
+    for j in range(n_items):
+        near = sorted(kept[j][:neighbours])
+        system = np.array([[gram[a, b] if b in kept[a] or a in kept[b] else 0.0 for b in near] for a in near])
+        for place, one in enumerate(near):
+            system[place, place] = diagonal[one] + penalty + dropout / (1 - dropout) * diagonal[one]
+        if near:
+            weights[near, j], count = solved_with_a_floor(system, cross[j, near], floor)
+            raised += count
+    return Restricted(weights, raised)
+
+
+def solved_with_a_floor(system: Dense, right: Dense, floor: float) -> tuple[Dense, int]:
+    """The solution of system · w = right by elimination, and the number of pivots that were raised.
+
+    A pivot is what is left of a diagonal entry when the rows above are eliminated; one that is below `floor` of the
+    entry is raised to it, which adds to the entry what is missing: the solution is that of the system so completed.
+    """
+    left, completed, raised = system.copy(), system.copy(), 0
+    for place in range(len(system)):
+        least = floor * system[place, place]
+        if left[place, place] < least:
+            completed[place, place] += least - left[place, place]
+            left[place, place] = least
+            raised += 1
+        for below in range(place + 1, len(system)):
+            left[below] -= left[below, place] / left[place, place] * left[place]
+    return np.linalg.solve(completed, right), raised
 
 
 def low_pass(x: Dense, factors: int, degree_exponent: float) -> Dense:
@@ -189,3 +265,20 @@ def ndcg(scores: Sequence[float], masked: set[int], wanted: set[int], size: int,
     order = sorted(listed, key=lambda place: -scores[place])[:k]
     gains = [1 / np.log2(rank + 2) for rank, place in enumerate(order) if place in wanted]
     return float(sum(gains) / sum(1 / np.log2(rank + 2) for rank in range(min(k, size))))
+
+
+def blended_order(
+    personal: Sequence[float],
+    common: Sequence[float],
+    weight: float,
+    digits: int,
+    tie_break: Sequence[int],
+    limit: int,
+) -> list[int]:
+    """One customer's list: the places of the best items of those whose personal score, rounded, is above 0.
+
+    Ties go to the larger `tie_break`, then to the smaller place.
+    """
+    own = [np.round(value, digits) for value in personal]
+    score = {place: np.round(value + weight * common[place], digits) for place, value in enumerate(own) if value > 0}
+    return sorted(score, key=lambda place: (-score[place], -tie_break[place], place))[:limit]

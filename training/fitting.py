@@ -242,6 +242,12 @@ def with_rating_scale(weights: EventWeights, interactions: Interactions) -> Even
     return replace(weights, rating_scale=(float(low), float(high)))
 
 
+def catalogue_digest(catalogue: pl.DataFrame) -> str:
+    """The SHA-256 of what models learn from a catalogue, in hexadecimal: not of prices or of what is available."""
+    learned = catalogue.select("item_id", "title", "author", "category", "attributes").sort("item_id")
+    return hashlib.sha256(learned.write_csv().encode()).hexdigest()
+
+
 def fingerprint(interactions: Interactions) -> str:
     """The SHA-256 over all arrays of a history, in hexadecimal."""
     digest = hashlib.sha256()

@@ -15,7 +15,7 @@ from recsys.data.events import EventKind
 from recsys.data.interactions import EventTable
 from recsys.stores.protocols import Store
 from training.checkpoints import Checkpoints
-from training.fitting import TrainingConfig, compile_interactions, fingerprint, fit, with_rating_scale
+from training.fitting import TrainingConfig, catalogue_digest, compile_interactions, fingerprint, fit, with_rating_scale
 from training.stages import StageCost, StageLog
 from training.tuning import Tuned, shipped, tune
 from training.tuning.record import FolderRecord
@@ -72,7 +72,7 @@ def train(store: Store, repository: BundleRepository, config: TrainingConfig, ru
     tuned = _tuned(table, catalogue, config, run, stages)
     described = {
         "data": fingerprint(interactions),
-        "catalogue": catalogue.height,
+        "catalogue": catalogue_digest(catalogue),
         "config": tuned.config.described(),
         "software": __version__,
     }

@@ -67,7 +67,7 @@ def validation_of(
     except InputError as error:
         return error.found
     described: dict[str, Any] = {"drawn": drawn, "customers": len(lists.relevant), "share_of_customers": share}
-    return Validation(lists, lists, _with_repeats(part, rules, nothing), part.of_long_histories, described)
+    return Validation(lists, lists, _with_repeats(part, rules, nothing), part.of_long_histories, True, described)
 
 
 def _known(part: Part) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -50,6 +50,13 @@ class BlendWeights:
     def counts(self, source: str) -> bool:
         """Whether a source has a weight above 0 for any history."""
         return any(weight > 0 for weight in self.weights.get(source, ()))
+
+    def only(self, sources: Collection[str]) -> Self:
+        """These sources alone, with their weights; where none of them has one, each counts 1."""
+        own = {name: weights for name, weights in self.weights.items() if name in sources}
+        rows = [{name: weights[place] for name, weights in own.items()} for place in range(len(self.lengths) + 1)]
+        heard = [row if any(row.values()) else dict.fromkeys(sources, 1.0) for row in rows]
+        return replace(self, weights={name: tuple(row.get(name, 0.0) for row in heard) for name in sorted(sources)})
 
     def of(self, items: int) -> dict[str, float]:
         """The sources that count for a history of so many items, with their weights, all above 0."""

@@ -43,6 +43,7 @@ def rank_many(
     threads: int,
     progress: Callable[[int], None] | None = None,
     repeats: sparse.csr_matrix | None = None,
+    blend: BlendWeights | None = None,
 ) -> npt.NDArray[np.int32]:
     """The positions of each customer's list, best first: int32, shape (n, limit), -1 where a list is short.
 
@@ -57,9 +58,10 @@ def rank_many(
     progress : called with the number of customers done.
     repeats : float64, shape (n, items); how likely each customer is to buy again what they have, as
         `repeat_probabilities` gives it. None where what they have is masked anyway.
+    blend : the placement's; the bundle's own by default.
     """
     rows = max(1, CELLS // max(1, len(bundle.items)))
-    sources = BlendScores.of(bundle)
+    sources = BlendScores.of(bundle, blend or bundle.manifest.blend)
     blocks = [slice(first, min(first + rows, strengths.shape[0])) for first in range(0, strengths.shape[0], rows)]
     ranked = np.full((strengths.shape[0], limit), -1, dtype=np.int32)
     with ThreadPoolExecutor(threads) as pool:
@@ -115,8 +117,8 @@ class BlendScores:
     popular: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, bundle: ModelBundle) -> BlendScores:
-        blend, items = bundle.manifest.blend, len(bundle.items)
+    def of(cls, bundle: ModelBundle, blend: BlendWeights) -> BlendScores:
+        items = len(bundle.items)
         near: dict[str, ItemItem] = {
             ITEM_ITEM: bundle.item_item,
             RP3BETA: bundle.rp3beta,

@@ -72,6 +72,7 @@ class Recommender:
         self.bundle = bundle
         self.placement = placement
         self._popularity = bundle.popularity.score.astype(np.float64)
+        self._blend = placement.blend(bundle.manifest.blend)
         self._common = in_units_of_spread(bundle.popularity.score)
 
     def recommend(self, history: History, catalog: Catalog, request: Request) -> Answer:
@@ -152,7 +153,7 @@ class Recommender:
         items, strengths = history.strengths(self.bundle.manifest.event_weights)
         if not len(items):
             return _Ranked(items, None, np.zeros(0, dtype=np.int64), np.zeros(0))
-        weights = self.bundle.manifest.blend.of(len(items))
+        weights = self._blend.of(len(items))
         opinions = self._opinions(items, strengths, weights)
         if REPEAT in weights and self.placement.repeats(self.bundle.repeat.kinds):
             repeat = self.bundle.repeat

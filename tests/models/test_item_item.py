@@ -14,7 +14,8 @@ from recsys.data.interactions import Tastes
 from recsys.errors import InputError
 from recsys.models import blocks
 from recsys.models.item_item import ItemItem, ItemItemConfig, fit_item_item, item_item_steps
-from tests.oracles import Dense, directed_ridge
+from recsys.models.kernels import PIVOT_FLOOR
+from tests.oracles import Dense, Restricted, directed_ridge, restricted_ridge
 
 CONFIG = ItemItemConfig(penalty=0.5, dropout=0.2, after=0.7, before=0.25)
 SHAPES = st.shared(st.tuples(st.integers(2, 9), st.integers(2, 8)), key="shape")
@@ -46,6 +47,64 @@ def test_weights_are_those_of_the_regression(x: Dense, t: Dense, clock: Dense) -
     """With room for every neighbour, each column is the dense ridge over all items that share a customer."""
     expected = directed_ridge(x, t, clock, CONFIG.customer_exponent, 0.5, 0.2, 0.7, 0.25)
     np.testing.assert_allclose(fitted(x, t, clock).matrix().toarray(), expected, rtol=2e-3, atol=2e-5)
+
+
+# In halves and quarters every sum is exact, so that equally near neighbours are equally near for the oracle too.
+EXACT = replace(CONFIG, customer_exponent=0.0, after=0.5, before=0.25)
+
+
+def restricted(x: Dense, t: Dense, clock: Dense, config: ItemItemConfig) -> Restricted:
+    """The regressions written out, with the settings of the model."""
+    return restricted_ridge(
+        x,
+        t,
+        clock,
+        neighbours=config.neighbours,
+        width=config.width,
+        customer_exponent=config.customer_exponent,
+        penalty=config.penalty,
+        dropout=config.dropout,
+        after=config.after,
+        before=config.before,
+        floor=PIVOT_FLOOR,
+    )
+
+
+@settings(deadline=None)
+@given(STRENGTHS, TARGETS, CLOCKS, st.integers(1, 4), st.integers(0, 3), st.sampled_from([0.125, 0.5, 2.0]))
+def test_weights_on_few_neighbours_are_those_of_the_regression(
+    x: Dense, t: Dense, clock: Dense, neighbours: int, more: int, penalty: float
+) -> None:
+    """With fewer neighbours than there are and a Gram matrix with gaps, each column is the small ridge written out."""
+    config = replace(EXACT, neighbours=neighbours, width=neighbours + more, penalty=penalty)
+    expected = restricted(x, t, clock, config).weights
+    np.testing.assert_allclose(fitted(x, t, clock, config).matrix().toarray(), expected, rtol=2e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("neighbours", "width"), [(1, 1), (4, 4), (6, 10)])
+def test_weights_in_a_larger_shop_are_those_of_the_regression(seed: int, neighbours: int, width: int) -> None:
+    """With the shipped direction and customers of many lengths, too: 60 customers, 25 items, strengths of any size."""
+    rng = np.random.default_rng(seed)
+    x = np.where(rng.random((60, 25)) < 0.3, rng.random((60, 25)), 0.0).astype(np.float32).astype(np.float64)
+    t, clock = np.where(rng.random(x.shape) < 0.8, x > 0, 0.5 * (x > 0)), rng.integers(0, 6, x.shape).astype(float)
+    config = ItemItemConfig(neighbours=neighbours, width=width, penalty=0.5, dropout=0.2)
+    expected = restricted(x, t, clock, config).weights
+    assert np.count_nonzero(expected) >= 20 * neighbours
+    np.testing.assert_allclose(fitted(x, t, clock, config).matrix().toarray(), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pivots_have_a_floor_where_the_system_contradicts_itself(seed: int) -> None:
+    """Ten items that nearly everybody has, of which each row keeps four: systems without penalty are not positive
+    definite, and their weights are those of the system with what the floor adds."""
+    rng = np.random.default_rng(seed)
+    x = np.where(rng.random((8, 10)) < 0.6, rng.choice([0.5, 1.0], (8, 10)), 0.0)
+    config = replace(EXACT, neighbours=4, width=4, penalty=0.0, dropout=0.0)
+    expected = restricted(x, x, np.zeros_like(x), config)
+    assert expected.raised > 0
+    found = fitted(x, x, np.zeros_like(x), config).matrix().toarray()
+    np.testing.assert_allclose(found, expected.weights, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(

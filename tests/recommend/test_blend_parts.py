@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -17,13 +18,14 @@ from recsys.data.catalog import ITEM_SCHEMA, Catalog
 from recsys.data.events import EventKind
 from recsys.data.history import History, HistoryRow, StoredHistory
 from recsys.data.interactions import Interactions
+from recsys.errors import InputError
 from recsys.models.blend import BlendWeights
 from recsys.models.repeat import Repeat
 from recsys.recommend.batch import rank_many, repeat_probabilities
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Answer, Request
-from tests.worlds import DAY, START, event_frame, event_table, published, two_tastes
+from tests.worlds import DAY, START, event_frame, event_table, no_catalogue, published, two_tastes
 from training.fitting import TrainingConfig
 
 NOW = START + 40 * DAY
@@ -291,3 +293,16 @@ def test_content_answers_for_an_item_nobody_bought(books: ModelBundle) -> None:
     blank = Recommender(books).related("blank", everything(books), Request(limit=5, now=NOW))
     assert (blank.items, blank.sources) == ((), ())
     assert blank.short == "items that may be shown and are known to go with this one: 0"
+
+
+def test_a_placement_chooses_among_the_named_sources(tmp_path: Path) -> None:
+    """Asked for one source, only that one speaks, whatever its weight; a name that not every bundle has is refused."""
+    blend = BlendWeights.constant({"item_item": 1.0, "als": 0.0, "popular": 0.2})
+    bundle = published(tmp_path, two_tastes(), TrainingConfig(blend=blend))
+    past = Interactions.from_events(event_table(two_tastes())).history(0)
+    catalog = Catalog.from_items(no_catalogue(), bundle.items)
+    for name in ("item_item", "als"):
+        spot = Placement("spot", frozenset(), sources=frozenset({name}))
+        assert Recommender(bundle, spot).recommend(past, catalog, Request(limit=4, now=START)).sources[:1] == (name,)
+    with pytest.raises(InputError, match="spectral"):
+        Placement("spot", frozenset(), sources=frozenset({"spectral"}))

@@ -15,7 +15,8 @@ from recsys.bundle import BundleRepository
 from recsys.data.events import EventKind
 from recsys.errors import InputError, NotEnoughDataError
 from recsys.stores import open_store
-from tests.worlds import event_frame, published, run_of, two_tastes
+from recsys.stores.protocols import Store
+from tests.worlds import event_frame, published, run_of, titled, two_tastes
 from training.fitting import SHIPPED_BLEND, TrainingConfig
 from training.pipeline import train
 from training.stages import StageLog
@@ -187,3 +188,29 @@ def test_thumbs_up_and_down_are_enough_to_learn_from(tmp_path: Path) -> None:
     thumbs = (pl.int_range(pl.len()) % 7 > 0).cast(pl.Float64)
     _train_frame(tmp_path, two_tastes().with_columns(pl.lit("rate").alias("kind"), thumbs.alias("rating")))
     assert BundleRepository(tmp_path / "models").current_id() is not None
+
+
+def test_a_run_that_goes_on_learns_from_the_catalogue_as_it_is_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped after its content stage and started again with other titles, it gives what a fresh run gives."""
+
+    def shop(home: Path, word: str) -> Store:
+        store = open_store(home / "store.db")
+        store.events.ingest(two_tastes())
+        store.catalog.put(titled({f"c{book}": f"{word} {book % 2}" for book in range(6)}))
+        return store
+
+    def bundle(home: Path, store: Store) -> str:
+        return train(store, BundleRepository(home / "models"), TrainingConfig(), run_of(home), StageLog()).bundle_id
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr("training.fitting.fit_repeat", _stop)
+        with pytest.raises(KeyboardInterrupt):
+            bundle(tmp_path / "a", shop(tmp_path / "a", "crime"))
+    fresh = bundle(tmp_path / "b", shop(tmp_path / "b", "murder"))
+    assert bundle(tmp_path / "a", shop(tmp_path / "a", "murder")) == fresh
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt

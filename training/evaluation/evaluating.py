@@ -22,7 +22,6 @@ from training.evaluation.protocols import Division
 from training.fitting import TrainingConfig
 from training.stages import StageCost, StageLog
 from training.tuning import Tuned, Validation, shipped, tune
-from training.tuning.candidates import alone
 
 BLEND = "blend"
 MODELS = (BLEND, "item_item", "als", "bm25", "popular", "popular_7d", "personal_top")
@@ -153,7 +152,7 @@ def _tuned(
             # Everything that was held out had been bought before: there is nothing to discover.
             discovery = validation
     described = {"drawn": "as the protocol says", "customers": len(validation.relevant)}
-    slice_ = Validation(validation, discovery, None, division.validation.of_long_histories, described)
+    slice_ = Validation(validation, discovery, None, division.validation.of_long_histories, False, described)
     return tune(slice_, catalogue, config, budget, stages)
 
 
@@ -189,10 +188,10 @@ def _lists(
         return baselines.first_of_order(baselines.recent_order(test), test.masked, limit)
     if name == "personal_top":
         return baselines.personal_top(test, baselines.popular_order(test), limit)
-    served = bundle if name == BLEND else alone(bundle, name)
-    return rank_all(
-        served, test.rules.placement, test.training, test.row, limit, threads, test.now, test.hidden, progress
-    )
+    placement = test.rules.placement
+    if name != BLEND:
+        placement = replace(placement, sources=frozenset({name}))
+    return rank_all(bundle, placement, test.training, test.row, limit, threads, test.now, test.hidden, progress)
 
 
 def _fallback(test: HeldOut) -> Order:

@@ -70,10 +70,11 @@ def rank_all(
     )
     if hidden is not None:
         masked = sparse.csr_matrix(masked + hidden.astype(np.float32))
-    repeats = None
-    if any(bundle.manifest.blend.weights.get(REPEAT, ())) and placement.repeats(bundle.repeat.kinds):
+    repeats, blend = None, placement.blend(bundle.manifest.blend)
+    if blend.counts(REPEAT) and placement.repeats(bundle.repeat.kinds):
         probable = repeat_probabilities(bundle, histories, now)
         repeats = sparse.csr_matrix(sparse.vstack([probable, sparse.csr_matrix((1, items))]))[place]
     # Blocks of customers run side by side; BLAS must not multiply their threads.
     with threadpool_limits(1, "blas"):
-        return rank_many(bundle, strengths, masked, np.ones(items, dtype=np.bool_), limit, threads, progress, repeats)
+        showable = np.ones(items, dtype=np.bool_)
+        return rank_many(bundle, strengths, masked, showable, limit, threads, progress, repeats, blend)

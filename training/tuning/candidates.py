@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +27,6 @@ _CELLS = 2_000_000
 _Block = tuple[npt.NDArray[np.int32], dict[str, npt.NDArray[np.float32]]]
 
 
-def alone(bundle: ModelBundle, source: str) -> ModelBundle:
-    """The same models, where only one source speaks."""
-    return replace(bundle, manifest=replace(bundle.manifest, blend=BlendWeights.constant({source: 1.0})))
-
-
 def gather(bundle: ModelBundle, jury: Jury, common: Mapping[str, npt.NDArray[np.float64]], threads: int) -> Candidates:
     """The candidates of a jury's customers: the best `DEPTH` of each source, and what they may buy again.
 
@@ -47,7 +41,7 @@ def gather(bundle: ModelBundle, jury: Jury, common: Mapping[str, npt.NDArray[np.
     if jury.held_out.rules.placement.repeats(bundle.repeat.kinds):
         repeats = jury.of(repeat_probabilities(bundle, history, jury.held_out.now))
     with threadpool_limits(1, "blas"):
-        sources = {name: BlendScores.of(alone(bundle, name)) for name in (*PERSONAL, REPEAT)}
+        sources = {name: BlendScores.of(bundle, BlendWeights.constant({name: 1.0})) for name in (*PERSONAL, REPEAT)}
     masked = jury.masked
     step = max(1, _CELLS // max(1, len(history.items)))
 

@@ -12,7 +12,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.signals import UNKNOWN_TIME, EventWeights, KindWeight
 from training.fitting import TrainingConfig
 
-VERSION = 1
+VERSION = 2
 """Raised when parameters or their meaning change: older records are then no starting point."""
 
 Fading = tuple[float | None, float]
@@ -28,8 +28,8 @@ SHIPPED_FADING: Fading = (10.0, 1.0)
 TIMED_FADINGS: tuple[Fading, ...] = ((None, 5.0), (10.0, 0.3), (None, 0.2), (16.0, 0.2))
 """Further ones, where times are known."""
 
-LEAST_SHARE = 0.005
-"""A kind of event with a smaller share than this of all keeps its weight."""
+LEAST_EVENTS, LEAST_SHARE = 200, 0.005
+"""A kind of which there are fewer events than both, in all and as a share of all, keeps its weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,10 @@ class Shape:
 def shape_of(history: Interactions, config: TrainingConfig) -> Shape:
     """What can be tuned on this history."""
     counts = np.bincount(history.kind, minlength=max(KIND_BY_CODE) + 1)
-    common = {KIND_BY_CODE[code] for code in np.flatnonzero(counts >= max(1, LEAST_SHARE * len(history))).tolist()}
+    common = {
+        KIND_BY_CODE[code]
+        for code in np.flatnonzero(counts >= max(1, min(LEAST_EVENTS, LEAST_SHARE * len(history)))).tolist()
+    }
     weighted = {kind for kind, entry in config.event_weights.kinds.items() if entry.weight > 0}
     same = (history.row[1:] == history.row[:-1]) & (history.item[1:] != history.item[:-1])
     later = (history.timestamp[1:] != history.timestamp[:-1]) | (history.position[1:] != history.position[:-1])
@@ -87,7 +90,7 @@ class Parameter:
 def parameters(shape: Shape) -> tuple[Parameter, ...]:
     """What to vary for a history of this shape."""
     found = [_of_item_item("penalty", 1.0, 200.0, log=True), _of_item_item("customer_exponent", 0.0, 1.0)]
-    found.append(_of_item_item("dropout", 0.0, 0.7))
+    found += [_of_item_item("dropout", 0.0, 0.7), _of_item_item("item_exponent", -0.1, 0.3)]
     if shape.ordered:
         found += [_of_item_item("after", 0.6, 1.0), _of_item_item("before", 0.0, 1.0)]
     if shape.others:
@@ -147,6 +150,7 @@ def presets(varied: tuple[Parameter, ...]) -> list[dict[str, float]]:
     found.append({"penalty": 15.0, "customer_exponent": 0.5, "dropout": 0.3})
     if kinds:
         found.append(dict.fromkeys(kinds, 0.3) | {"other_targets": 0.3})
+    found.append({"item_exponent": 0.1})
     found.append({"penalty": 30.0, "customer_exponent": 0.2, "dropout": 0.3})
     return [{name: value for name, value in each.items() if name in names} for each in found]
 

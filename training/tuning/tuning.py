@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recsys import __version__
 from recsys.bundle.bundle import ModelBundle, assembled
 from recsys.data.signals import EventWeights
 from recsys.errors import NotEnoughDataError
@@ -25,7 +26,7 @@ from recsys.models.popularity import PopularityConfig, fit_popularity
 from recsys.models.warm_up import warm_up
 from recsys.recommend.sources import POPULAR, REPEAT, in_units_of_spread
 from training.evaluation.held_out import HeldOut
-from training.fitting import TrainingConfig, fingerprint, fit, require_enough, with_rating_scale
+from training.fitting import TrainingConfig, catalogue_digest, fingerprint, fit, require_enough, with_rating_scale
 from training.stages import StageLog
 from training.tuning.candidates import gather
 from training.tuning.findings import Findings, configured
@@ -63,6 +64,7 @@ SEARCHED = ("als", "spectral", "rp3beta", "content", POPULAR)
 """The sources whose weights beside item-item's 1 are searched."""
 
 
+_NOT_ASKED = "as before: these lists do not show again what customers have"
 _NOBODY_AGAIN = "as before: no validation customer bought again what they had"
 
 
@@ -76,6 +78,7 @@ class Validation:
     discovery : what the item-item model is judged on: as `lists`, where what customers have is masked.
     again : what the weight of repeats is learned on: as `lists`, where nothing is masked. None where there is none.
     of_long_histories : it was drawn among customers with long histories; theirs are then cut to the lengths of all.
+    repeats_asked : whether it was looked for what `again` could be learned on.
     described : how it was drawn, for the manifest.
     """
 
@@ -83,7 +86,13 @@ class Validation:
     discovery: HeldOut
     again: HeldOut | None
     of_long_histories: bool
+    repeats_asked: bool
     described: Mapping[str, Any]
+
+    @property
+    def no_repeats(self) -> str:
+        """Why nothing is learned of repeats where `again` is None."""
+        return _NOBODY_AGAIN if self.repeats_asked else _NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +151,9 @@ def tune(
         trials = study.trials(record, stages, lambda: monotonic() < deadline)
     best = best_of(trials) if trials else None
     with stages.stage("tune blend"):
-        found = _with_blend(validation, catalogue, study, trials, best)
-    record.finish(study.key, found)
+        found = _with_blend(validation, catalogue, study, trials, best, lambda: monotonic() < deadline)
+    if found.report["stopped"] is None:
+        record.finish(study.key, found)
     return Tuned(found.config(config, study.varied), found.report)
 
 
@@ -186,7 +196,8 @@ class _Study:
         key = key_of(
             {
                 "data": [_digest(part) for part in (validation.lists, validation.discovery)],
-                "catalogue": hashlib.sha256(catalogue.sort("item_id").write_csv().encode()).hexdigest(),
+                "catalogue": catalogue_digest(catalogue),
+                "software": __version__,
                 "budget": budget,
                 "seed": config.seed,
                 "config": config.described(),
@@ -219,7 +230,7 @@ class _Study:
         if len(self.looks) == 1:
             proposed = proposed[1:]
         known = [trial for trial in record.trials(self.key) if len(trial.each) == len(self.jury.rows)]
-        if known and known[0].settings != self.start:
+        if known and (known[0].settings != self.start or known[0].fading != self.fading):
             known = []  # Interrupted under another last record.
         done = len(known)
 
@@ -244,9 +255,16 @@ class _Study:
 
 
 def _with_blend(
-    validation: Validation, catalogue: pl.DataFrame, study: _Study, trials: list[Trial], best: Trial | None
+    validation: Validation,
+    catalogue: pl.DataFrame,
+    study: _Study,
+    trials: list[Trial],
+    best: Trial | None,
+    go_on: Callable[[], bool],
 ) -> Findings:
-    """The weights of the blend with the settings found, and the report of the study."""
+    """The weights of the blend with the settings found, and the report of the study.
+
+    When `go_on` says no, classes of history length that were not yet looked at keep the weights of all customers."""
     before = study.previous
     settings = best.settings if best else (before.settings if before else {})
     fading = best.fading if best else (before.fading if before else None)
@@ -260,12 +278,12 @@ def _with_blend(
         config.blend.at(length) | {name: before.blend.at(length)[name] for name in last if before}
         for length in (0, *LENGTHS)
     ]
-    found = _learned(bundle, validation.lists, study, start)
-    blend, causes = found.weights, {REPEAT: _NOBODY_AGAIN, **found.causes}
+    found = _learned(bundle, validation.lists, study, start, go_on)
+    blend, causes = found.weights, {REPEAT: validation.no_repeats, **found.causes}
     if validation.again is not None:
         own = [blend.at(length) for length in (0, *LENGTHS)]
         jury, candidates = _gathered(bundle, validation.again, study, {POPULAR: found.common})
-        again = learn_weights(Bench.of(candidates, jury.relevant), candidates.lengths, own, (REPEAT,))
+        again = learn_weights(Bench.of(candidates, jury.relevant), candidates.lengths, own, (REPEAT,), go_on)
         blend, causes = again.weights, {**causes, **again.causes}
     report = {
         "settings": "tuned",
@@ -274,7 +292,9 @@ def _with_blend(
         "budget_seconds": study.budget,
         "plan": asdict(study.plan),
         "trials": len(trials),
-        "stopped": None if len(trials) == study.plan.trials else f"after {OVERRUN:g} times the budget",
+        "stopped": None
+        if len(trials) == study.plan.trials and go_on()
+        else f"after {OVERRUN:g} times the budget, with {len(trials)} of {study.plan.trials} trials",
         "started_from": "shipped settings" if before is None else "the last record",
         "item_item": _report_of(trials, best),
         "popularity_days": found.days,
@@ -317,7 +337,9 @@ class _Learned:
     causes: Mapping[str, str]
 
 
-def _learned(bundle: ModelBundle, held_out: HeldOut, study: _Study, start: list[dict[str, float]]) -> _Learned:
+def _learned(
+    bundle: ModelBundle, held_out: HeldOut, study: _Study, start: list[dict[str, float]], go_on: Callable[[], bool]
+) -> _Learned:
     """The half-life of popularity is chosen first, by what each brings with any weight; the shipped one stays unless
     another is clearly better. Then all weights are learned."""
     weights, names = bundle.manifest.event_weights, {}
@@ -338,7 +360,7 @@ def _learned(bundle: ModelBundle, held_out: HeldOut, study: _Study, start: list[
     chosen = best[0] if best else POPULARITY_DAYS[0]
     repeats = held_out.rules.placement.repeats(bundle.repeat.kinds)
     searched = (*SEARCHED, REPEAT) if repeats else SEARCHED
-    found = learn_weights(benches[chosen], candidates.lengths, start, searched)
+    found = learn_weights(benches[chosen], candidates.lengths, start, searched, go_on)
     return _Learned(chosen, names[chosen], found.weights, found.before, found.after, found.causes)
 
 

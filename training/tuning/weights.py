@@ -8,7 +8,7 @@ fit: each customer's candidates are put in order again.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from recsys.metrics.ranking import Relevant
 from recsys.models.blend import LENGTHS, BlendWeights
 from recsys.recommend.sources import POPULAR, REPEAT
-from training.tuning.judging import OBJECTIVE, Each, K, gain
+from training.tuning.judging import MANY, OBJECTIVE, Each, Gain, K, gain
 
 STEPS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Weights that are tried for a source whose scores are in units of their spread; item-item has weight 1."""
@@ -26,7 +26,7 @@ REPEAT_STEPS = (0.0, 3.0, 10.0, 30.0, 100.0, 200.0, 300.0, 500.0, 1000.0, 3000.0
 """Weights of a probability."""
 
 PAYS = 0.002
-"""A source pays when it may well raise the objective by this share: when its worth plus a standard error is as much."""
+"""A source pays when it raises the objective by this share."""
 
 ROUNDS = 3
 LEAST_CUSTOMERS = 200
@@ -130,7 +130,11 @@ class Learned:
 
 
 def learn_weights(
-    bench: Bench, lengths: npt.NDArray[np.int64], start: Sequence[Mapping[str, float]], searched: Sequence[str]
+    bench: Bench,
+    lengths: npt.NDArray[np.int64],
+    start: Sequence[Mapping[str, float]],
+    searched: Sequence[str],
+    go_on: Callable[[], bool] = lambda: True,
 ) -> Learned:
     """The weights of the `searched` sources, for all customers and then per class of history length.
 
@@ -141,6 +145,7 @@ def learn_weights(
     ----------
     lengths : shape (n,); how many items speak in each history.
     start : the weights of all sources, per class of `LENGTHS`; the search over all customers starts from the last.
+    go_on : asked before each class; False leaves it with the weights of all customers.
     """
     place = np.array([bisect_right(LENGTHS, int(length)) for length in lengths])
     everyone = np.arange(len(place))
@@ -150,7 +155,7 @@ def learn_weights(
         shared = common | {name: weight for name, weight in given.items() if name not in searched}
         rows = np.flatnonzero((place == number) & (lengths > 0))
         own = shared
-        if len(rows) >= LEAST_CUSTOMERS:
+        if len(rows) >= LEAST_CUSTOMERS and go_on():
             own = _climbed(bench, shared, searched, rows)
             if not gain(bench.objective(own, rows), bench.objective(shared, rows)).clear:
                 own = shared
@@ -191,12 +196,19 @@ def _pruned(bench: Bench, weights: Weights, searched: Sequence[str], rows: Rows)
     while True:
         without = [weights | {name: 0.0} for name in searched if weights[name] > 0]
         judged = [(gain(current, bench.objective(trial, rows)), trial) for trial in without if _speaks(trial)]
-        # What few customers do not show is no reason to drop what pays elsewhere.
-        useless = [(worth.mean, trial) for worth, trial in judged if worth.mean + worth.error < PAYS * current.mean()]
+        useless = [(worth.mean, trial) for worth, trial in judged if _useless(worth, float(current.mean()))]
         if not useless:
             return weights
         weights = min(useless, key=lambda pair: pair[0])[1]
         current = bench.objective(weights, rows)
+
+
+def _useless(worth: Gain, objective: float) -> bool:
+    """Whether a source does not pay. What few customers do not show is no reason to drop what pays elsewhere: of fewer
+    than `MANY` it takes a loss that is clear."""
+    if worth.customers < MANY:
+        return Gain(-worth.mean, worth.error, worth.customers).clear
+    return worth.mean < PAYS * objective
 
 
 def _speaks(weights: Mapping[str, float]) -> bool:
@@ -216,10 +228,11 @@ def _by_class(bench: Bench, classes: Sequence[Mapping[str, float]], place: npt.N
 def _cause(bench: Bench, name: str, found: Sequence[Weights], place: npt.NDArray[np.int64], after: Each) -> str:
     """Why a source has its weights."""
     if not any(weights[name] for weights in found):
-        return f"weight 0: nothing shows that it raises {OBJECTIVE} of {len(place)} validation customers by {PAYS:.1%}"
+        return f"weight 0: it does not raise {OBJECTIVE} of {len(place)} validation customers by {PAYS:.1%}"
     without = [weights | {name: 0.0} if _speaks(weights | {name: 0.0}) else weights for weights in found]
     worth = gain(after, _by_class(bench, without, place))
+    doubt = "" if worth.clear else "kept, though it is not clear that it pays: "
     return (
-        f"without it {OBJECTIVE} of {len(place)} validation customers would be lower by {worth.mean:.5f} "
+        f"{doubt}without it {OBJECTIVE} of {len(place)} validation customers would be lower by {worth.mean:.5f} "
         f"(standard error {worth.error:.5f})"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,6 @@ from training.evaluation.running import Report, run
 from training.fitting import TrainingConfig
 from training.stages import StageLog
 from training.tuning import shipped
-from training.tuning.candidates import alone
 
 NO_ITEMS = pl.Series("item_id", [], dtype=pl.String)
 OPTIONS = build_options(now=START)
@@ -128,9 +128,10 @@ def test_the_lists_are_the_service_s_own() -> None:
     wanted = pl.DataFrame({"customer_id": ["stranger", "u0", "u5"], "item_id": ["new"] * 3})
     held_out = hold_out(Part(train, wanted, None), rules(), NO_ITEMS)
     bundle = fit_models(held_out.training, no_catalogue(), shipped(TrainingConfig(), ""), StageLog())
-    for models in (bundle, alone(bundle, "als"), alone(bundle, "item_item")):
-        ranked = rank_all(models, held_out.rules.placement, held_out.training, held_out.row, 20, threads=2, now=0)
-        service = Recommender(models, held_out.rules.placement)
+    spot = held_out.rules.placement
+    for placement in (spot, *(replace(spot, sources=frozenset({name})) for name in ("als", "item_item"))):
+        ranked = rank_all(bundle, placement, held_out.training, held_out.row, 20, threads=2, now=0)
+        service = Recommender(bundle, placement)
         catalog = Catalog.from_items(
             pl.DataFrame(
                 schema={"item_id": pl.String, "available": pl.Boolean, "published": pl.Int64, "expires": pl.Int64}

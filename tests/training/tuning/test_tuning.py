@@ -189,7 +189,8 @@ def test_an_overrun_stops_the_study_and_is_told(slice_: Validation, budget: floa
     clock = _ticking(trials + 1, budget)
     found = tune(slice_, no_catalogue(), CONFIG, budget, StageLog(), None, lambda: next(clock))
     assert found.report["trials"] == trials
-    assert found.report["stopped"] == "after 2 times the budget"
+    planned = found.report["plan"]["trials"]
+    assert found.report["stopped"] == f"after 2 times the budget, with {trials} of {planned} trials"
     assert (found.report["item_item"] is None) == (trials == 0)
 
 
