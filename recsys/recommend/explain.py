@@ -52,6 +52,7 @@ def explained(
         rest = float(score) - sum(part.share for part in evidence)
         if evidence and abs(rest) <= ROUNDING:
             evidence[0] = replace(evidence[0], share=evidence[0].share + rest)
+            evidence.sort(key=lambda part: -part.share)
         else:
             evidence.append(Evidence(None, OTHER, rest))
         listed.append(Recommendation(ids[int(item)], float(score), Reason(code, tuple(evidence))))

@@ -90,7 +90,7 @@ class Parameter:
 def parameters(shape: Shape) -> tuple[Parameter, ...]:
     """What to vary for a history of this shape."""
     found = [_of_item_item("penalty", 1.0, 200.0, log=True), _of_item_item("customer_exponent", 0.0, 1.0)]
-    found += [_of_item_item("dropout", 0.0, 0.7), _of_item_item("item_exponent", -0.1, 0.3)]
+    found += [_of_item_item("dropout", 0.0, 0.7), _of_item_item("item_exponent", 0.0, 0.3)]
     if shape.ordered:
         found += [_of_item_item("after", 0.6, 1.0), _of_item_item("before", 0.0, 1.0)]
     if shape.others:
