@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 _RECORD = "stage.json"
 _LOCK = ".lock"
+_KEY = re.compile("[0-9a-f]{32}")
 
 
 class Keeping(Protocol):
@@ -39,11 +41,23 @@ class Unkept:
         return compute()
 
 
+@contextmanager
+def training_alone(folder: Path) -> Iterator[None]:
+    """Nobody else trains with this folder meanwhile; InputError when somebody does or it cannot be written."""
+    with _told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / _LOCK).open("w")
+    with lock:
+        with _told(folder):
+            _take(lock.fileno(), folder)
+        yield
+
+
 class Checkpoints:
     """The stages of the one run that a folder is for. A run with another key finds nothing of it.
 
     What decides the result of a stage must be in the key: data, configuration, seed, software. What is read back is
-    checked against its hash, and computed again when it is damaged. One process at a time.
+    checked against its hash, and computed again when it is damaged. One process at a time: see `training_alone`.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -51,24 +65,18 @@ class Checkpoints:
         self._own = folder / key
 
     @classmethod
-    @contextmanager
-    def open(cls, folder: Path, described: Mapping[str, object]) -> Iterator[Self]:
+    def of(cls, folder: Path, described: Mapping[str, object]) -> Self:
         """The checkpoints in `folder` of the run that `described` describes (JSON, with sorted keys, decides).
 
-        Those of other runs are removed: only what was stopped last is gone on with. Raises InputError when another
-        process is using the folder or it cannot be written.
+        Those of other runs are removed: only what was stopped last is gone on with. What else lies there is left alone.
+        Raises InputError when the folder cannot be written.
         """
         key = hashlib.sha256(orjson.dumps(described, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
         with _told(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = (folder / _LOCK).open("w")
-        with lock:
-            with _told(folder):
-                _take(lock.fileno(), folder)
-                for path in folder.iterdir():
-                    if path.name not in (key, _LOCK):
-                        shutil.rmtree(path)
-            yield cls(folder, key)
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if path.name != key and _KEY.fullmatch(path.name) and path.is_dir():
+                    shutil.rmtree(path)
+        return cls(folder, key)
 
     def stage(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
         """The arrays of a finished stage: those on disk when there are any, else computed now and kept.

@@ -81,9 +81,10 @@ class TrainingConfig:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if self.seed < 0 or self.threads < 1:
+        if not 0 <= self.seed < 2**32 or self.threads < 1:
             raise InputError(
-                f"seed {self.seed}, threads {self.threads}", expected="a seed of 0 or more and at least one thread"
+                f"seed {self.seed}, threads {self.threads}",
+                expected="a seed from 0 to 4,294,967,295 and at least one thread",
             )
         if not 0 <= self.other_targets <= 1:
             raise InputError(f"other_targets is {self.other_targets}", expected="a number from 0 to 1")

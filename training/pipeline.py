@@ -14,7 +14,7 @@ from recsys.bundle.repository import BundleRepository
 from recsys.data.events import EventKind
 from recsys.data.interactions import EventTable
 from recsys.stores.protocols import Store
-from training.checkpoints import Checkpoints
+from training.checkpoints import Checkpoints, training_alone
 from training.fitting import TrainingConfig, catalogue_digest, compile_interactions, fingerprint, fit, with_rating_scale
 from training.stages import StageCost, StageLog
 from training.tuning import Tuned, shipped, tune
@@ -60,6 +60,11 @@ def train(store: Store, repository: BundleRepository, config: TrainingConfig, ru
     Raises NotEnoughDataError when the store holds too little, BundleError when the bundle cannot be written, InputError
     when another process is training for this shop.
     """
+    with training_alone(run.scratch):
+        return _trained(store, repository, config, run, stages)
+
+
+def _trained(store: Store, repository: BundleRepository, config: TrainingConfig, run: Run, stages: StageLog) -> Trained:
     with stages.stage("read"):
         table, catalogue = store.events.read(), store.catalog.read()
     with stages.stage("compile"):
@@ -77,17 +82,17 @@ def train(store: Store, repository: BundleRepository, config: TrainingConfig, ru
         "software": __version__,
     }
     del table
-    with Checkpoints.open(run.scratch, described) as kept:
-        manifest, arrays = fit(interactions, catalogue, tuned.config, stages, tuned.report, kept)
-        with stages.stage("publish"):
-            build = {
-                "at": run.now,
-                "host": run.host,
-                "threads": config.threads,
-                "stages": [asdict(cost) for cost in stages.costs],
-            }
-            bundle_id = repository.publish(manifest, arrays, build, run.now)
-        kept.clear()
+    kept = Checkpoints.of(run.scratch, described)
+    manifest, arrays = fit(interactions, catalogue, tuned.config, stages, tuned.report, kept)
+    with stages.stage("publish"):
+        build = {
+            "at": run.now,
+            "host": run.host,
+            "threads": config.threads,
+            "stages": [asdict(cost) for cost in stages.costs],
+        }
+        bundle_id = repository.publish(manifest, arrays, build, run.now)
+    kept.clear()
     return Trained(bundle_id, manifest.data, manifest.tuning, stages.costs)
 
 

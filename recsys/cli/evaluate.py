@@ -72,7 +72,7 @@ def evaluate(
     ] = "",
     k: Annotated[str, typer.Option("--k", metavar="N,…", help="How many places of a list are looked at.")] = "10,20",
     tune_budget: TuneBudget = DEFAULT_TUNE_BUDGET,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")] = 0,
     threads: Annotated[int, typer.Option(min=0, help="Cores to use; 0 is all of them.")] = 0,
     format_: FormatName = None,
     columns: ColumnMap = "",

@@ -8,9 +8,6 @@ import typer
 
 from recsys.cli.options import DEFAULT_HOME, Home, Json
 
-HISTORY_LIMIT = 500
-"""Taste is read from so many of a customer's newest events, as in the service's default settings."""
-
 
 def recommend(
     customer: Annotated[str, typer.Argument(help="The customer's id.", metavar="CUSTOMER")],
@@ -27,7 +24,7 @@ def recommend(
     from recsys.cli.answering import evidence_ids, open_shop, print_answer, print_json
     from recsys.cli.text import did, utc, verbatim
     from recsys.data.events import KIND_BY_CODE
-    from recsys.data.history import History
+    from recsys.data.history import HISTORY_LIMIT, History
     from recsys.shop import ShopFolder
 
     with open_shop(ShopFolder(home)) as shop:

@@ -28,7 +28,9 @@ class RelatedScoreName(StrEnum):
 
 def train(
     home: Home = DEFAULT_HOME,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random; the same seed gives the same bundle.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of everything random; the same seed gives the same bundle.")
+    ] = 0,
     threads: Annotated[
         int, typer.Option(min=0, help="Cores to use; 0 is all of them. Does not change the result.")
     ] = 0,

@@ -21,6 +21,10 @@ from recsys.data.signals import (
 )
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 
+HISTORY_LIMIT = 500
+"""Taste is read from so many of a customer's newest events, unless a service is set otherwise; older ones say only what
+was had or refused."""
+
 
 class HistoryRow(NamedTuple):
     """One event of a history as a store hands it out; fields as in `Event`, `kind` as its code."""

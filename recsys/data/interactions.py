@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -116,6 +116,26 @@ class Interactions:
             position=self.position[own],
             quantity=self.quantity[own],
             rating=self.rating[own],
+        )
+
+    def newest(self, limit: int) -> Self:
+        """The same with only the newest `limit` events of each customer; 1 or more."""
+        lengths = np.diff(self.indptr)
+        if not len(lengths) or lengths.max() <= limit:
+            return self
+        before_end = np.repeat(self.indptr[1:], lengths) - np.arange(len(self))
+        kept = before_end <= limit
+        indptr = np.zeros(len(self.indptr), dtype=np.int64)
+        np.cumsum(np.minimum(lengths, limit), out=indptr[1:])
+        return replace(
+            self,
+            indptr=indptr,
+            item=self.item[kept],
+            kind=self.kind[kept],
+            timestamp=self.timestamp[kept],
+            position=self.position[kept],
+            quantity=self.quantity[kept],
+            rating=self.rating[kept],
         )
 
     def groups(self) -> npt.NDArray[np.int64]:

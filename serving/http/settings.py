@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Self
 
+from recsys.data.history import HISTORY_LIMIT
 from recsys.errors import InputError
 from recsys.shop import ShopFolder
 
@@ -44,7 +45,7 @@ class Settings:
     redis_timeout_ms: int = 25
     cache_size: int = 64
     cache_ttl: int = 300
-    history_limit: int = 500
+    history_limit: int = HISTORY_LIMIT
     history_cache_size: int = 10_000
     bundle_poll: float = 1.0
     max_body_bytes: int = 2 * 1024 * 1024

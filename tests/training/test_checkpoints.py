@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from recsys.errors import InputError
-from training.checkpoints import Arrays, Checkpoints
+from training.checkpoints import Arrays, Checkpoints, training_alone
 
 RUN = {"data": "fingerprint", "seed": 0}
 
@@ -31,8 +31,8 @@ class Stage:
 
 def taken(folder: Path, stage: Callable[[], Arrays], described: dict[str, object] = RUN) -> Arrays:
     """The stage's arrays in a new run."""
-    with Checkpoints.open(folder, described) as checkpoints:
-        return checkpoints.stage("item-item", stage)
+    with training_alone(folder):
+        return Checkpoints.of(folder, described).stage("item-item", stage)
 
 
 def test_a_finished_stage_is_taken_from_disk(tmp_path: Path) -> None:
@@ -94,8 +94,9 @@ def test_what_was_finished_survives_a_kill(tmp_path: Path) -> None:
 import sys, time
 from pathlib import Path
 import numpy as np
-from training.checkpoints import Checkpoints
-with Checkpoints.open(Path(sys.argv[1]), {"data": "fingerprint", "seed": 0}) as checkpoints:
+from training.checkpoints import Checkpoints, training_alone
+with training_alone(Path(sys.argv[1])):
+    checkpoints = Checkpoints.of(Path(sys.argv[1]), {"data": "fingerprint", "seed": 0})
     checkpoints.stage("item-item", lambda: {"a": np.full(5, 3)})
     print("done", flush=True)
     checkpoints.stage("als", lambda: time.sleep(60))
@@ -108,7 +109,9 @@ with Checkpoints.open(Path(sys.argv[1]), {"data": "fingerprint", "seed": 0}) as 
             taken(tmp_path, Stage())
         process.send_signal(signal.SIGKILL)
     first, second = Stage(), Stage()
-    with Checkpoints.open(tmp_path, RUN) as checkpoints:
+    (tmp_path / ".DS_Store").write_text("")
+    with training_alone(tmp_path):
+        checkpoints = Checkpoints.of(tmp_path, RUN)
         assert checkpoints.stage("item-item", first)["a"].tolist() == [3] * 5
         assert checkpoints.stage("als", second)["a"].tolist() == [7] * 5
         checkpoints.clear()

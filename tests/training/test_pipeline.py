@@ -166,9 +166,10 @@ def test_the_manifest_holds_what_answering_and_people_need(tmp_path: Path) -> No
 
 
 def test_impossible_settings_are_refused() -> None:
-    """A negative seed says what was found."""
-    with pytest.raises(InputError, match="seed -1"):
-        TrainingConfig(seed=-1)
+    """A seed that no generator takes says what was found."""
+    for seed in (-1, 2**32):
+        with pytest.raises(InputError, match=f"seed {seed}"):
+            TrainingConfig(seed=seed)
 
 
 def test_one_absurd_rating_does_not_set_the_scale(tmp_path: Path) -> None:

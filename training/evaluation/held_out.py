@@ -11,6 +11,7 @@ import polars as pl
 from scipy import sparse
 
 from recsys.data.events import EventKind
+from recsys.data.history import HISTORY_LIMIT
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import InputError
@@ -77,6 +78,10 @@ class HeldOut:
     hidden: sparse.csr_matrix | None
     rules: Rules
     until: int | None
+
+    def seen(self) -> Interactions:
+        """The part of the histories that taste is read from when lists are asked for; see `HISTORY_LIMIT`."""
+        return self.training.newest(HISTORY_LIMIT)
 
     @property
     def now(self) -> int:

@@ -12,6 +12,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from recsys.bundle.bundle import ModelBundle, assembled
+from recsys.data.history import HISTORY_LIMIT
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import UNKNOWN
 from recsys.metrics.ranking import Ranked
@@ -64,15 +65,17 @@ def rank_all(
     masking = np.isin(histories.kind, [kind.code for kind in placement.mask_kinds])
     pairs = (np.ones(int(masking.sum()), dtype=np.float32), (histories.row[masking], histories.item[masking]))
     seen = sparse.csr_matrix(pairs, shape=(len(histories.customers), items))
+    # Taste is read from what the service reads it from.
+    newest = histories.newest(HISTORY_LIMIT)
     strengths, masked = (
         sparse.csr_matrix(sparse.vstack([each, sparse.csr_matrix((1, items), dtype=np.float32)]))[place]
-        for each in (histories.strengths(bundle.manifest.event_weights), seen)
+        for each in (newest.strengths(bundle.manifest.event_weights), seen)
     )
     if hidden is not None:
         masked = sparse.csr_matrix(masked + hidden.astype(np.float32))
     repeats, blend = None, placement.blend(bundle.manifest.blend)
     if blend.counts(REPEAT) and placement.repeats(bundle.repeat.kinds):
-        probable = repeat_probabilities(bundle, histories, now)
+        probable = repeat_probabilities(bundle, newest, now)
         repeats = sparse.csr_matrix(sparse.vstack([probable, sparse.csr_matrix((1, items))]))[place]
     # Blocks of customers run side by side; BLAS must not multiply their threads.
     with threadpool_limits(1, "blas"):

@@ -35,7 +35,7 @@ def gather(bundle: ModelBundle, jury: Jury, common: Mapping[str, npt.NDArray[np.
     bundle : fitted on the jury's training part.
     common : by name, scores of all items that are the same for everybody, shape (items,), scaled.
     """
-    history = jury.held_out.training
+    history = jury.held_out.seen()
     strengths = jury.of(history.strengths(bundle.manifest.event_weights))
     repeats = None
     if jury.held_out.rules.placement.repeats(bundle.repeat.kinds):

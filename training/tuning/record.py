@@ -72,7 +72,7 @@ class FolderRecord:
         """See `Record`. What is damaged is as none: tuning then starts anew."""
         content = _read(self.folder / _LAST)
         try:
-            stored = orjson.loads(content)
+            stored = _unsealed(content)
             if stored["space"] != VERSION:
                 return None
             return str(stored["key"]), Findings.from_json(stored["found"])
@@ -80,26 +80,31 @@ class FolderRecord:
             return None
 
     def trials(self, key: str) -> list[Trial]:
-        """See `Record`. A line that a stopped process left unfinished is dropped, and what follows it."""
+        """See `Record`. A line that a stopped process left unfinished is dropped, and what follows it; so is one that
+        is damaged or out of its place."""
         found: list[Trial] = []
         for line in _read(self._running(key)).splitlines():
             try:
-                found.append(Trial.from_json(orjson.loads(line)))
-            except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+                stored = _unsealed(line)
+                if stored["number"] != len(found):
+                    break
+                found.append(Trial.from_json(stored["trial"]))
+            except (orjson.JSONDecodeError, AttributeError, LookupError, TypeError, ValueError):
                 break
         return found
 
     def add(self, key: str, trial: Trial) -> None:
         """See `Record`."""
-        kept = [orjson.dumps(each.to_json()) for each in (*self.trials(key), trial)]
-        _replace(self._running(key), b"\n".join(kept) + b"\n")
+        trials = (*self.trials(key), trial)
+        lines = [_sealed({"number": number, "trial": each.to_json()}) for number, each in enumerate(trials)]
+        _replace(self._running(key), b"\n".join(lines) + b"\n")
 
     def finish(self, key: str, found: Findings) -> None:
         """See `Record`."""
         content = {"key": key, "space": VERSION, "found": found.to_json()}
-        _replace(self.folder / _LAST, orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+        _replace(self.folder / _LAST, _sealed(content, orjson.OPT_INDENT_2))
         with _told(self.folder):
-            for path in self.folder.glob("trials-*.jsonl"):
+            for path in self.folder.glob("trials-*"):
                 path.unlink()
 
     def _running(self, key: str) -> Path:
@@ -109,6 +114,21 @@ class FolderRecord:
 def key_of(content: Mapping[str, Any]) -> str:
     """A name for a study: the same for the same content, which holds only what JSON holds."""
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def _sealed(content: Mapping[str, Any], option: int = 0) -> bytes:
+    """The content as JSON with its SHA-256, so that what somebody or something changed is not believed."""
+    digest = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return orjson.dumps({"sha256": digest, "content": content}, option=orjson.OPT_SORT_KEYS | option)
+
+
+def _unsealed(line: bytes) -> dict[str, Any]:
+    """What `_sealed` was given; ValueError, KeyError or TypeError for anything else."""
+    stored = orjson.loads(line)
+    content: dict[str, Any] = stored["content"]
+    if hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest() != stored["sha256"]:
+        raise ValueError("changed since it was written")
+    return content
 
 
 def _read(path: Path) -> bytes:

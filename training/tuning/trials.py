@@ -73,9 +73,10 @@ def judged(
     fitted = replace(config.item_item, neighbours=min(config.item_item.neighbours, TRIAL_NEIGHBOURS))
     model = fit_item_item(tastes, targets(history, tastes, config), fitted, config.threads)
     near = model.matrix()
+    newest = jury.held_out.seen()
     found = []
     for fading in fadings:
-        strengths = jury.of(history.strengths(faded(config.event_weights, *fading)))
+        strengths = jury.of(newest.strengths(faded(config.event_weights, *fading)))
         each = jury.of_lists(strengths.astype(np.float64), near, config.threads)
         found.append(Trial(dict(settings), fading, float(each.mean()), each))
     return max(found, key=lambda trial: trial.value)

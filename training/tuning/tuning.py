@@ -195,7 +195,7 @@ class _Study:
         plan = plan_for(budget, history, len(validation.discovery.relevant), len(looks), config)
         key = key_of(
             {
-                "data": [_digest(part) for part in (validation.lists, validation.discovery)],
+                "data": [_digest(part) for part in (validation.lists, validation.discovery, validation.again) if part],
                 "catalogue": catalogue_digest(catalogue),
                 "software": __version__,
                 "budget": budget,

@@ -7,6 +7,7 @@ is left over from a transaction that was taken back.
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,6 +31,7 @@ _NEVER = "never"
 _FILTER_SHARE = 20
 """A set of all stored hashes is made once a transaction has asked about more than one in so many stored events."""
 _STATE = "SELECT value FROM meta WHERE key = 'archive'"
+_PARTITION = re.compile(r"\d{12,}-[0-9a-f]{16}")
 _LISTED = "SELECT folder, details FROM archive_partitions ORDER BY first_seq"
 _ADD = "INSERT INTO archive_partitions (folder, first_seq, details) VALUES (?, ?, ?)"
 _DROP = "DELETE FROM archive_partitions WHERE folder = ?"
@@ -184,7 +186,8 @@ class Archive:
         self._committed = listed = frozenset(folder for folder, _ in self._database.query(_LISTED))
         try:
             for path in self._folder.iterdir() if self._folder.is_dir() else ():
-                if path.name not in listed:
+                # Only what a partition could be called: whatever else lies there is not ours.
+                if path.name not in listed and _PARTITION.fullmatch(path.name) and path.is_dir():
                     shutil.rmtree(path)
         except OSError as error:
             raise self._refused(error) from error

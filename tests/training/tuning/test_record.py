@@ -119,6 +119,20 @@ def test_what_follows_a_damaged_line_is_dropped(record: FolderRecord) -> None:
     assert plain(record.trials("a")) == plain([trial(0)])
 
 
+def test_what_was_changed_or_stored_twice_is_not_believed(record: FolderRecord) -> None:
+    """A value that somebody edited, a line that stands there twice: what comes from there on does not count."""
+    for number in range(3):
+        record.add("a", trial(number))
+    path = record.folder / "trials-a.jsonl"
+    lines = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join([lines[0], lines[0], lines[1]]))
+    assert plain(record.trials("a")) == plain([trial(0)])
+    edited = lines[1].replace(b'"fading":[', b'"fading":[9')
+    assert edited != lines[1]
+    path.write_bytes(b"\n".join([lines[0], edited, lines[2]]))
+    assert plain(record.trials("a")) == plain([trial(0)])
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"null", b"[]", b"17", b"{}"])
 def test_a_damaged_record_is_as_none(record: FolderRecord, content: bytes) -> None:
     """Cut off, empty, or something else altogether."""
