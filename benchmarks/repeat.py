@@ -24,8 +24,8 @@ from benchmarks.measured import run
 from recsys.data.events import EventKind
 from recsys.data.interactions import EventTable, Interactions
 from recsys.data.signals import MS_PER_DAY
-from recsys.models.occasions import Clock, Occasions, occasions_of
-from recsys.models.repeat import Bought, Repeat, RepeatConfig, bought_by, category_codes, fit_repeat, purchase_rows
+from recsys.models.occasions import Clock, Occasions, occasions_of, purchase_rows
+from recsys.models.repeat import Bought, Repeat, RepeatConfig, bought_by, category_codes, fit_repeat
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
 

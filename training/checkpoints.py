@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from recsys.durable import file_sha256, write_array, write_file
 from recsys.errors import InputError
 
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -100,7 +100,7 @@ class Checkpoints:
         try:
             for array_name, told in orjson.loads((stage / _RECORD).read_bytes()).items():
                 path = stage / f"{array_name}.npy"
-                if _sha256(path) != told["sha256"]:
+                if file_sha256(path) != told["sha256"]:
                     return None
                 # An array without entries cannot be mapped.
                 arrays[array_name] = np.load(path, allow_pickle=False, mmap_mode=None if told["empty"] else "r")
@@ -118,21 +118,10 @@ class Checkpoints:
             unfinished.mkdir(parents=True)
             for array_name, array in arrays.items():
                 path = unfinished / f"{array_name}.npy"
-                with path.open("xb") as file:
-                    np.save(file, np.ascontiguousarray(array), allow_pickle=False)
-                    file.flush()
-                    os.fsync(file.fileno())
-                record[array_name] = {"sha256": _sha256(path), "empty": array.size == 0}
-            with (unfinished / _RECORD).open("xb") as file:
-                file.write(orjson.dumps(record))
-                file.flush()
-                os.fsync(file.fileno())
+                write_array(path, array)
+                record[array_name] = {"sha256": file_sha256(path), "empty": array.size == 0}
+            write_file(unfinished / _RECORD, orjson.dumps(record))
             unfinished.rename(final)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _take(lock: int, folder: Path) -> None:

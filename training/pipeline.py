@@ -15,7 +15,15 @@ from recsys.data.events import EventKind
 from recsys.data.interactions import EventTable
 from recsys.stores.protocols import Store
 from training.checkpoints import Checkpoints, training_alone
-from training.fitting import TrainingConfig, catalogue_digest, compile_interactions, fingerprint, fit, with_rating_scale
+from training.fitting import (
+    UNTUNED,
+    TrainingConfig,
+    catalogue_digest,
+    compile_interactions,
+    fingerprint,
+    fit,
+    with_rating_scale,
+)
 from training.stages import StageCost, StageLog
 from training.tuning import Tuned, shipped, tune
 from training.tuning.record import FolderRecord
@@ -98,7 +106,7 @@ def _trained(store: Store, repository: BundleRepository, config: TrainingConfig,
 
 def _tuned(table: EventTable, catalogue: pl.DataFrame, config: TrainingConfig, run: Run, stages: StageLog) -> Tuned:
     if not run.budget:
-        return shipped(config, "no tuning was asked for")
+        return Tuned(config, UNTUNED)
     with stages.stage("draw validation"):
         validation = validation_of(table, config.target_kinds, config.seed)
     if isinstance(validation, str):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import orjson
 
 from recsys.bundle.manifest import FORMAT_VERSION, ArrayEntry, Manifest
 from recsys.data.vocabulary import Vocabulary
+from recsys.durable import file_sha256, sync, write_array, write_file
 from recsys.errors import BundleError
 from recsys.models.als import ALS
 from recsys.models.content import Content
@@ -77,28 +77,6 @@ def bundle_arrays(items: Vocabulary, models: Iterable[Stored], rp3beta: ItemItem
     return arrays
 
 
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _array_path(folder: Path, name: str) -> Path:
     return folder / ARRAYS / f"{name}.npy"
 
@@ -113,18 +91,15 @@ def write_bundle(folder: Path, manifest: Manifest, arrays: Arrays, build: Mappin
     entries = {}
     for name, array in sorted(arrays.items()):
         path = _array_path(folder, name)
-        with path.open("xb") as file:
-            np.save(file, np.ascontiguousarray(array), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
+        write_array(path, array)
         entries[name] = ArrayEntry(array.dtype.str, array.shape, file_sha256(path))
     content = orjson.dumps(
         replace(manifest, arrays=entries).to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
     )
-    _write(folder / MANIFEST, content)
-    _write(folder / BUILD, orjson.dumps(build, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
-    sync_folder(folder / ARRAYS)
-    sync_folder(folder)
+    write_file(folder / MANIFEST, content)
+    write_file(folder / BUILD, orjson.dumps(build, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+    sync(folder / ARRAYS)
+    sync(folder)
     return hashlib.sha256(content).hexdigest()[:16]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -19,10 +18,10 @@ from recsys.bundle.bundle import (
     ModelBundle,
     read_bundle,
     read_manifest,
-    sync_folder,
     write_bundle,
 )
 from recsys.bundle.manifest import Manifest
+from recsys.durable import replace_file, sync
 from recsys.errors import BundleError
 
 CURRENT = "current"
@@ -155,17 +154,11 @@ class BundleRepository:
             else:
                 return
         unfinished.rename(final)
-        sync_folder(self.folder)
+        sync(self.folder)
 
     def _put_in_force(self, publication: Publication) -> None:
         entries = [asdict(entry) for entry in [*self.publications(), publication]][-PUBLICATIONS_KEPT:]
-        path = self.folder / f".{CURRENT}.new"
-        with path.open("wb") as file:
-            file.write(orjson.dumps(entries, option=orjson.OPT_INDENT_2))
-            file.flush()
-            os.fsync(file.fileno())
-        path.replace(self.folder / CURRENT)
-        sync_folder(self.folder)
+        replace_file(self.folder / CURRENT, orjson.dumps(entries, option=orjson.OPT_INDENT_2))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

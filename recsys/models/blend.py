@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from recsys.errors import InputError
 
@@ -66,6 +67,11 @@ class BlendWeights:
         """As `of`, with the sources that do not count, at 0."""
         place = bisect_right(self.lengths, items)
         return {source: values[place] for source, values in self.weights.items()}
+
+    def weight(self, source: str, items: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        """The weight of a source for histories of so many items each: shape as `items`; 0 for an empty one."""
+        own = np.array(self.weights.get(source, [0.0] * (len(self.lengths) + 1)), dtype=np.float64)
+        return np.where(items > 0, own[np.searchsorted(self.lengths, items, side="right")], 0.0)
 
     def to_json(self) -> dict[str, Any]:
         """As the manifest holds it."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.events import EventKind
+from recsys.data.interactions import Interactions
 from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME
 
 _LARGEST_KEY = 2**62
@@ -57,6 +58,18 @@ class PurchaseRows:
             self.position[where],
             self.quantity[where],
         )
+
+
+def purchase_rows(interactions: Interactions) -> PurchaseRows:
+    """All customers' events as plain columns."""
+    return PurchaseRows(
+        interactions.row,
+        interactions.item,
+        interactions.kind,
+        interactions.timestamp,
+        interactions.position,
+        interactions.quantity,
+    )
 
 
 @dataclass(frozen=True, slots=True)

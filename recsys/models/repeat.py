@@ -40,7 +40,7 @@ from recsys.data.signals import MS_PER_DAY
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import InputError
 from recsys.models.intervals import Spells, Tempo, ended_by, fit_tempo, log_interval, shifted_means
-from recsys.models.occasions import Clock, Occasions, PurchaseRows, best_clock, occasions_of
+from recsys.models.occasions import Clock, Occasions, PurchaseRows, best_clock, occasions_of, purchase_rows
 from recsys.models.shrinkage import fit_beta, fit_strength, shrunk
 
 Floats = npt.NDArray[np.float64]
@@ -188,18 +188,6 @@ def bought_by(occasions: Occasions, clock: Clock, now: int) -> tuple[npt.NDArray
     row, when = occasions.row[last], occasions.when[last]
     elapsed = np.maximum(now / MS_PER_DAY - when, 0.0) if clock is Clock.DAYS else spells.seen[last].astype(np.float64)
     return row, Bought(occasions.item[last], elapsed, spells.times[last], spells.rhythm[last])
-
-
-def purchase_rows(interactions: Interactions) -> PurchaseRows:
-    """All customers' events as plain columns."""
-    return PurchaseRows(
-        interactions.row,
-        interactions.item,
-        interactions.kind,
-        interactions.timestamp,
-        interactions.position,
-        interactions.quantity,
-    )
 
 
 def category_codes(frame: pl.DataFrame, items: Vocabulary) -> npt.NDArray[np.int64]:

@@ -20,7 +20,7 @@ from recsys.data.signals import EventWeights
 from recsys.errors import InputError
 from recsys.models.after import target_kinds
 from recsys.models.item_item import ItemItem
-from recsys.models.occasions import Occasions, PurchaseRows, best_clock, occasions_of
+from recsys.models.occasions import Occasions, best_clock, occasions_of, purchase_rows
 from recsys.models.similarity import SimilarityConfig, SimilarityScore, fit_expected
 
 BASKETS_PER_SHARED = 20
@@ -108,14 +108,7 @@ def fit_together(interactions: Interactions, weights: EventWeights, config: Toge
 
 def _purchases(interactions: Interactions, weights: EventWeights) -> Occasions:
     kinds = target_kinds(interactions, weights)
-    rows = PurchaseRows(
-        interactions.row,
-        interactions.item,
-        interactions.kind,
-        interactions.timestamp,
-        interactions.position,
-        interactions.quantity,
-    )
+    rows = purchase_rows(interactions)
     return occasions_of(rows, best_clock(rows, kinds), kinds)
 
 

@@ -14,9 +14,9 @@ from recsys.bundle.bundle import ModelBundle
 from recsys.data.interactions import Interactions
 from recsys.models.blend import BlendWeights
 from recsys.models.item_item import ItemItem
-from recsys.models.occasions import occasions_of
+from recsys.models.occasions import occasions_of, purchase_rows
 from recsys.models.popularity import Popularity
-from recsys.models.repeat import bought_by, purchase_rows
+from recsys.models.repeat import bought_by
 from recsys.recommend.sources import (
     ALS_SOURCE,
     CONTENT,
@@ -141,29 +141,26 @@ class BlendScores:
             in_units_of_spread(bundle.popularity.score),
         )
 
-    def weights(self, strengths: sparse.csr_matrix) -> Callable[[str], npt.NDArray[np.float64]]:
-        """The weight of a source for each row's length of history: float64, shape (rows,); 0 for an empty one."""
-        each = [self.blend.of(int(length)) if length else {} for length in np.diff(strengths.indptr)]
-        return lambda name: np.array([weights.get(name, 0.0) for weights in each])
-
     def personal(self, strengths: sparse.csr_matrix, repeats: sparse.csr_matrix | None) -> npt.NDArray[np.float64]:
         """What histories say of all items, not rounded: float64, shape (rows, items); 0 for an empty history.
 
         As for one customer, products of factors are in single precision, sums in double.
         """
-        weight = self.weights(strengths)
+        lengths = np.diff(strengths.indptr)
         coordinates = np.zeros((strengths.shape[0], len(self.outputs)), dtype=np.float32)
         for name, source in self.low_rank.items():
-            asked = np.flatnonzero(weight(name))
-            coordinates[asked, source.own] = source.coordinates(strengths[asked]) * weight(name)[asked, None]
+            weight = self.blend.weight(name, lengths)
+            asked = np.flatnonzero(weight)
+            coordinates[asked, source.own] = source.coordinates(strengths[asked]) * weight[asked, None]
         total = (coordinates @ self.outputs).astype(np.float64)
         for name, near in self.near.items():
             said = sparse.csr_matrix(strengths.astype(np.float64) @ near)
             spread = _spread(said)
-            _add(total, said, np.divide(weight(name), spread, where=spread > 0, out=np.zeros(len(spread))))
+            weight = self.blend.weight(name, lengths)
+            _add(total, said, np.divide(weight, spread, where=spread > 0, out=np.zeros(len(spread))))
         if repeats is not None:
             # What was bought and carries no taste does not come back.
-            _add(total, sparse.csr_matrix(repeats.multiply(strengths > 0)), weight(REPEAT))
+            _add(total, sparse.csr_matrix(repeats.multiply(strengths > 0)), self.blend.weight(REPEAT, lengths))
         return total
 
 
@@ -194,7 +191,7 @@ def _block(
     if not showable.all():
         scores[:, ~showable] = -np.inf
     scores[np.repeat(np.arange(len(scores)), np.diff(masked.indptr)), masked.indices] = -np.inf
-    common = sources.weights(strengths)(POPULAR)
+    common = sources.blend.weight(POPULAR, np.diff(strengths.indptr))
     ranked: npt.NDArray[np.int32] = blended_rows(
         scores, sources.popular, common, 10.0**SCORE_DIGITS, popularity.count, limit
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from recsys.errors import InputError
@@ -33,3 +34,11 @@ def test_impossible_weights_are_refused(weights: dict[str, tuple[float, ...]], s
     """The wrong number of weights, a weight below 0, and a class in which nothing counts."""
     with pytest.raises(InputError, match=says):
         BlendWeights((2, 5), weights)
+
+
+def test_the_weights_of_many_histories_are_those_of_each() -> None:
+    """For every length, 0 included, and for a source that there is not."""
+    lengths = np.arange(9)
+    for source in ("near", "far", "nobody"):
+        each = [WEIGHTS.of(int(length)).get(source, 0.0) if length else 0.0 for length in lengths]
+        assert WEIGHTS.weight(source, lengths).tolist() == each

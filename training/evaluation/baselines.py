@@ -14,7 +14,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.signals import UNKNOWN_TIME, EventWeights
 from recsys.data.vocabulary import UNKNOWN
 from recsys.metrics.ranking import NOTHING, Ranked
-from training.evaluation.held_out import HeldOut
+from training.evaluation.held_out import HeldOut, rows_of
 
 RECENT_DAYS = 7
 BM25_NEIGHBOURS, BM25_K1, BM25_B = 100, 1.2, 0.75
@@ -118,7 +118,7 @@ def filled(ranked: Ranked, order: Order, masked: sparse.csr_matrix) -> Ranked:
 
 def personal_top(held_out: HeldOut, order: Order, limit: int) -> Ranked:
     """Each customer's own items by the number of target events, then the first of the order."""
-    own = _without(_rows(target_counts(held_out), held_out.row), held_out.masked)
+    own = _without(rows_of(target_counts(held_out), held_out.row), held_out.masked)
     return filled(best_of_scores(own, _events(held_out.training), limit), order, held_out.masked)
 
 
@@ -135,7 +135,7 @@ def bm25(held_out: HeldOut, weights: EventWeights, order: Order, limit: int, thr
     blocks = []
     for start in range(0, len(held_out.row), _ROWS_AT_ONCE):
         own = slice(start, start + _ROWS_AT_ONCE)
-        scores = _rows(strengths, held_out.row[own]).astype(np.float64) @ similar
+        scores = rows_of(strengths, held_out.row[own]).astype(np.float64) @ similar
         blocks.append(best_of_scores(_without(scores, held_out.masked[own]), count, limit))
     ranked = np.concatenate(blocks)
     absent = held_out.row == UNKNOWN
@@ -152,13 +152,6 @@ def _by_customers(counts: sparse.csr_matrix, training: Interactions) -> Order:
 def _events(training: Interactions) -> npt.NDArray[np.int64]:
     """How many events each item has in training, of every kind."""
     return np.bincount(training.item, minlength=len(training.items)).astype(np.int64)
-
-
-def _rows(matrix: sparse.csr_matrix, row: npt.NDArray[np.int32]) -> sparse.csr_matrix:
-    """These rows of a matrix, empty ones for `UNKNOWN`."""
-    chosen = matrix[np.maximum(row, 0)] if matrix.shape[0] else sparse.csr_matrix((len(row), matrix.shape[1]))
-    there = sparse.diags_array((row != UNKNOWN).astype(matrix.dtype), dtype=matrix.dtype)
-    return sparse.csr_matrix(there @ chosen)
 
 
 def _without(scores: sparse.csr_matrix, masked: sparse.csr_matrix) -> sparse.csr_matrix:

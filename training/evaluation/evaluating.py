@@ -19,7 +19,7 @@ from training.evaluation.comparison import Scored, differences, score
 from training.evaluation.held_out import HeldOut, Repeats, Rules, hold_out
 from training.evaluation.modelling import fit_models, rank_all
 from training.evaluation.protocols import Division
-from training.fitting import TrainingConfig
+from training.fitting import UNTUNED, TrainingConfig
 from training.stages import StageCost, StageLog
 from training.tuning import Tuned, Validation, shipped, tune
 
@@ -140,7 +140,7 @@ def _tuned(
     stages: StageLog,
 ) -> Tuned:
     if not budget:
-        return shipped(config, "no tuning was asked for")
+        return Tuned(config, UNTUNED)
     if validation is None or division.validation is None:
         return shipped(config, "there is no validation")
     discovery = validation

@@ -130,6 +130,13 @@ def hold_out(part: Part, rules: Rules, further_items: pl.Series) -> HeldOut:
     )
 
 
+def rows_of(matrix: sparse.csr_matrix, row: npt.NDArray[np.int32]) -> sparse.csr_matrix:
+    """These rows of a matrix, empty ones for `UNKNOWN`."""
+    chosen = matrix[np.maximum(row, 0)] if matrix.shape[0] else sparse.csr_matrix((len(row), matrix.shape[1]))
+    there = sparse.diags_array((row != UNKNOWN).astype(matrix.dtype), dtype=matrix.dtype)
+    return sparse.csr_matrix(there @ chosen)
+
+
 def _text(kinds: frozenset[EventKind]) -> list[str]:
     return sorted(str(kind) for kind in kinds)
 

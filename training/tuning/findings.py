@@ -9,7 +9,7 @@ from typing import Any, Self
 from recsys.models.blend import BlendWeights
 from recsys.models.popularity import PopularityConfig
 from training.fitting import TrainingConfig
-from training.tuning.space import Fading, Parameter, applied, faded
+from training.tuning.space import Fading, Parameter, applied, faded, fading_from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Findings:
         fading = data["fading"]
         return cls(
             {str(name): float(value) for name, value in data["settings"].items()},
-            None if fading is None else (None if fading[0] is None else float(fading[0]), float(fading[1])),
+            None if fading is None else fading_from_json(fading),
             float(data["popularity_days"]),
             BlendWeights.from_json(data["blend"]),
             dict(data["report"]),

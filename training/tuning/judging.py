@@ -12,7 +12,7 @@ from scipy import sparse
 from recsys.data.signals import EventWeights
 from recsys.data.vocabulary import UNKNOWN
 from recsys.metrics.ranking import NDCG, Ranked, Relevant, per_customer
-from training.evaluation.held_out import HeldOut
+from training.evaluation.held_out import HeldOut, rows_of
 
 K = 20
 OBJECTIVE = f"{NDCG}@{K}"
@@ -98,9 +98,7 @@ class Jury:
     def of(self, matrix: sparse.csr_matrix) -> sparse.csr_matrix:
         """What is looked at of these customers' rows of a matrix over the training customers; empty for a customer
         unknown to training."""
-        place = self.held_out.row[self.rows]
-        known = sparse.diags_array((place != UNKNOWN).astype(matrix.dtype), dtype=matrix.dtype)
-        own = sparse.csr_matrix(known @ matrix[np.maximum(place, 0)])
+        own = rows_of(matrix, self.held_out.row[self.rows])
         if self.seen is not None:
             own = sparse.csr_matrix(own.multiply(self.seen))
         own.eliminate_zeros()

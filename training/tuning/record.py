@@ -7,7 +7,6 @@ tuning/trials-<key>.jsonl    the trials of a study under way, one line each
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from recsys.durable import replace_file
 from recsys.errors import InputError
 from training.tuning.findings import Findings
 from training.tuning.space import VERSION
@@ -104,7 +104,7 @@ class FolderRecord:
         content = {"key": key, "space": VERSION, "found": found.to_json()}
         _replace(self.folder / _LAST, _sealed(content, orjson.OPT_INDENT_2))
         with _told(self.folder):
-            for path in self.folder.glob("trials-*"):
+            for path in self.folder.glob("*trials-*"):
                 path.unlink()
 
     def _running(self, key: str) -> Path:
@@ -140,12 +140,7 @@ def _read(path: Path) -> bytes:
 def _replace(path: Path, content: bytes) -> None:
     with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".new")
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        replace_file(path, content)
 
 
 @contextmanager

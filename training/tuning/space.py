@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ FADINGS: tuple[Fading, ...] = (
 )  # fmt: skip
 """What trials look at, as it needs no new fit."""
 
-SHIPPED_FADING: Fading = (10.0, 1.0)
+SHIPPED_FADING: Fading = (EventWeights().half_life_steps, 1.0)
 
 TIMED_FADINGS: tuple[Fading, ...] = ((None, 5.0), (10.0, 0.3), (None, 0.2), (16.0, 0.2))
 """Further ones, where times are known."""
@@ -107,6 +107,12 @@ def parameters(shape: Shape) -> tuple[Parameter, ...]:
             )
         )
     return tuple(found)
+
+
+def fading_from_json(data: Sequence[float | None]) -> Fading:
+    """A fading as JSON has it; ValueError or TypeError for anything else."""
+    steps, days = data
+    return None if steps is None else float(steps), float(days)  # type: ignore[arg-type]
 
 
 def fadings(shape: Shape) -> tuple[Fading, ...]:

@@ -13,7 +13,7 @@ from recsys.models.item_item import fit_item_item
 from training.fitting import TrainingConfig, targets
 from training.tuning.judging import Each, Jury, gain
 from training.tuning.plan import TRIAL_NEIGHBOURS
-from training.tuning.space import Fading, Parameter, applied, faded
+from training.tuning.space import Fading, Parameter, applied, faded, fading_from_json
 
 if TYPE_CHECKING:
     import optuna
@@ -50,10 +50,9 @@ class Trial:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Trial:
         """What `to_json` gave."""
-        steps, days = data["fading"]
         return cls(
             data["settings"],
-            (None if steps is None else float(steps), float(days)),
+            fading_from_json(data["fading"]),
             data["value"],
             np.array(data["each"], dtype=np.float64),
         )

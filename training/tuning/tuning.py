@@ -24,7 +24,7 @@ from recsys.errors import NotEnoughDataError
 from recsys.models.blend import LENGTHS, BlendWeights
 from recsys.models.popularity import PopularityConfig, fit_popularity
 from recsys.models.warm_up import warm_up
-from recsys.recommend.sources import POPULAR, REPEAT, in_units_of_spread
+from recsys.recommend.sources import ALS_SOURCE, CONTENT, POPULAR, REPEAT, RP3BETA, SPECTRAL, in_units_of_spread
 from training.evaluation.held_out import HeldOut
 from training.fitting import TrainingConfig, catalogue_digest, fingerprint, fit, require_enough, with_rating_scale
 from training.stages import StageLog
@@ -60,7 +60,7 @@ of no use."""
 POPULARITY_DAYS = (30.0, 7.0, 90.0)
 """Half-lives of popularity that are compared; the first is the shipped one."""
 
-SEARCHED = ("als", "spectral", "rp3beta", "content", POPULAR)
+SEARCHED = (ALS_SOURCE, SPECTRAL, RP3BETA, CONTENT, POPULAR)
 """The sources whose weights beside item-item's 1 are searched."""
 
 
@@ -221,7 +221,7 @@ class _Study:
         """How tastes fade in the first trial."""
         if self.previous is not None and self.previous.fading in self.looks:
             return self.previous.fading
-        return next((each for each in self.looks if each == SHIPPED_FADING), self.looks[0])
+        return SHIPPED_FADING if SHIPPED_FADING in self.looks else self.looks[0]
 
     def trials(self, record: Record, stages: StageLog, go_on: Callable[[], bool]) -> list[Trial]:
         """The planned trials, those of an interrupted study among them."""

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recsys.durable import sync
 from recsys.errors import StoreError
 from recsys.stores.archive import event_ids
-from recsys.stores.archive.columns import Column, Mask, Numbers, load, save, sync
+from recsys.stores.archive.columns import Column, Mask, Numbers, load, save
 from recsys.stores.archive.event_ids import Hashes, IdColumn, Places
 
 ROWS: dict[str, pl.DataType] = {
