@@ -16,22 +16,33 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 
+SIDE_PER_FACTOR = 4
+"""Customers and items that there must be for each factor."""
+
+
 @dataclass(frozen=True, slots=True)
 class ALSConfig:
     """How the factorisation is done.
 
     Attributes
     ----------
-    factors : the length of a factor vector.
+    factors : the most that a factor vector has; `ALSConfig.fitting` says how many it has in a small history.
     regularization : λ, added to the diagonal of every solve.
     alpha : α, how much confidence a strength of 1 adds.
     iterations : how often both sides are solved.
     """
 
     factors: int = 128
-    regularization: float = 10.0
-    alpha: float = 10.0
+    regularization: float = 1.0
+    alpha: float = 24.0
     iterations: int = 15
+
+    def fitting(self, shape: tuple[int, int]) -> int:
+        """How many factors suit a matrix of so many customers and items: a quarter of the smaller side at most.
+
+        With as many factors as customers the factorisation learns every history by heart, and lists nothing else.
+        """
+        return max(1, min(self.factors, min(shape) // SIDE_PER_FACTOR))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +135,12 @@ def fit_als(
     """
     from implicit.cpu.als import AlternatingLeastSquares
 
+    factors = config.fitting(strengths.shape)
     confidence = strengths.copy()
     confidence.data = (1.0 + config.alpha * confidence.data).astype(np.float32)
     with threadpool_limits(1, "blas"):
         model = AlternatingLeastSquares(
-            factors=config.factors,
+            factors=factors,
             regularization=config.regularization,
             alpha=1.0,
             iterations=config.iterations,
@@ -140,9 +152,9 @@ def fit_als(
             show_progress=False,
             callback=(lambda iteration, _seconds, _loss: progress(iteration + 1)) if progress else None,
         )
-        factors = model.item_factors.astype(np.float32)
+        item_factors = model.item_factors.astype(np.float32)
         # An item nobody touched keeps its random start; it must not be found by accident.
-        factors[np.bincount(strengths.indices, minlength=strengths.shape[1]) == 0] = 0.0
-        wide = factors.astype(np.float64)
-        gram = wide.T @ wide + config.regularization * np.eye(config.factors)
-    return ALS(factors, gram, config.alpha)
+        item_factors[np.bincount(strengths.indices, minlength=strengths.shape[1]) == 0] = 0.0
+        wide = item_factors.astype(np.float64)
+        gram = wide.T @ wide + config.regularization * np.eye(factors)
+    return ALS(item_factors, gram, config.alpha)

@@ -170,10 +170,19 @@ def learn_weights(
 
 
 def best_step(bench: Bench, weights: Weights, name: str, rows: Rows) -> tuple[Weights, Each]:
-    """The weights with the best step for one source, and their objective."""
+    """The weights with the right step for one source, and their objective.
+
+    Of the steps that are no more than a standard error behind the best, it is the one nearest to the weight there was:
+    the objective is flat around its best, which therefore lies anywhere by chance (Breiman et al. 1984, the rule of one
+    standard error).
+    """
     trials = [weights | {name: step} for step in (REPEAT_STEPS if name == REPEAT else STEPS)]
     judged = [(trial, bench.objective(trial, rows)) for trial in trials if _speaks(trial)]
-    return max(judged, key=lambda pair: float(pair[1].mean()), default=(weights, bench.objective(weights, rows)))
+    if not judged:
+        return weights, bench.objective(weights, rows)
+    best = max((each for _, each in judged), key=lambda each: float(each.mean()))
+    as_good = [(trial, each) for trial, each in judged if gain(best, each).mean <= gain(best, each).error]
+    return min(as_good, key=lambda pair: abs(np.log1p(pair[0][name]) - np.log1p(weights[name])))
 
 
 def _climbed(bench: Bench, weights: Weights, searched: Sequence[str], rows: Rows) -> Weights:
@@ -191,16 +200,16 @@ def _climbed(bench: Bench, weights: Weights, searched: Sequence[str], rows: Rows
 
 
 def _pruned(bench: Bench, weights: Weights, searched: Sequence[str], rows: Rows) -> Weights:
-    """Weight 0 for each source that does not pay, the least useful first."""
-    current = bench.objective(weights, rows)
+    """Weight 0 for the sources that do not pay, the least useful first, for as long as all that are left out do not
+    pay together: sources that say nearly the same would each seem to be of no use beside the others."""
+    whole = bench.objective(weights, rows)
     while True:
         without = [weights | {name: 0.0} for name in searched if weights[name] > 0]
-        judged = [(gain(current, bench.objective(trial, rows)), trial) for trial in without if _speaks(trial)]
-        useless = [(worth.mean, trial) for worth, trial in judged if _useless(worth, float(current.mean()))]
+        judged = [(gain(whole, bench.objective(trial, rows)), trial) for trial in without if _speaks(trial)]
+        useless = [(worth.mean, trial) for worth, trial in judged if _useless(worth, float(whole.mean()))]
         if not useless:
             return weights
         weights = min(useless, key=lambda pair: pair[0])[1]
-        current = bench.objective(weights, rows)
 
 
 def _useless(worth: Gain, objective: float) -> bool:
@@ -228,7 +237,7 @@ def _by_class(bench: Bench, classes: Sequence[Mapping[str, float]], place: npt.N
 def _cause(bench: Bench, name: str, found: Sequence[Weights], place: npt.NDArray[np.int64], after: Each) -> str:
     """Why a source has its weights."""
     if not any(weights[name] for weights in found):
-        return f"weight 0: it does not raise {OBJECTIVE} of {len(place)} validation customers by {PAYS:.1%}"
+        return f"weight 0: all that has weight 0 does not raise {OBJECTIVE} of {len(place)} validation customers by {PAYS:.1%}"
     without = [weights | {name: 0.0} if _speaks(weights | {name: 0.0}) else weights for weights in found]
     worth = gain(after, _by_class(bench, without, place))
     doubt = "" if worth.clear else "kept, though it is not clear that it pays: "
