@@ -19,6 +19,10 @@ from threadpoolctl import threadpool_limits
 SIDE_PER_FACTOR = 4
 """Customers and items that there must be for each factor."""
 
+LARGE = 10_000_000
+LARGE_FACTORS = 128
+"""The most factors where there are more than `LARGE` tastes."""
+
 
 @dataclass(frozen=True, slots=True)
 class ALSConfig:
@@ -32,17 +36,20 @@ class ALSConfig:
     iterations : how often both sides are solved.
     """
 
-    factors: int = 128
+    factors: int = 256
     regularization: float = 1.0
     alpha: float = 24.0
-    iterations: int = 15
+    iterations: int = 10
 
-    def fitting(self, shape: tuple[int, int]) -> int:
-        """How many factors suit a matrix of so many customers and items: a quarter of the smaller side at most.
+    def fitting(self, shape: tuple[int, int], tastes: int) -> int:
+        """How many factors suit so many customers and items, and tastes of theirs: a quarter of the smaller side at
+        most, and `LARGE_FACTORS` where there are more than `LARGE` tastes.
 
-        With as many factors as customers the factorisation learns every history by heart, and lists nothing else.
+        With as many factors as customers the factorisation learns every history by heart, and lists nothing else. In a
+        large history the second half of the factors costs as much as all else to add what neighbours already say.
         """
-        return max(1, min(self.factors, min(shape) // SIDE_PER_FACTOR))
+        most = self.factors if tastes <= LARGE else min(self.factors, LARGE_FACTORS)
+        return max(1, min(most, min(shape) // SIDE_PER_FACTOR))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +142,7 @@ def fit_als(
     """
     from implicit.cpu.als import AlternatingLeastSquares
 
-    factors = config.fitting(strengths.shape)
+    factors = config.fitting(strengths.shape, strengths.nnz)
     confidence = strengths.copy()
     confidence.data = (1.0 + config.alpha * confidence.data).astype(np.float32)
     with threadpool_limits(1, "blas"):

@@ -42,7 +42,7 @@ class CostTable:
     pair: float = 1.2e-8
     regression: float = 3.5e-8
     cell: float = 1.2e-8
-    value: float = 1.2e-8
+    value: float = 8e-9
     trial: float = 0.04
     start: float = 1.5
 
@@ -90,7 +90,8 @@ def plan_for(
     pairs, cells = float(np.sum(lengths**2)), float(customers) * items
     prepare = costs.event * len(history) + costs.pair * pairs
     trial = costs.trial + prepare + costs.regression * items * TRIAL_NEIGHBOURS**2 + costs.cell * cells * each
-    values = len(history) * config.als.factors * config.als.iterations
+    factors = config.als.fitting((len(history.customers), items), len(history))
+    values = len(history) * factors * config.als.iterations
     blend = costs.start + prepare + costs.regression * items * config.item_item.neighbours**2 + costs.value * values
     blend += 8 * costs.cell * cells
     if budget < blend:
