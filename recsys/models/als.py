@@ -15,7 +15,6 @@ import numpy.typing as npt
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-
 SIDE_PER_FACTOR = 4
 """Customers and items that there must be for each factor."""
 

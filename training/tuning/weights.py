@@ -237,7 +237,8 @@ def _by_class(bench: Bench, classes: Sequence[Mapping[str, float]], place: npt.N
 def _cause(bench: Bench, name: str, found: Sequence[Weights], place: npt.NDArray[np.int64], after: Each) -> str:
     """Why a source has its weights."""
     if not any(weights[name] for weights in found):
-        return f"weight 0: all that has weight 0 does not raise {OBJECTIVE} of {len(place)} validation customers by {PAYS:.1%}"
+        whose = f"{OBJECTIVE} of {len(place)} validation customers"
+        return f"weight 0: all sources of weight 0 together do not raise {whose} by {PAYS:.1%}"
     without = [weights | {name: 0.0} if _speaks(weights | {name: 0.0}) else weights for weights in found]
     worth = gain(after, _by_class(bench, without, place))
     doubt = "" if worth.clear else "kept, though it is not clear that it pays: "
