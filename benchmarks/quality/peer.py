@@ -36,6 +36,7 @@ from recsys.data.events import EventKind
 from recsys.data.importers.options import build_options
 from recsys.data.vocabulary import UNKNOWN
 from recsys.metrics.ranking import Ranked, Relevant
+from recsys.models.als import ALSConfig
 from recsys.models.ranking_kernels import top_rows
 from training.evaluation.asked import Protocol, parse_rules
 from training.evaluation.baselines import first_of_order, popular_order, target_counts
@@ -176,7 +177,7 @@ MODELS = {
         },
         (
             {"factors": 100, "regularization": 0.01, "alpha": 1.0, "iterations": 15},
-            {"factors": 128, "regularization": 10.0, "alpha": 10.0, "iterations": 15},
+            asdict(ALSConfig()),
         ),
     ),
 }

@@ -196,10 +196,10 @@ def test_a_run_that_goes_on_learns_from_the_catalogue_as_it_is_now(
 ) -> None:
     """Stopped after its content stage and started again with other titles, it gives what a fresh run gives."""
 
-    def shop(home: Path, word: str) -> Store:
+    def shop(home: Path, series: int) -> Store:
         store = open_store(home / "store.db")
         store.events.ingest(two_tastes())
-        store.catalog.put(titled({f"c{book}": f"{word} {book % 2}" for book in range(6)}))
+        store.catalog.put(titled({f"c{book}": ("crime", "garden", "travel")[book % series] for book in range(6)}))
         return store
 
     def bundle(home: Path, store: Store) -> str:
@@ -208,9 +208,9 @@ def test_a_run_that_goes_on_learns_from_the_catalogue_as_it_is_now(
     with monkeypatch.context() as stopped:
         stopped.setattr("training.fitting.fit_repeat", _stop)
         with pytest.raises(KeyboardInterrupt):
-            bundle(tmp_path / "a", shop(tmp_path / "a", "crime"))
-    fresh = bundle(tmp_path / "b", shop(tmp_path / "b", "murder"))
-    assert bundle(tmp_path / "a", shop(tmp_path / "a", "murder")) == fresh
+            bundle(tmp_path / "a", shop(tmp_path / "a", 2))
+    fresh = bundle(tmp_path / "b", shop(tmp_path / "b", 3))
+    assert bundle(tmp_path / "a", shop(tmp_path / "a", 3)) == fresh
 
 
 def _stop(*_: object) -> None:
