@@ -75,3 +75,21 @@ def test_progress_counts_every_iteration(strengths: sparse.csr_matrix) -> None:
     seen: list[int] = []
     fit_als(strengths, CONFIG, seed=1, threads=1, progress=seen.append)
     assert seen == list(range(1, CONFIG.iterations + 1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "tastes", "factors"),
+    [((36, 13), 100, 3), ((3, 2), 5, 1), ((5000, 4000), 10_000_000, 256), ((5000, 4000), 10_000_001, 128)],
+)
+def test_factors_suit_the_history(shape: tuple[int, int], tastes: int, factors: int) -> None:
+    """A quarter of the smaller side at most, and half as many in a large history; never more than asked for."""
+    assert ALSConfig().fitting(shape, tastes) == factors
+    assert ALSConfig(factors=2).fitting(shape, tastes) == min(2, factors)
+
+
+def test_a_fit_has_as_many_factors_as_suit() -> None:
+    """What is fitted keeps to `fitting`."""
+    strengths = sparse.random_array((40, 24), density=0.3, rng=np.random.default_rng(0), dtype=np.float32, format="csr")
+    fitted = fit_als(sparse.csr_matrix(strengths), ALSConfig(), 0, 1)
+    assert fitted.item_factors.shape == (24, 6)
+    assert fitted.gram.shape == (6, 6)

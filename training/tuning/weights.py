@@ -149,7 +149,7 @@ def learn_weights(
     """
     place = np.array([bisect_right(LENGTHS, int(length)) for length in lengths])
     everyone = np.arange(len(place))
-    common = _pruned(bench, _climbed(bench, dict(start[-1]), searched, everyone), searched, everyone)
+    common = pruned(bench, _climbed(bench, dict(start[-1]), searched, everyone), searched, everyone)
     found = []
     for number, given in enumerate(start):
         shared = common | {name: weight for name, weight in given.items() if name not in searched}
@@ -199,7 +199,7 @@ def _climbed(bench: Bench, weights: Weights, searched: Sequence[str], rows: Rows
     return weights
 
 
-def _pruned(bench: Bench, weights: Weights, searched: Sequence[str], rows: Rows) -> Weights:
+def pruned(bench: Bench, weights: Weights, searched: Sequence[str], rows: Rows) -> Weights:
     """Weight 0 for the sources that do not pay, the least useful first, for as long as all that are left out do not
     pay together: sources that say nearly the same would each seem to be of no use beside the others."""
     whole = bench.objective(weights, rows)

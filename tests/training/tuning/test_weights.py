@@ -16,7 +16,16 @@ from recsys.models.blend import LENGTHS
 from recsys.models.ranking_kernels import blended_gains
 from tests.oracles import blended_gain
 from training.tuning.judging import OBJECTIVE
-from training.tuning.weights import LEAST_CUSTOMERS, STEPS, Bench, Candidates, best_step, learn_weights
+from training.tuning.weights import (
+    LEAST_CUSTOMERS,
+    PAYS,
+    STEPS,
+    Bench,
+    Candidates,
+    best_step,
+    learn_weights,
+    pruned,
+)
 
 WIDTH = 30
 DISCOUNT = 1.0 / np.log2(np.arange(2, 6, dtype=np.float64))
@@ -104,6 +113,33 @@ def test_what_is_of_no_use_is_taken_away() -> None:
     }
     assert found.after > found.before
     assert "weight 0" in found.causes["content"]
+
+
+def test_sources_are_left_out_only_as_far_as_all_of_them_do_not_pay() -> None:
+    """Sources that say the same in small parts: each is of no use beside the others, all together are of use."""
+    copies = tuple(f"copy{number}" for number in range(40))
+    said = sources(1500, seed=5)
+    said |= dict.fromkeys(copies, said["als"])
+    everyone = np.arange(1500)
+    bench = bench_of(said, wanted_by(said, {"item_item": 1.0, "als": 1.0}, 0.5), np.full(1500, 5))
+    start = {"item_item": 1.0} | dict.fromkeys(copies, 1 / len(copies))
+    whole, found = bench.objective(start, everyone).mean(), pruned(bench, start, copies, everyone)
+    assert min(found.values()) == 0.0
+    assert bench.objective(found, everyone).mean() > (1 - PAYS) * whole
+
+
+def test_a_weight_moves_no_further_than_a_standard_error_asks() -> None:
+    """Among steps that are as good as the best the nearest to the old weight is taken, from both sides."""
+    said, everyone = sources(25), np.arange(25)
+    bench = bench_of(said, wanted_by(said, {"item_item": 1.0, "als": 1.0}, 4.0), np.full(25, 5))
+    by_step = {step: bench.objective(START | {"als": step}, everyone) for step in STEPS}
+    best = max(by_step.values(), key=np.mean)
+    good = [step for step in STEPS if (loss := best - by_step[step]).mean() <= loss.std(ddof=1) / np.sqrt(len(loss))]
+    assert len(good) > 1
+    for old, nearest in ((0.0, min(good)), (10.0, max(good)), (good[0], good[0])):
+        weights, each = best_step(bench, START | {"als": old}, "als", everyone)
+        assert weights == START | {"als": nearest}
+        np.testing.assert_array_equal(each, by_step[nearest])
 
 
 def test_histories_of_different_lengths_get_their_own_weights() -> None:
