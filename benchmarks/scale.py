@@ -10,16 +10,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -233,6 +234,52 @@ def report(shops: Sequence[Shop]) -> dict[str, object]:
     return told
 
 
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "scale.md"
+
+
+def page(told: Mapping[str, Any]) -> str:
+    """docs/scale.md."""
+    shops = {size: each for size, each in told.items() if size != "ratio"}
+    lines = [
+        "# Scale",
+        "",
+        f"Written by `make bench-scale` on {os.cpu_count()} cores ({platform.machine()}, Python "
+        f"{platform.python_version()}): a simulated shop from Parquet files to a published, verified bundle. Every step "
+        "is a process of its own; memory is what all processes held at once, disk the most that lay in the shop's "
+        "folder and in files without a name. Not part of the time: simulating, tuning and counting pairs.",
+        "",
+        "| events | " + " | ".join(f"{each['pairs']['events']:,.0f}" for each in shops.values()) + " | at most |",
+        "|---|" + "---:|" * (len(shops) + 1),
+    ]
+
+    def row(name: str, values: Iterable[str], most: str = "") -> None:
+        lines.append(f"| {name} | " + " | ".join(values) + f" | {most} |")
+
+    for name in next(iter(shops.values()))["steps"]:
+        row(name, (f"{each['steps'][name]['seconds']:,.1f} s" for each in shops.values()))
+    largest = list(shops)[-1]
+    most = f"{MOST_SECONDS:,} s" if largest == "100" else ""
+    row("all", (f"{each['seconds']:,.1f} s" for each in shops.values()), most)
+    rates = (each["seconds"] / each["pairs"]["events"] * 1e6 for each in shops.values())
+    row("per million events", (f"{rate:.2f} s" for rate in rates))
+    for name, key, bound in (("memory", "peak_bytes", MOST_MEMORY), ("disk", "disk_bytes", MOST_DISK)):
+        worst = (max(step[key] for step in each["steps"].values()) / 1e9 for each in shops.values())
+        row(name, (f"{value:.2f} GB" for value in worst), f"{bound / 1e9:g} GB")
+    row("longest history", (f"{each['pairs']['longest']:,.0f}" for each in shops.values()))
+    for name, key in (("pairs, histories capped", "capped"), ("pairs, without the cap", "uncapped")):
+        row(name, (f"{each['pairs'][key]:,.0f}" for each in shops.values()))
+    if "ratio" in told:
+        lines += ["", f"Seconds per million events, largest to smallest: {told['ratio']:.2f} (at most {MOST_RATIO})."]
+    cap = shops[largest]["pairs"]["cap"]
+    lines += [
+        "",
+        f"Histories are capped at the newest {cap:g} items where pairs are counted. A step that is stopped goes on with "
+        "the stages that were finished ([the archive](decisions/0010-closed-partitions-and-live-rows.md)).",
+        "",
+    ]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Parses the arguments and runs."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
@@ -261,6 +308,8 @@ def _run(folder: Path, millions: Sequence[float], *, again: bool) -> None:
             shop.forget()
     told = report(shops)
     (folder / "scale.json").write_text(json.dumps(told, indent=1))
+    PAGE.write_text(page(told))
+    print(f"wrote {PAGE}")
 
 
 if __name__ == "__main__":
