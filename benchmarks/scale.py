@@ -240,13 +240,16 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "scale.md"
 def page(told: Mapping[str, Any]) -> str:
     """docs/scale.md."""
     shops = {size: each for size, each in told.items() if size != "ratio"}
+    intro = (
+        f"Written by `make bench-scale` on {os.cpu_count()} cores ({platform.machine()}, Python "
+        f"{platform.python_version()}): a simulated shop from Parquet files to a published, verified bundle. Every "
+        "step is a process of its own; memory is what all processes held at once, disk the most that lay in the shop's "
+        "folder and in files without a name. Not part of the time: simulating, tuning and counting pairs."
+    )
     lines = [
         "# Scale",
         "",
-        f"Written by `make bench-scale` on {os.cpu_count()} cores ({platform.machine()}, Python "
-        f"{platform.python_version()}): a simulated shop from Parquet files to a published, verified bundle. Every step "
-        "is a process of its own; memory is what all processes held at once, disk the most that lay in the shop's "
-        "folder and in files without a name. Not part of the time: simulating, tuning and counting pairs.",
+        intro,
         "",
         "| events | " + " | ".join(f"{each['pairs']['events']:,.0f}" for each in shops.values()) + " | at most |",
         "|---|" + "---:|" * (len(shops) + 1),
@@ -271,12 +274,11 @@ def page(told: Mapping[str, Any]) -> str:
     if "ratio" in told:
         lines += ["", f"Seconds per million events, largest to smallest: {told['ratio']:.2f} (at most {MOST_RATIO})."]
     cap = shops[largest]["pairs"]["cap"]
-    lines += [
-        "",
-        f"Histories are capped at the newest {cap:g} items where pairs are counted. A step that is stopped goes on with "
-        "the stages that were finished ([the archive](decisions/0010-closed-partitions-and-live-rows.md)).",
-        "",
-    ]
+    end = (
+        f"Histories are capped at the newest {cap:g} items where pairs are counted. A step that is stopped goes on "
+        "with the stages that were finished ([the archive](decisions/0010-closed-partitions-and-live-rows.md))."
+    )
+    lines += ["", end, ""]
     return "\n".join(lines)
 
 
