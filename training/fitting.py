@@ -211,7 +211,7 @@ def _model_entries(
     return {
         "popularity": asdict(config.popularity),
         "item_item": asdict(config.item_item) | predicted | {"pairs": len(item_item.neighbour)},
-        "spectral": asdict(config.spectral) | {"factors": spectral.factors.shape[1]},
+        "spectral": asdict(config.spectral) | {"factors": spectral.directions.shape[1]},
         "rp3beta": asdict(config.rp3beta) | {"pairs": len(rp3beta.neighbour)},
         "als": asdict(config.als),
         "content": asdict(config.content) | {"pairs": len(content.neighbours.neighbour)},

@@ -9,7 +9,7 @@ from typing import Any, Self
 from recsys.data.signals import EventWeights
 from recsys.models.blend import BlendWeights
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raised when a bundle written by one version cannot be read by an older one."""
 
 

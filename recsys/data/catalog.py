@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -53,6 +53,12 @@ class Catalog:
     published: npt.NDArray[np.int64]
     expires: npt.NDArray[np.int64]
     version: int = 0
+    _changes: npt.NDArray[np.int64] = field(init=False, repr=False)
+    _last: list[tuple[int, npt.NDArray[np.bool_]]] = field(init=False, repr=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        times = np.unique(np.concatenate([self.published, self.expires]))
+        object.__setattr__(self, "_changes", times[(times != _ALWAYS) & (times != _NEVER)])
 
     @classmethod
     def from_items(cls, frame: pl.DataFrame, items: Vocabulary, version: int = 0) -> Self:
@@ -73,8 +79,12 @@ class Catalog:
         return cls(available, published, expires, version)
 
     def showable(self, now: int) -> npt.NDArray[np.bool_]:
-        """Which items may be shown at `now` (milliseconds UTC): bool, shape (items,)."""
-        return np.asarray(self.available & (self.published <= now) & (now < self.expires))
+        """Which items may be shown at `now` (milliseconds UTC): bool, shape (items,). Not to be changed: it is kept
+        until the next item appears or expires."""
+        period = int(np.searchsorted(self._changes, now, side="right"))
+        if not self._last or self._last[0][0] != period:
+            self._last[:] = [(period, self.available & (self.published <= now) & (now < self.expires))]
+        return self._last[0][1]
 
     def is_showable(self, item: int, now: int) -> bool:
         """Whether one item may be shown at `now`."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from recsys.data.signals import (
     item_strengths,
 )
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
+
+T = TypeVar("T")
 
 HISTORY_LIMIT = 500
 """Taste is read from so many of a customer's newest events, unless a service is set otherwise; older ones say only what
@@ -93,6 +95,16 @@ class History:
     earlier_kind: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
     version: int = 0
     unknown_items: int = 0
+    _kept: dict[int, tuple[object, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def kept(self, owner: object, make: Callable[[], T]) -> T:
+        """What an owner once made of this history, made now when there is nothing yet; owners do not share."""
+        entry = self._kept.get(id(owner))
+        # The owner is held, so that its identity is no other's.
+        if entry is None:
+            entry = self._kept[id(owner)] = (owner, make())
+        found: T = entry[1]
+        return found
 
     @classmethod
     def from_stored(cls, stored: StoredHistory, items: Vocabulary) -> Self:
@@ -162,9 +174,9 @@ class History:
         newest = self.item[np.isin(self.kind, codes)]
         return np.union1d(newest, self.earlier_item[np.isin(self.earlier_kind, codes)])
 
-    def strongest_kinds(self, items: npt.NDArray[np.int32], weights: EventWeights) -> list[EventKind]:
-        """For each of these items, ascending, the kind of event on it that weighs most, among those that carry taste:
-        what an explanation names. A purchase that was returned is not what speaks for the next book.
+    def strongest_kinds(self, items: npt.NDArray[np.int32], weights: EventWeights) -> npt.NDArray[np.int8]:
+        """For each of these items, ascending, the code of the kind of event on it that weighs most, among those that
+        carry taste: what an explanation names. A purchase that was returned is not what speaks for the next book.
 
         Every item must have an event here.
         """
@@ -174,4 +186,4 @@ class History:
         speaks = event_strengths(*self._signals(), weights).strength > 0
         order = np.lexsort((self.kind, base[self.kind], speaks, self.item))
         last = np.searchsorted(self.item[order], items, side="right") - 1
-        return [KIND_BY_CODE[int(code)] for code in self.kind[order[last]]]
+        return self.kind[order[last]]

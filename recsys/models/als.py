@@ -7,13 +7,15 @@ c_ui = 1 + α r_ui, preference p_ui = 1 where r_ui > 0, customer factors x_u, it
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from threadpoolctl import threadpool_limits
+
+from recsys.models.factors import Factors
 
 SIDE_PER_FACTOR = 4
 """Customers and items that there must be for each factor."""
@@ -53,74 +55,47 @@ class ALSConfig:
 
 @dataclass(frozen=True, slots=True)
 class ALS:
-    """The item side; no customer factors are kept, every customer folds in.
+    """The item side, whitened; no customer factors are kept, every customer folds in.
+
+    With YᵀY = Q Λ Qᵀ the rows are z_i = (Λ + λI)^−½ Qᵀ y_i. Then equation 4 of the paper,
+    x_u = (YᵀY + λI + Yᵀ(Cᵘ − I)Y)⁻¹ Yᵀ Cᵘ p(u), reads (I + Zᵀ(Cᵘ − I)Z) x = Zᵀ Cᵘ p(u): the system of `factors`, whose
+    matrix all customers share is the identity. Scores z_i · x are those of y_i · x_u.
 
     Attributes
     ----------
-    item_factors : float32, shape (items, factors); y_i.
-    gram : float64, shape (factors, factors); YᵀY + λI.
+    item_factors : float32, shape (items, factors); z_i.
+    square : float64, shape (factors,); ZᵀZ = Λ (Λ + λI)⁻¹, which is diagonal.
     alpha : α of the fit, which the fold-in must use too.
-    inverse : float64, shape (factors, factors); that of `gram`.
     """
 
     item_factors: npt.NDArray[np.float32]
-    gram: npt.NDArray[np.float64]
+    square: npt.NDArray[np.float64]
     alpha: float
-    inverse: npt.NDArray[np.float64] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "inverse", np.linalg.inv(self.gram))
+    @classmethod
+    def of_factors(cls, item_factors: npt.NDArray[np.float32], regularization: float, alpha: float) -> Self:
+        """From y_i, float32, shape (items, factors)."""
+        wide = item_factors.astype(np.float64)
+        eigenvalues, directions = np.linalg.eigh(wide.T @ wide)
+        eigenvalues = np.maximum(eigenvalues, 0.0)
+        whitened = wide @ (directions / np.sqrt(eigenvalues + regularization))
+        return cls(
+            np.ascontiguousarray(whitened, dtype=np.float32), eigenvalues / (eigenvalues + regularization), alpha
+        )
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """What a bundle stores."""
-        return {"als.item_factors": self.item_factors, "als.gram": self.gram}
+        return {"als.item_factors": self.item_factors, "als.square": self.square}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[np.generic]], alpha: float) -> Self:
         """What `arrays` gave."""
-        return cls(arrays["als.item_factors"].view(np.float32), arrays["als.gram"].view(np.float64), alpha)
+        return cls(arrays["als.item_factors"].view(np.float32), arrays["als.square"].view(np.float64), alpha)
 
-    def fold_in(self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """What each item of a history adds to the customer's factors: float64, shape (m, factors).
-
-        The sum over the rows is x_u = (YᵀY + λI + Yᵀ(Cᵘ − I)Y)⁻¹ Yᵀ Cᵘ p(u), equation 4 of the paper: the solve is
-        linear in its right-hand side, which is a sum over the history. With G = YᵀY + λI, which all customers share,
-        D = Cᵘ − I, H = Y_u G⁻¹ and K = H Y_uᵀ, the matrix inversion lemma gives the rows as (I + D)(I + K D)⁻¹ H: a
-        system of the history's size. It is used where that is smaller than the number of factors.
-        """
-        y, extra = self._weighed(items, strengths)
-        if len(items) > len(self.gram):
-            return np.asarray(np.linalg.solve(self._system(y, extra), (y * (1.0 + extra)[:, None]).T).T)
-        near = y @ self.inverse
-        system = np.eye(len(items)) + (near @ y.T) * extra
-        return np.asarray((1.0 + extra)[:, None] * np.linalg.solve(system, near), dtype=np.float64)
-
-    def coordinates(self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """The customer's factors x_u, without the parts: float64, shape (factors,)."""
-        y, extra = self._weighed(items, strengths)
-        if len(items) > len(self.gram):
-            return np.asarray(np.linalg.solve(self._system(y, extra), (1.0 + extra) @ y))
-        near = y @ self.inverse
-        system = np.eye(len(items)) + extra[:, None] * (near @ y.T)
-        return np.asarray(np.linalg.solve(system, 1.0 + extra) @ near, dtype=np.float64)
-
-    def _weighed(
-        self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Y_u, shape (m, factors), and the diagonal of D, shape (m,)."""
-        return self.item_factors[items].astype(np.float64), self.alpha * strengths.astype(np.float64)
-
-    def _system(self, y: npt.NDArray[np.float64], extra: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """The matrix of equation 4, shape (factors, factors)."""
-        return np.asarray(self.gram + (y * extra[:, None]).T @ y)
-
-    def scores(self, factors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """x_u · y_i for all items; factors of shape (f,) or (f, n): float64, shape (items,) or (items, n)."""
-        return np.asarray(self.item_factors @ factors.astype(np.float32), dtype=np.float64)
-
-    def outputs(self, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """y_i of these items: float64, shape (k, factors)."""
-        return self.item_factors[items].astype(np.float64)
+    def factors(self) -> Factors:
+        """As the kernels take it."""
+        even = np.ones(len(self.item_factors), dtype=np.float32)
+        return Factors(np.asarray(self.item_factors), even, even, np.asarray(self.square), self.alpha)
 
 
 def fit_als(
@@ -161,6 +136,4 @@ def fit_als(
         item_factors = model.item_factors.astype(np.float32)
         # An item nobody touched keeps its random start; it must not be found by accident.
         item_factors[np.bincount(strengths.indices, minlength=strengths.shape[1]) == 0] = 0.0
-        wide = item_factors.astype(np.float64)
-        gram = wide.T @ wide + config.regularization * np.eye(factors)
-    return ALS(item_factors, gram, config.alpha)
+        return ALS.of_factors(item_factors, config.regularization, config.alpha)

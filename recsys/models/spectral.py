@@ -14,7 +14,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
+from recsys.models.factors import Factors
 from recsys.models.truncated_svd import right_directions, steps
 
 
@@ -40,43 +42,38 @@ class Spectral:
 
     Attributes
     ----------
-    factors : float32, shape (items, factors); V.
+    directions : float32, shape (items, factors); V W, where W is the rotation that makes the columns of D_I^a V W
+        orthogonal. It changes no score.
     scale : float32, shape (items,); the items' degrees to the power a; 1 where nobody touched the item.
+    square : float64, shape (factors,); the squared lengths of those columns.
     """
 
-    factors: npt.NDArray[np.float32]
+    directions: npt.NDArray[np.float32]
     scale: npt.NDArray[np.float32]
+    square: npt.NDArray[np.float64]
 
     @classmethod
     def nothing(cls, items: int) -> Self:
         """No direction: every score is 0."""
-        return cls(np.zeros((items, 0), dtype=np.float32), np.ones(items, dtype=np.float32))
+        return cls(np.zeros((items, 0), dtype=np.float32), np.ones(items, dtype=np.float32), np.zeros(0))
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """What a bundle stores."""
-        return {"spectral.factors": self.factors, "spectral.scale": self.scale}
+        return {"spectral.directions": self.directions, "spectral.scale": self.scale, "spectral.square": self.square}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[np.generic]]) -> Self:
         """What `arrays` gave."""
-        return cls(arrays["spectral.factors"].view(np.float32), arrays["spectral.scale"].view(np.float32))
+        return cls(
+            arrays["spectral.directions"].view(np.float32),
+            arrays["spectral.scale"].view(np.float32),
+            arrays["spectral.square"].view(np.float64),
+        )
 
-    def fold_in(self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """What each item of a history adds to the customer's coordinates: float64, shape (m, factors)."""
-        share = strengths.astype(np.float64) / self.scale[items]
-        return np.asarray(self.factors[items] * share[:, None], dtype=np.float64)
-
-    def coordinates(self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """The customer's coordinates, without the parts: float64, shape (factors,)."""
-        return np.asarray((strengths.astype(np.float64) / self.scale[items]) @ self.factors[items], dtype=np.float64)
-
-    def scores(self, coordinates: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """The scores of all items; coordinates of shape (f,) or (f, n): float64, shape (items,) or (items, n)."""
-        return np.asarray(((self.factors @ coordinates.astype(np.float32)).T * self.scale).T, dtype=np.float64)
-
-    def outputs(self, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """What a coordinate is worth for each of these items: float64, shape (k, factors)."""
-        return np.asarray(self.factors[items].astype(np.float64) * self.scale[items, None])
+    def factors(self) -> Factors:
+        """As the kernels take it."""
+        scale = np.asarray(self.scale)
+        return Factors(np.asarray(self.directions), 1.0 / scale, scale, np.asarray(self.square), 0.0)
 
 
 def fit_spectral(
@@ -103,7 +100,12 @@ def fit_spectral(
         sparse.csr_matrix(scaled, dtype=np.float32), factors, config.iterations, seed, threads, progress
     )
     v[degree == 0] = 0.0
-    return Spectral(v, np.power(np.maximum(degree, 1.0), config.degree_exponent).astype(np.float32))
+    scale = np.power(np.maximum(degree, 1.0), config.degree_exponent).astype(np.float32)
+    outputs = v.astype(np.float64) * scale[:, None]
+    with threadpool_limits(1, "blas"):
+        square, rotation = np.linalg.eigh(outputs.T @ outputs)
+        directions = np.ascontiguousarray(v @ rotation, dtype=np.float32)
+    return Spectral(directions, scale, np.maximum(square, 0.0))
 
 
 def spectral_steps(config: SpectralConfig) -> int:

@@ -1,37 +1,29 @@
-"""Many customers' lists at once: what `Recommender.rank` gives for each, in blocks that keep every core busy."""
+"""Many customers' lists at once: what `Recommender.rank` gives for each, by the same kernel, on every core."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 from scipy import sparse
 
 from recsys.bundle.bundle import ModelBundle
 from recsys.data.interactions import Interactions
 from recsys.models.blend import BlendWeights
-from recsys.models.item_item import ItemItem
+from recsys.models.kernels import Floats, Items, Places, Singles
 from recsys.models.occasions import occasions_of, purchase_rows
-from recsys.models.popularity import Popularity
 from recsys.models.repeat import bought_by
-from recsys.recommend.sources import (
-    ALS_SOURCE,
-    CONTENT,
-    ITEM_ITEM,
-    POPULAR,
-    REPEAT,
-    RP3BETA,
-    SCORE_DIGITS,
-    SPECTRAL,
-    LowRank,
-    in_units_of_spread,
-)
+from recsys.recommend.kernel import Flags, Sources, Workspace, hide, listed, unhide
+from recsys.recommend.sources import BY_PLACE, FEW, REPEAT, low_rank_scores, sources_of, weights_by_class
+
+AT_ONCE = 256
+"""Customers of a block, at most."""
 
 CELLS = 8_000_000
-"""A block has so many scores at most; bounds the memory a thread uses (8 bytes each, a few times over)."""
+"""Where all items are ranked, a block has so many scores at most: bounds the memory a thread uses."""
 
 
 def rank_many(
@@ -47,8 +39,6 @@ def rank_many(
 ) -> npt.NDArray[np.int32]:
     """The positions of each customer's list, best first: int32, shape (n, limit), -1 where a list is short.
 
-    The same as asking `Recommender.rank` for each customer: sums are taken in another order, and scores are rounded.
-
     Parameters
     ----------
     strengths : float32, shape (n, items); each customer's tastes, faded, stored where above 0.
@@ -60,150 +50,72 @@ def rank_many(
         `repeat_probabilities` gives it. None where what they have is masked anyway.
     blend : the placement's; the bundle's own by default.
     """
-    rows = max(1, CELLS // max(1, len(bundle.items)))
-    sources = BlendScores.of(bundle, blend or bundle.manifest.blend)
-    blocks = [slice(first, min(first + rows, strengths.shape[0])) for first in range(0, strengths.shape[0], rows)]
-    ranked = np.full((strengths.shape[0], limit), -1, dtype=np.int32)
+    blend = blend or bundle.manifest.blend
+    sources, lengths = sources_of(bundle, blend), np.diff(strengths.indptr)
+    weights = weights_by_class(blend)[np.searchsorted(blend.lengths, lengths, side="right")]
+    few = [BY_PLACE.index(name) for name in FEW if name != REPEAT or repeats is not None]
+    # With another source for one length of history and none for another, each is ranked as `Recommender` does.
+    dense = ~(weights[:, few] > 0).any(axis=1) & (lengths > 0)
+    # What was bought and carries no taste does not come back.
+    again = sparse.csr_matrix(strengths.shape)
+    if repeats is not None:
+        again = sparse.csr_matrix(repeats.multiply(strengths > 0))
+    rows = max(1, min(AT_ONCE, CELLS // max(1, len(bundle.items)))) if dense.any() else AT_ONCE
+    blocks = [slice(first, min(first + rows, len(lengths))) for first in range(0, len(lengths), rows)]
+    ranked = np.full((len(lengths), limit), -1, dtype=np.int32)
+
+    def block(own: slice) -> None:
+        given = np.zeros((own.stop - own.start, 0), dtype=np.float32)
+        if dense[own].any():
+            given = low_rank_scores(sources, np.where(dense[own, None], weights[own], 0.0), strengths[own])
+        work = Workspace.of(len(bundle.items))
+        tastes, hidden, repeated = strengths[own], masked[own], again[own]
+        _listed_rows(
+            sources, weights[own], _starts(tastes), tastes.indices, tastes.data, _starts(hidden), hidden.indices,
+            _starts(repeated), repeated.indices, repeated.data, given, dense[own], showable, work, ranked[own],
+        )  # fmt: skip
+
     with ThreadPoolExecutor(threads) as pool:
-        again = [None if repeats is None else repeats[own] for own in blocks]
-        lists = pool.map(
-            lambda own, repeat: _block(
-                sources, bundle.popularity, strengths[own], repeat, masked[own], showable, limit
-            ),
-            blocks,
-            again,
-        )
-        for own, listed in zip(blocks, lists, strict=True):
-            ranked[own] = listed
+        for own, _ in zip(blocks, pool.map(block, blocks), strict=True):
             if progress:
                 progress(own.stop)
     return ranked
 
 
-@dataclass(frozen=True, slots=True)
-class _LowRankSource:
-    """A low-rank source made ready for products: which rows of the stacked outputs are its own, and the spread of its
-    scores: the mean square over all items of the scores of coordinates c is c · second · c."""
-
-    model: LowRank
-    own: slice
-    second: npt.NDArray[np.float64]
-
-    def coordinates(self, strengths: sparse.csr_matrix) -> npt.NDArray[np.float64]:
-        """Where each row's history lies, divided by the spread of its scores: float64, shape (rows, factors)."""
-        rows = [slice(strengths.indptr[row], strengths.indptr[row + 1]) for row in range(strengths.shape[0])]
-        folded = [self.model.coordinates(strengths.indices[each], strengths.data[each]) for each in rows]
-        coordinates = np.array(folded).reshape(len(rows), len(self.second))
-        square = np.einsum("uf,uf->u", coordinates @ self.second, coordinates)
-        spread = np.sqrt(np.maximum(square, 0.0))
-        scaled = np.divide(coordinates, spread[:, None], out=np.zeros_like(coordinates), where=spread[:, None] > 0)
-        return np.asarray(scaled, dtype=np.float64)
+def _starts(matrix: sparse.csr_matrix) -> npt.NDArray[np.int64]:
+    return np.asarray(matrix.indptr, dtype=np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class BlendScores:
-    """A bundle's sources that count for anybody, made ready once for all blocks.
-
-    Attributes
-    ----------
-    outputs : float32, shape (factors of all low-rank sources, items); what a coordinate is worth for each item.
-    popular : float64, shape (items,); popularity in units of its spread.
-    """
-
-    blend: BlendWeights
-    near: Mapping[str, sparse.csr_matrix]
-    low_rank: Mapping[str, _LowRankSource]
-    outputs: npt.NDArray[np.float32]
-    popular: npt.NDArray[np.float64]
-
-    @classmethod
-    def of(cls, bundle: ModelBundle, blend: BlendWeights) -> BlendScores:
-        items = len(bundle.items)
-        near: dict[str, ItemItem] = {
-            ITEM_ITEM: bundle.item_item,
-            RP3BETA: bundle.rp3beta,
-            CONTENT: bundle.content.neighbours,
-        }
-        models: dict[str, LowRank] = {ALS_SOURCE: bundle.als, SPECTRAL: bundle.spectral}
-        low_rank, parts, first = {}, [np.zeros((0, items), dtype=np.float32)], 0
-        for name, model in models.items():
-            if blend.counts(name):
-                outputs = model.outputs(np.arange(items)).T
-                own = slice(first, first + len(outputs))
-                low_rank[name] = _LowRankSource(model, own, outputs @ outputs.T / max(1, items))
-                parts.append(outputs.astype(np.float32))
-                first = own.stop
-        return cls(
-            blend,
-            {name: model.matrix().astype(np.float64) for name, model in near.items() if blend.counts(name)},
-            low_rank,
-            np.concatenate(parts),
-            in_units_of_spread(bundle.popularity.score),
-        )
-
-    def personal(self, strengths: sparse.csr_matrix, repeats: sparse.csr_matrix | None) -> npt.NDArray[np.float64]:
-        """What histories say of all items, not rounded: float64, shape (rows, items); 0 for an empty history.
-
-        As for one customer, products of factors are in single precision, sums in double.
-        """
-        lengths = np.diff(strengths.indptr)
-        coordinates = np.zeros((strengths.shape[0], len(self.outputs)), dtype=np.float32)
-        for name, source in self.low_rank.items():
-            weight = self.blend.weight(name, lengths)
-            asked = np.flatnonzero(weight)
-            coordinates[asked, source.own] = source.coordinates(strengths[asked]) * weight[asked, None]
-        total = (coordinates @ self.outputs).astype(np.float64)
-        for name, near in self.near.items():
-            said = sparse.csr_matrix(strengths.astype(np.float64) @ near)
-            spread = _spread(said)
-            weight = self.blend.weight(name, lengths)
-            _add(total, said, np.divide(weight, spread, where=spread > 0, out=np.zeros(len(spread))))
-        if repeats is not None:
-            # What was bought and carries no taste does not come back.
-            _add(total, sparse.csr_matrix(repeats.multiply(strengths > 0)), self.blend.weight(REPEAT, lengths))
-        return total
-
-
-def _spread(said: sparse.csr_matrix) -> npt.NDArray[np.float64]:
-    """The root mean square of each row over all items."""
-    row = np.repeat(np.arange(said.shape[0]), np.diff(said.indptr))
-    return np.asarray(np.sqrt(np.bincount(row, weights=said.data**2, minlength=said.shape[0]) / max(1, said.shape[1])))
-
-
-def _add(total: npt.NDArray[np.float64], said: sparse.csr_matrix, factor: npt.NDArray[np.float64]) -> None:
-    """Adds factor · said to each row, in place."""
-    row = np.repeat(np.arange(said.shape[0]), np.diff(said.indptr))
-    total[row, said.indices] += said.data * factor[row]
-
-
-def _block(
-    sources: BlendScores,
-    popularity: Popularity,
-    strengths: sparse.csr_matrix,
-    repeats: sparse.csr_matrix | None,
-    masked: sparse.csr_matrix,
-    showable: npt.NDArray[np.bool_],
-    limit: int,
-) -> npt.NDArray[np.int32]:
-    from recsys.models.ranking_kernels import blended_rows, top_rows
-
-    scores = sources.personal(strengths, repeats)
-    if not showable.all():
-        scores[:, ~showable] = -np.inf
-    scores[np.repeat(np.arange(len(scores)), np.diff(masked.indptr)), masked.indices] = -np.inf
-    common = sources.blend.weight(POPULAR, np.diff(strengths.indptr))
-    ranked: npt.NDArray[np.int32] = blended_rows(
-        scores, sources.popular, common, 10.0**SCORE_DIGITS, popularity.count, limit
-    )
-    short = np.flatnonzero(ranked[:, -1] < 0)
-    if len(short):
-        filling = np.where(scores[short] == -np.inf, 0.0, popularity.score.astype(np.float64))
-        filling[np.round(scores[short], SCORE_DIGITS) > 0] = 0.0
-        popular = top_rows(filling, popularity.count, limit)
-        for row, more in zip(short, popular, strict=True):
-            found = int(np.count_nonzero(ranked[row] >= 0))
-            ranked[row, found:] = more[: limit - found]
-    return ranked
+@njit(nogil=True, cache=True)
+def _listed_rows(
+    sources: Sources,
+    weights: Floats,
+    start: Places,
+    items: Items,
+    strengths: Singles,
+    masked_start: Places,
+    masked: Items,
+    again_start: Places,
+    again: Items,
+    probability: Floats,
+    given: Singles,
+    dense: Flags,
+    showable: Flags,
+    work: Workspace,
+    ranked: Items,
+) -> None:  # pragma: no cover - compiled
+    """Fills the rows of `ranked` with the lists of as many customers."""
+    for row in range(len(ranked)):
+        hidden = masked[masked_start[row] : masked_start[row + 1]]
+        own, repeated = slice(start[row], start[row + 1]), slice(again_start[row], again_start[row + 1])
+        scores = given[row] if dense[row] else given[row, :0]
+        hide(hidden, showable, work)
+        found = listed(
+            sources, weights[row], items[own], strengths[own], again[repeated], probability[repeated], scores, showable,
+            ranked.shape[1], True, False, work,
+        )  # fmt: skip
+        unhide(hidden, work)
+        ranked[row, : len(found.item)] = found.item
 
 
 def repeat_probabilities(bundle: ModelBundle, interactions: Interactions, now: int) -> sparse.csr_matrix:

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import threading
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys.bundle.bundle import ModelBundle
 from recsys.data.catalog import Catalog
+from recsys.data.events import KIND_BY_CODE
 from recsys.data.history import History
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import UnknownItemError
+from recsys.models.blend import BlendWeights
 from recsys.models.item_item import ItemItem
 from recsys.models.related import Relation
-from recsys.models.top_k import best
-from recsys.recommend.explain import explained, popular_items
-from recsys.recommend.masks import allowed_items
+from recsys.recommend import kernel
+from recsys.recommend.explain import explained
+from recsys.recommend.kernel import UNITS, Listed, Workspace, hide, listed, unhide
+from recsys.recommend.masks import EXCLUDED, SEEN, UNAVAILABLE
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.sources import (
-    ALS_SOURCE,
+    BY_PLACE,
     CONTENT,
+    FEW,
     ITEM_ITEM,
-    POPULAR,
     REPEAT,
-    RP3BETA,
-    SCORE_DIGITS,
-    SPECTRAL,
-    Blend,
-    ItemItemOpinion,
-    LowRankOpinion,
-    Opinion,
-    RepeatOpinion,
-    in_units_of_spread,
+    given_scores,
+    sources_of,
+    weights_by_class,
 )
-from recsys.recommend.types import Answer, Recommendation, Request
+from recsys.recommend.types import Answer, Evidence, Reason, Recommendation, Request
 
 UNKNOWN_CUSTOMER = "unknown_customer"
 NO_USABLE_HISTORY = "no_usable_history"
@@ -47,16 +47,41 @@ _KNOWN_TO = {
     Relation.AFTER: "be bought after this one",
 }
 
+_NO_ITEMS = np.zeros(0, dtype=np.int32)
+_NO_PROBABILITY = np.zeros(0)
+
 
 @dataclass(frozen=True, slots=True)
-class _Ranked:
-    """What a history speaks for: its items that speak, the blend of what they say (None when there are none), and the
-    chosen items with their scores, best first."""
+class Taste:
+    """What a history says to one recommender, whenever it is asked.
 
-    speakers: npt.NDArray[np.int32]
-    blend: Blend | None
-    chosen: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float64]
+    Attributes
+    ----------
+    items, strengths : int32 and float32, shape (m,); what speaks, ascending, and how much.
+    kinds : int32, shape (m,); the code of the kind of event on each that weighs most.
+    seen : int32; items that are not shown again.
+    """
+
+    items: npt.NDArray[np.int32]
+    strengths: npt.NDArray[np.float32]
+    kinds: npt.NDArray[np.int32]
+    seen: npt.NDArray[np.int32]
+
+
+class Found(NamedTuple):
+    """A list before it is put into words.
+
+    Attributes
+    ----------
+    sources, fallback, masked, short : as in `Answer`.
+    """
+
+    taste: Taste
+    listed: Listed
+    sources: tuple[str, ...]
+    fallback: str | None
+    masked: Mapping[str, int]
+    short: str | None
 
 
 class Recommender:
@@ -71,9 +96,11 @@ class Recommender:
     def __init__(self, bundle: ModelBundle, placement: Placement = DEFAULT_PLACEMENT) -> None:
         self.bundle = bundle
         self.placement = placement
-        self._popularity = bundle.popularity.score.astype(np.float64)
-        self._blend = placement.blend(bundle.manifest.blend)
-        self._common = in_units_of_spread(bundle.popularity.score)
+        blend = placement.blend(bundle.manifest.blend)
+        self._sources = sources_of(bundle, blend)
+        self._lengths, self._weights = blend.lengths, weights_by_class(blend)
+        self._repeats = blend.counts(REPEAT) and placement.repeats(bundle.repeat.kinds)
+        self._own = threading.local()
 
     def recommend(self, history: History, catalog: Catalog, request: Request) -> Answer:
         """The items this customer is most likely to want, best first.
@@ -81,27 +108,23 @@ class Recommender:
         Personal as far as the history goes; then filled up with what is popular, each such item saying so. Items that
         nobody ever touched are never used as filling. A list shorter than `request.limit` says why.
         """
-        allowed, masked = allowed_items(self.bundle.items, catalog, history, self.placement, request)
-        ranked = self._ranked(history, allowed, request)
-        personal, sources = self._explained(history, ranked)
-        filling, scores = self._filling(allowed, ranked.chosen, request.limit)
-        ceiling = personal[-1].score if personal else 1.0
-        fallback = None
-        if not personal:
-            fallback = _why_not_personal(history, ranked)
-        return Answer(
-            items=personal + popular_items(self.bundle.items, filling, scores * ceiling),
-            sources=tuple(dict.fromkeys((*sources, POPULAR))) if len(filling) else sources,
-            fallback=fallback,
-            masked=masked,
-            short=_why_short(len(personal) + len(filling), request.limit, masked),
-        )
+        found = self.find(history, catalog, request)
+        kinds = [KIND_BY_CODE[code] for code in found.taste.kinds.tolist()]
+        items = explained(self.bundle.items, "history", found.listed, found.taste.items, kinds)
+        return Answer(items, found.sources, found.fallback, found.masked, found.short)
 
-    def rank(self, history: History, catalog: Catalog, request: Request) -> npt.NDArray[np.int64]:
+    def find(self, history: History, catalog: Catalog, request: Request) -> Found:
+        """As `recommend`, with positions instead of ids."""
+        taste, found, masked = self._listed(history, catalog, request, explained=True)
+        sources = _counted(found)
+        if found.personal < len(found.item):
+            sources = tuple(dict.fromkeys((*sources, BY_PLACE[kernel.POPULAR])))
+        fallback = None if found.personal else _why_not_personal(history, taste)
+        return Found(taste, found, sources, fallback, masked, _why_short(len(found.item), request.limit, masked))
+
+    def rank(self, history: History, catalog: Catalog, request: Request) -> npt.NDArray[np.int32]:
         """The positions of the items that `recommend` would list, in its order, without explaining them."""
-        allowed, _ = allowed_items(self.bundle.items, catalog, history, self.placement, request)
-        chosen = self._ranked(history, allowed, request).chosen
-        return np.concatenate([chosen, self._filling(allowed, chosen, request.limit)[0]])
+        return self._listed(history, catalog, request, explained=False)[1].item
 
     def related(
         self, item_id: str, catalog: Catalog, request: Request, relation: Relation = Relation.SIMILAR
@@ -115,102 +138,131 @@ class Recommender:
         item = self.bundle.items.position(item_id)
         if item == UNKNOWN:
             raise UnknownItemError(item_id)
-        nobody = History.empty()
-        allowed, masked = allowed_items(self.bundle.items, catalog, nobody, self.placement, request)
-        allowed[item] = False
         one = np.array([item], dtype=np.int32)
         lists = self.bundle.related.of(relation)
         if lists is not None and (relation is not Relation.SIMILAR or len(lists.row(item)[0])):
-            listed = self._listed(lists, one, allowed, request.limit)
-            return Answer(listed, (str(relation),) if listed else (), None, masked, _why_few(listed, request, relation))
-        weights = self.bundle.manifest.blend.of(1)
-        opinions = self._opinions(one, np.ones(1, dtype=np.float32), {ITEM_ITEM, CONTENT, *weights} - {REPEAT})
+            shown, masked = self._shown(lists, one, catalog, request)
+            return Answer(shown, (str(relation),) if shown else (), None, masked, _why_few(shown, request, relation))
         # Without a neighbour there is no evidence that anything goes with the item; factors alone would guess.
-        near = opinions[ITEM_ITEM].scores() > 0
-        if not near.any():
+        weights = {ITEM_ITEM: 1.0} | self.bundle.manifest.blend.of(1) | {REPEAT: 0.0}
+        if not len(self.bundle.item_item.row(item)[0]):
             # Nobody bought it with anything yet: what the catalogue says of it is all there is.
-            near, weights = opinions[CONTENT].scores() > 0, {CONTENT: 1.0}
-        blend, scores = Blend.over(opinions, weights, self._common, near)
-        ranked = best(
-            np.where(allowed & near & (scores > 0), scores, -np.inf), request.limit, self.bundle.popularity.count
-        )
-        shares, common = blend.shares(ranked, 1), blend.common[ranked]
-        listed = explained(self.bundle.items, "related", ranked, scores[ranked], shares, common, one, ["item"])
-        return Answer(listed, blend.sources if listed else (), None, masked, _why_few(listed, request, relation))
+            weights = {CONTENT: 1.0}
+        found, masked = self._goes_with(one, weights, catalog, request)
+        shown = explained(self.bundle.items, "related", found, one, ["item"])
+        return Answer(shown, _counted(found), None, masked, _why_few(shown, request, relation))
 
-    def _listed(
-        self, lists: ItemItem, one: npt.NDArray[np.int32], allowed: npt.NDArray[np.bool_], limit: int
-    ) -> tuple[Recommendation, ...]:
+    def _goes_with(
+        self, one: npt.NDArray[np.int32], weights: Mapping[str, float], catalog: Catalog, request: Request
+    ) -> tuple[Listed, dict[str, int]]:
+        """What the sources say of one item, among what its neighbours name."""
+        blend = BlendWeights.constant(weights)
+        sources = sources_of(self.bundle, blend)._replace(order=_NO_ITEMS)
+        strength = np.ones(1, dtype=np.float32)
+        work, showable = self._workspace(), catalog.showable(request.now)
+        excluded = self._positions(request)
+        hide(one, showable, work)
+        masked = _removed(showable, 0, hide(excluded, showable, work))
+        found = listed(
+            sources, weights_by_class(blend)[0], one, strength, _NO_ITEMS, _NO_PROBABILITY, given_scores(None),
+            showable, request.limit, False, True, work,
+        )  # fmt: skip
+        unhide(one, work)
+        unhide(excluded, work)
+        return found, masked
+
+    def _shown(
+        self, lists: ItemItem, one: npt.NDArray[np.int32], catalog: Catalog, request: Request
+    ) -> tuple[tuple[Recommendation, ...], dict[str, int]]:
         """What may be shown of the list of one item, in its order."""
         neighbour, weight = lists.row(int(one[0]))
-        shown = np.flatnonzero(allowed[neighbour])[:limit]
-        scores = weight[shown].astype(np.float64).round(SCORE_DIGITS)
-        chosen, nothing = neighbour[shown].astype(np.int64), np.zeros(len(shown))
-        return explained(self.bundle.items, "related", chosen, scores, scores[None, :], nothing, one, ["item"])
+        showable = catalog.showable(request.now)
+        allowed = showable.copy()
+        allowed[one] = False
+        excluded = self._positions(request)
+        masked = _removed(showable, 0, int(np.count_nonzero(allowed[excluded])))
+        allowed[excluded] = False
+        places = np.flatnonzero(allowed[neighbour])[: request.limit]
+        ids, item_id = self.bundle.items, self.bundle.items[int(one[0])]
+        scores = np.rint(weight[places] * UNITS) / UNITS
+        shown = tuple(
+            Recommendation(
+                ids[int(neighbour[place])],
+                float(score),
+                Reason("related", (Evidence(item_id, "item", float(score)),)),
+            )
+            for place, score in zip(places, scores, strict=True)
+        )
+        return shown, masked
 
-    def _ranked(self, history: History, allowed: npt.NDArray[np.bool_], request: Request) -> _Ranked:
-        """The items that the history speaks for, best first."""
-        items, strengths = history.strengths(self.bundle.manifest.event_weights)
-        if not len(items):
-            return _Ranked(items, None, np.zeros(0, dtype=np.int64), np.zeros(0))
-        weights = self._blend.of(len(items))
-        opinions = self._opinions(items, strengths, weights)
-        if REPEAT in weights and self.placement.repeats(self.bundle.repeat.kinds):
+    def _listed(
+        self, history: History, catalog: Catalog, request: Request, *, explained: bool
+    ) -> tuple[Taste, Listed, dict[str, int]]:
+        """What the history says, the list, and how many items each mask removed that no mask before it had.
+
+        The masks, in this order: `unavailable` (not available, not yet published or expired), `seen` (the customer has
+        had, judged or refused it), `excluded` (named in the request).
+        """
+        taste = history.kept(self, lambda: self._taste(history))
+        items, strengths = taste.items, taste.strengths
+        weights = self._weights[bisect_right(self._lengths, len(items))]
+        again, probability = _NO_ITEMS, _NO_PROBABILITY
+        if len(items) and self._repeats and weights[kernel.REPEAT] > 0:
             repeat = self.bundle.repeat
             bought = repeat.bought(history, request.now)
-            probability = repeat.score(bought, repeat.window)
-            opinions[REPEAT] = RepeatOpinion.of(items, bought.item, probability, len(self.bundle.items))
-        blend, scores = Blend.over(opinions, weights, self._common)
-        chosen = best(np.where(allowed & (scores > 0), scores, -np.inf), request.limit, self.bundle.popularity.count)
-        return _Ranked(items, blend, chosen, scores[chosen])
+            kept = np.isin(bought.item, items)  # What was bought and carries no taste does not come back.
+            again, probability = bought.item[kept], repeat.score(bought, repeat.window)[kept]
+        given = given_scores(None)
+        if len(items) and not any(weights[BY_PLACE.index(name)] > 0 for name in FEW):
+            given = given_scores((self._sources, weights, items, strengths))
+        work, showable = self._workspace(), catalog.showable(request.now)
+        seen, excluded = taste.seen, self._positions(request)
+        masked = _removed(showable, hide(seen, showable, work), hide(excluded, showable, work))
+        found = listed(
+            self._sources, weights, items, strengths, again, probability, given, showable, request.limit, True,
+            explained, work,
+        )  # fmt: skip
+        unhide(seen, work)
+        unhide(excluded, work)
+        return taste, found, masked
 
-    def _explained(self, history: History, ranked: _Ranked) -> tuple[tuple[Recommendation, ...], tuple[str, ...]]:
-        """The ranked items with their reasons, and the sources that spoke."""
-        if ranked.blend is None or not len(ranked.chosen):
-            return (), ()
-        kinds = history.strongest_kinds(ranked.speakers, self.bundle.manifest.event_weights)
-        shares = ranked.blend.shares(ranked.chosen, len(ranked.speakers))
-        common = ranked.blend.common[ranked.chosen]
-        listed = explained(
-            self.bundle.items, "history", ranked.chosen, ranked.scores, shares, common, ranked.speakers, kinds
-        )
-        return listed, ranked.blend.sources
+    def _taste(self, history: History) -> Taste:
+        weights = self.bundle.manifest.event_weights
+        items, strengths = history.strengths(weights)
+        kinds = history.strongest_kinds(items, weights).astype(np.int32)
+        return Taste(items, strengths, kinds, history.items_of(self.placement.mask_kinds))
 
-    def _filling(
-        self, allowed: npt.NDArray[np.bool_], above: npt.NDArray[np.int64], limit: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """The most popular items that may be shown and fill the list up to `limit`, and their scores, the first 1."""
-        if len(above) >= limit:
-            return np.zeros(0, dtype=np.int64), np.zeros(0)
-        free = allowed & (self._popularity > 0)
-        free[above] = False
-        chosen = best(np.where(free, self._popularity, -np.inf), limit - len(above), self.bundle.popularity.count)
-        return chosen, self._popularity[chosen] / self._popularity[chosen[:1]]
+    def _positions(self, request: Request) -> npt.NDArray[np.int32]:
+        """Where the items that the request excludes are."""
+        if not request.exclude:
+            return _NO_ITEMS
+        positions = self.bundle.items.positions(sorted(request.exclude))
+        return np.asarray(positions[positions != UNKNOWN])
 
-    def _opinions(
-        self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32], sources: Collection[str]
-    ) -> dict[str, Opinion]:
-        """What these sources say about a history; the others are not asked."""
-        opinions: dict[str, Opinion] = {}
-        lists = {
-            ITEM_ITEM: self.bundle.item_item,
-            RP3BETA: self.bundle.rp3beta,
-            CONTENT: self.bundle.content.neighbours,
-        }
-        for name, near in lists.items():
-            if name in sources:
-                opinions[name] = ItemItemOpinion.of(near, items, strengths)
-        for name, model in ((ALS_SOURCE, self.bundle.als), (SPECTRAL, self.bundle.spectral)):
-            if name in sources:
-                opinions[name] = LowRankOpinion.of(model, items, strengths)
-        return opinions
+    def _workspace(self) -> Workspace:
+        """This thread's own."""
+        work: Workspace | None = getattr(self._own, "work", None)
+        if work is None:
+            work = self._own.work = Workspace.of(len(self.bundle.items))
+        return work
 
 
-def _why_not_personal(history: History, ranked: _Ranked) -> str:
+def _removed(showable: npt.NDArray[np.bool_], seen: int, excluded: int) -> dict[str, int]:
+    return {UNAVAILABLE: int(len(showable) - np.count_nonzero(showable)), SEEN: seen, EXCLUDED: excluded}
+
+
+def _counted(found: Listed) -> tuple[str, ...]:
+    """The sources that counted for an item of the list."""
+    if not found.personal:
+        return ()
+    return tuple(name for name, factor in zip(BY_PLACE, found.factor, strict=True) if factor > 0)
+
+
+def _why_not_personal(history: History, taste: Taste) -> str:
     """Why nothing on the list is there for the customer's own history."""
     if not history.version:
         return UNKNOWN_CUSTOMER
-    return NO_USABLE_HISTORY if ranked.blend is None else NOTHING_LEFT
+    return NOTHING_LEFT if len(taste.items) else NO_USABLE_HISTORY
 
 
 def _why_few(listed: Sequence[Recommendation], request: Request, relation: Relation) -> str | None:

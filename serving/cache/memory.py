@@ -20,6 +20,7 @@ class MemoryCache:
     """
 
     trouble: str | None = None
+    remote = False
 
     def __init__(self, max_bytes: int, ttl: float, clock: Callable[[], float]) -> None:
         self._max_bytes = max_bytes

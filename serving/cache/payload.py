@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
-FORMAT: Final = b"bm1\n"
+FORMAT: Final = b"bm2\n"
 """Part of every key and every payload: another version of the project neither finds nor reads what this one wrote."""
 
 _TAG_BYTES: Final = 16
-
-ItemJson = dict[str, Any]
-"""One item of an answer as the response holds it: `item_id`, `score`, `reason`."""
+_HEAD_BYTES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +50,37 @@ class RankedList:
 
     Attributes
     ----------
-    items : best first.
+    items : JSON of the items, best first, separated by commas.
+    ends : int32, shape (k,); where each item's JSON ends.
+    positions : int32, shape (k,); the items in the bundle's vocabulary.
     sources, fallback, masked, short : as in `Answer`.
     computed_at : milliseconds UTC.
     catalog_version : of the catalogue that decided what may be shown.
     """
 
-    items: Sequence[ItemJson]
+    items: bytes
+    ends: npt.NDArray[np.int32]
+    positions: npt.NDArray[np.int32]
     sources: Sequence[str]
     fallback: str | None
-    masked: dict[str, int]
+    masked: Mapping[str, int]
     short: str | None
     computed_at: int
     catalog_version: int
 
+    def first(self, count: int) -> bytes:
+        """The JSON of the first items."""
+        return self.items[: self.ends[min(count, len(self.ends)) - 1]] if len(self.ends) else b""
 
-_FIELDS: Final = frozenset(field.name for field in fields(RankedList))
+    def only(self, places: npt.NDArray[np.int64]) -> RankedList:
+        """The same list without its other items; places ascend."""
+        begins = np.concatenate([[0], self.ends[:-1] + 1])
+        parts = [self.items[begins[place] : self.ends[place]] for place in places]
+        ends = np.cumsum([len(part) + 1 for part in parts], dtype=np.int32) - 1
+        return replace(self, items=b",".join(parts), ends=ends.astype(np.int32), positions=self.positions[places])
+
+
+_Head = tuple[Sequence[str], str | None, Mapping[str, int], str | None, int, int, int]
 
 
 class Sealer:
@@ -86,7 +101,19 @@ class Sealer:
 
     def seal(self, key: str, ranked: RankedList) -> bytes:
         """The payload to put under the key."""
-        body = orjson.dumps(ranked)
+        head = orjson.dumps(
+            (
+                ranked.sources,
+                ranked.fallback,
+                ranked.masked,
+                ranked.short,
+                ranked.computed_at,
+                ranked.catalog_version,
+                len(ranked.ends),
+            )
+        )
+        size = len(head).to_bytes(_HEAD_BYTES, "little")
+        body = b"".join([size, head, ranked.ends.tobytes(), ranked.positions.tobytes(), ranked.items])
         return FORMAT + self._tag(key, body) + body
 
     def unseal(self, key: str, payload: bytes) -> RankedList | None:
@@ -97,8 +124,16 @@ class Sealer:
         body = payload[start:]
         if not hmac.compare_digest(payload[len(FORMAT) : start], self._tag(key, body)):
             return None
-        content = orjson.loads(body)
-        return RankedList(**content) if content.keys() == _FIELDS else None
+        # Whoever could tag it is this version of the project, which also laid it out.
+        size = _HEAD_BYTES + int.from_bytes(body[:_HEAD_BYTES], "little")
+        head: _Head = orjson.loads(body[_HEAD_BYTES:size])
+        numbers = np.frombuffer(body, dtype=np.int32, count=2 * head[-1], offset=size)
+        return RankedList(
+            body[size + numbers.nbytes :],
+            numbers[: head[-1]],
+            numbers[head[-1] :],
+            *head[:-1],
+        )
 
     def _tag(self, key: str, body: bytes) -> bytes:
         tag = hashlib.blake2b(body, digest_size=_TAG_BYTES, key=self._secret, person=b"payload")

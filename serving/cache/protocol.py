@@ -28,6 +28,11 @@ class Cache(Protocol):
     """Bytes by key, forgotten at any time. Used from one event loop."""
 
     @property
+    def remote(self) -> bool:
+        """Whether it is another process: then putting takes a while, and nobody waits for it."""
+        ...
+
+    @property
     def trouble(self) -> str | None:
         """The cause of the trouble that the cache is in, one of `CAUSES`; None while it works."""
         ...

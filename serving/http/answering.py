@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+import numpy as np
+import orjson
 import structlog
 
-from recsys.data.history import History
-from recsys.data.vocabulary import UNKNOWN
 from recsys.models.related import Relation
-from recsys.recommend.types import Answer, Recommendation, Request
-from serving.cache.payload import ItemJson, Question, RankedList, Sealer
+from recsys.recommend.types import Request
+from serving.cache.payload import Question, RankedList, Sealer
 from serving.cache.protocol import DAMAGED, Cache, CacheUnavailableError
 from serving.http.engine import Engine, Engines
 from serving.http.live import STORE_UNAVAILABLE, LiveStore
@@ -61,7 +60,7 @@ class _Asked:
     engine: Engine
     subject: tuple[str, ...]
     history_version: int
-    rank: Callable[[Request], Answer]
+    rank: Callable[[Request], RankedList]
     limit: int
     now: int
 
@@ -103,25 +102,37 @@ class Answerer:
         self._reported: str | None = None
         self._signing: tuple[bytes, Sealer, RecommendationTokens] | None = None
 
-    async def recommendations(self, customer_id: str, limit: int) -> dict[str, Any]:
-        """The body for a customer. Raises Problem while nothing can answer."""
+    async def recommendations(self, customer_id: str, limit: int) -> bytes:
+        """The body for a customer, JSON. Raises Problem while nothing can answer."""
         engine, confirmed = await self._engines.current()
         seen = self._live.history(customer_id, engine.bundle)
         now = self._now()
         # Everybody without a history gets the same list, and it is kept once.
         subject = ("customer", customer_id) if seen.history.version else ("nobody",)
-        asked = _Asked(engine, subject, seen.history.version, _for_customer(engine, seen.history), limit, now)
+        asked = _Asked(
+            engine,
+            subject,
+            seen.history.version,
+            lambda request: engine.for_customer(seen.history, request),
+            limit,
+            now,
+        )
         ranked, note = await self._ranked(asked)
         if not seen.known:
             ranked = replace(ranked, fallback=HISTORY_UNAVAILABLE)
         degraded = seen.degraded or (None if confirmed else STORE_UNAVAILABLE)
         return self._body("recommendations", asked, ranked, note, degraded)
 
-    async def related(self, item_id: str, limit: int, relation: Relation) -> dict[str, Any]:
-        """The body for an item. Raises UnknownItemError, and Problem while nothing can answer."""
+    async def related(self, item_id: str, limit: int, relation: Relation) -> bytes:
+        """The body for an item, JSON. Raises UnknownItemError, and Problem while nothing can answer."""
         engine, confirmed = await self._engines.current()
         asked = _Asked(
-            engine, ("item", item_id, str(relation)), 0, _for_item(engine, item_id, relation), limit, self._now()
+            engine,
+            ("item", item_id, str(relation)),
+            0,
+            lambda request: engine.for_item(item_id, relation, request),
+            limit,
+            self._now(),
         )
         ranked, note = await self._ranked(asked)
         return self._body("related", asked, ranked, note, None if confirmed else STORE_UNAVAILABLE)
@@ -155,7 +166,7 @@ class Answerer:
             age = max(0, asked.now - usable.computed_at) / 1000
             return usable, CacheNote(HIT, age, self._cache.trouble)
         ranked = self._fresh(asked)
-        self._keep(key, sealer.seal(key, ranked))
+        await self._keep(key, sealer.seal(key, ranked))
         return ranked, CacheNote(status, trouble=self._cache.trouble)
 
     def _question(self, asked: _Asked) -> Question:
@@ -172,22 +183,15 @@ class Answerer:
         )
 
     def _fresh(self, asked: _Asked) -> RankedList:
-        # As long as a kept list even when none is kept: sums over lists of another length round differently, and an
-        # answer must not depend on the cache in its last digit.
-        answer = asked.rank(Request(limit=depth_for(asked.limit), now=asked.now))
-        return RankedList(
-            items=[_item_json(item) for item in answer.items],
-            sources=list(answer.sources),
-            fallback=answer.fallback,
-            masked=dict(answer.masked),
-            short=answer.short,
-            computed_at=asked.now,
-            catalog_version=asked.engine.catalog.version,
-        )
+        # As long as a kept list even when none is kept: an answer must not depend on the cache.
+        return asked.rank(Request(limit=depth_for(asked.limit), now=asked.now))
 
-    def _keep(self, key: str, payload: bytes) -> None:
-        """Puts a list into the cache without the answer waiting for it."""
-        if len(self._writes) < MAX_PENDING_WRITES:
+    async def _keep(self, key: str, payload: bytes) -> None:
+        """Puts a list into the cache, one that is far without the answer waiting for it."""
+        assert self._cache is not None  # noqa: S101 - only called with a cache
+        if not self._cache.remote:
+            await self._put(key, payload)
+        elif len(self._writes) < MAX_PENDING_WRITES:
             task = asyncio.create_task(self._put(key, payload))
             self._writes.add(task)
             task.add_done_callback(self._writes.discard)
@@ -210,29 +214,27 @@ class Answerer:
             self._reported = error.cause
             log.warning("the cache does not serve", operation=operation, cause=error.cause, detail=str(error))
 
-    def _body(
-        self, route: str, asked: _Asked, ranked: RankedList, note: CacheNote, degraded: str | None
-    ) -> dict[str, Any]:
-        items = ranked.items[: asked.limit]
-        short = ranked.short if len(items) < asked.limit else None
-        self._metrics.answers.labels(route, ranked.fallback or "personal", note.status).inc()
+    def _body(self, route: str, asked: _Asked, ranked: RankedList, note: CacheNote, degraded: str | None) -> bytes:
+        short = ranked.short if len(ranked.ends) < asked.limit else None
+        self._metrics.answered(route, ranked.fallback or "personal", note.status)
         if short is not None:
             self._metrics.short_answers.labels(route).inc()
         if degraded is not None:
             self._metrics.degraded.labels(degraded).inc()
-        return {
-            "items": items,
-            "served_from": {
-                "bundle": asked.engine.bundle.bundle_id,
-                "sources": ranked.sources,
-                "fallback": ranked.fallback,
-                "cache": asdict(note),
-                "masked": ranked.masked,
-                "short": short,
-                "degraded": degraded,
-            },
-            "recommendation_id": self._token(asked),
+        about = {
+            "bundle": asked.engine.bundle.bundle_id,
+            "sources": ranked.sources,
+            "fallback": ranked.fallback,
+            "cache": {"status": note.status, "age_s": note.age_s, "trouble": note.trouble},
+            "masked": ranked.masked,
+            "short": short,
+            "degraded": degraded,
         }
+        return b'{"items":[%b],"served_from":%b,"recommendation_id":%b}' % (
+            ranked.first(asked.limit),
+            orjson.dumps(about),
+            orjson.dumps(self._token(asked)),
+        )
 
     def _signed_with(self) -> tuple[Sealer, RecommendationTokens] | None:
         """What the store's secret makes; None while the store has never been seen: then nothing is kept or signed."""
@@ -255,32 +257,13 @@ class Answerer:
         )
 
 
-def _for_customer(engine: Engine, history: History) -> Callable[[Request], Answer]:
-    return lambda request: engine.recommender.recommend(history, engine.catalog, request)
-
-
-def _for_item(engine: Engine, item_id: str, relation: Relation) -> Callable[[Request], Answer]:
-    return lambda request: engine.recommender.related(item_id, engine.catalog, request, relation)
-
-
-def _item_json(item: Recommendation) -> ItemJson:
-    evidence = [{"item_id": part.item_id, "kind": part.kind, "share": part.share} for part in item.reason.evidence]
-    return {"item_id": item.item_id, "score": item.score, "reason": {"code": item.reason.code, "evidence": evidence}}
-
-
 def _still_good(kept: RankedList, asked: _Asked) -> RankedList | None:
     """The kept list without what may no longer be shown; None when it must be ranked anew."""
     engine = asked.engine
     if not engine.missed_nothing(kept.catalog_version, kept.computed_at, asked.now):
         return None
-    showable = _showable(kept.items, engine, asked.now)
-    complete = kept.short is not None and len(showable) == len(kept.items)
-    if len(showable) < asked.limit and not complete:
-        return None
-    return replace(kept, items=showable)
-
-
-def _showable(items: Sequence[ItemJson], engine: Engine, now: int) -> Sequence[ItemJson]:
-    position = engine.bundle.items.position
-    places = [(item, position(item["item_id"])) for item in items]
-    return [item for item, place in places if place != UNKNOWN and engine.catalog.is_showable(place, now)]
+    showable = engine.catalog.showable(asked.now)[kept.positions]
+    if showable.all():
+        return kept
+    kept_places = np.flatnonzero(showable)
+    return None if len(kept_places) < asked.limit else kept.only(kept_places)

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from recsys import __version__
 from recsys.errors import BookmatchError
+from serving.http.hot import HotRoutes
 from serving.http.logs import configure_logging
 from serving.http.metrics import Metrics
 from serving.http.problems import Fault, Problem, invalid, of_domain, of_status, shortened
@@ -65,6 +66,7 @@ def create_app(settings: Settings, clocks: Clocks = SYSTEM_CLOCKS) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(BookmatchError, _domain_error)
+    app.add_middleware(HotRoutes)
     app.add_middleware(RequestLayer, metrics=metrics, clock=clocks.monotonic)
     app.openapi = lambda: _description(app)  # type: ignore[method-assign]
     return app

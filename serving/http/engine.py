@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import polars as pl
 import structlog
 
 from recsys.bundle import BundleRepository, ModelBundle
 from recsys.data.catalog import ITEM_SCHEMA, Catalog
-from recsys.data.history import History
+from recsys.data.events import KIND_BY_CODE, EventKind
+from recsys.data.history import History, HistoryRow, StoredHistory
 from recsys.errors import BundleError, StoreError
+from recsys.models.related import Relation
 from recsys.recommend.recommender import Recommender
-from recsys.recommend.types import Request
+from recsys.recommend.sources import popular_order
+from recsys.recommend.types import Recommendation, Request
 from recsys.stores import open_store
+from serving.cache.payload import RankedList
 from serving.http.live import LiveStore
 from serving.http.metrics import Metrics
 from serving.http.problems import Problem
+from serving.http.wire import HISTORY, Texts, written
 
 log = structlog.get_logger("bookmatch.serving")
 
@@ -40,6 +46,7 @@ class Engine:
     Attributes
     ----------
     bundle, recommender : the models and what asks them.
+    ids, kinds : the ids of the bundle's items, and the names of kinds of events by their code, as JSON.
     catalog : in the bundle's positions.
     gained_version : the newest version of the catalogue at which an item may have become showable: lists that were
         ranked under an older one may miss something.
@@ -48,6 +55,8 @@ class Engine:
 
     bundle: ModelBundle
     recommender: Recommender
+    ids: Texts
+    kinds: Texts
     catalog: Catalog
     gained_version: int
     publications: npt.NDArray[np.int64]
@@ -55,7 +64,8 @@ class Engine:
     @classmethod
     def of(cls, bundle: ModelBundle, catalog: Catalog) -> Self:
         """A bundle that starts to answer."""
-        return cls(bundle, Recommender(bundle), catalog, catalog.version, _publications(catalog))
+        ids, kinds = Texts.of_ids(bundle.items), Texts.of(_kind_names())
+        return cls(bundle, Recommender(bundle), ids, kinds, catalog, catalog.version, _publications(catalog))
 
     def with_catalog(self, catalog: Catalog) -> Engine:
         """The same models under a newer catalogue."""
@@ -64,14 +74,70 @@ class Engine:
             (catalog.available & ~old.available) | (catalog.published < old.published) | (catalog.expires > old.expires)
         ).any()
         version = catalog.version if gained or old.version == UNKNOWN_CATALOG else self.gained_version
-        return Engine(self.bundle, self.recommender, catalog, version, _publications(catalog))
+        return replace(self, catalog=catalog, gained_version=version, publications=_publications(catalog))
+
+    def for_customer(self, history: History, request: Request) -> RankedList:
+        """The list for somebody with this history."""
+        found = self.recommender.find(history, self.catalog, request)
+        taste = found.taste
+        text, ends = written(found.listed, HISTORY, self.ids, taste.items, taste.kinds, self.kinds)
+        return RankedList(
+            items=text,
+            ends=ends.astype(np.int32),
+            positions=found.listed.item,
+            sources=found.sources,
+            fallback=found.fallback,
+            masked=found.masked,
+            short=found.short,
+            computed_at=request.now,
+            catalog_version=self.catalog.version,
+        )
+
+    def for_item(self, item_id: str, relation: Relation, request: Request) -> RankedList:
+        """What goes with an item. Raises UnknownItemError."""
+        answer = self.recommender.related(item_id, self.catalog, request, relation)
+        parts = [orjson.dumps(_item_json(item)) for item in answer.items]
+        return RankedList(
+            items=b",".join(parts),
+            ends=np.cumsum([len(part) + 1 for part in parts], dtype=np.int32) - np.int32(1),
+            positions=self.bundle.items.positions(item.item_id for item in answer.items),
+            sources=answer.sources,
+            fallback=answer.fallback,
+            masked=answer.masked,
+            short=answer.short,
+            computed_at=request.now,
+            catalog_version=self.catalog.version,
+        )
+
+    def rehearse(self, now: int) -> None:
+        """Asks everything once, so that the first customer waits neither for the disk nor for compiled code."""
+        request = Request(limit=1, now=now)
+        self.for_customer(History.empty(), request)
+        order = popular_order(self.bundle.popularity)
+        if len(order):
+            item_id = self.bundle.items[int(order[0])]
+            row = HistoryRow(item_id, EventKind.PURCHASE.code, None, None, 1.0, None)
+            self.for_customer(History.from_stored(StoredHistory(1, [row]), self.bundle.items), request)
+            self.for_item(item_id, Relation.SIMILAR, request)
 
     def missed_nothing(self, catalog_version: int, computed_at: int, now: int) -> bool:
         """Whether no item became showable since a list was ranked; what went away is seen on the list itself."""
         if catalog_version < self.gained_version:
             return False
+        if not len(self.publications):
+            return True
         start, end = np.searchsorted(self.publications, [computed_at, now], side="right")
         return bool(start == end)
+
+
+def _item_json(item: Recommendation) -> dict[str, object]:
+    evidence = [{"item_id": part.item_id, "kind": part.kind, "share": part.share} for part in item.reason.evidence]
+    return {"item_id": item.item_id, "score": item.score, "reason": {"code": item.reason.code, "evidence": evidence}}
+
+
+def _kind_names() -> list[str]:
+    """By code; codes that mean nothing have no name."""
+    return [str(KIND_BY_CODE.get(code, "")) for code in range(max(KIND_BY_CODE) + 1)]
 
 
 def _publications(catalog: Catalog) -> npt.NDArray[np.int64]:
@@ -197,10 +263,7 @@ class Engines:
                 raise
             catalog = Catalog.from_items(pl.DataFrame(schema=ITEM_SCHEMA), bundle.items, UNKNOWN_CATALOG)
         engine = Engine.of(bundle, catalog)
-        request = Request(limit=1, now=self._now())
-        answer = engine.recommender.recommend(History.empty(), catalog, request)
-        for item in answer.items:
-            engine.recommender.related(item.item_id, catalog, request)
+        engine.rehearse(self._now())
         return engine
 
     async def _read_once(self, bundle: ModelBundle) -> Catalog:

@@ -49,6 +49,28 @@ class Metrics:
         )
         if folder is None:
             ProcessCollector(registry=registry)
+        self._children: dict[tuple[str, ...], Counter | Histogram] = {}
+
+    def answered(self, route: str, basis: str, cache: str) -> None:
+        """Counts one list."""
+        self._child(self.answers, route, basis, cache).inc()
+
+    def requested(self, route: str, method: str, status: str, seconds: float) -> None:
+        """Counts one request."""
+        self._child(self.requests, route, method, status).inc()
+        timed = self._children.get(("seconds", route))
+        if timed is None:
+            timed = self._children["seconds", route] = self.request_seconds.labels(route)
+        assert isinstance(timed, Histogram)  # noqa: S101 - the only one under such a name
+        timed.observe(seconds)
+
+    def _child(self, counter: Counter, *labels: str) -> Counter:
+        """The counter of these labels; looking it up in the library takes longer than counting."""
+        child = self._children.get(labels)
+        if child is None:
+            child = self._children[labels] = counter.labels(*labels)
+        assert isinstance(child, Counter)  # noqa: S101 - label sets of different counters differ
+        return child
 
     def exposition(self) -> bytes:
         """All values in Prometheus' text format, added up over all workers."""

@@ -24,6 +24,8 @@ def routable_path(scope: Scope) -> str:
     if raw is None:
         return str(scope["path"])
     raw = raw.partition(b"?")[0]
+    if b"%" not in raw and raw.isascii():
+        return raw.decode()
     if _BAD_ESCAPE.search(raw):
         raise _refused("the path has a % that two hexadecimal digits do not follow", "%25 for the character %")
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from recsys.data.events import Event
@@ -45,7 +46,7 @@ def _json(content: object, status: int = 200) -> Response:
 )
 async def recommendations(customer_id: PathId, state: State, limit: Limit = DEFAULT_LIMIT) -> Response:
     """The items that a customer is most likely to want, best first; popular ones to somebody unknown."""
-    return _json(await state.answerer.recommendations(customer_id, limit))
+    return Response(await state.answerer.recommendations(customer_id, limit), media_type="application/json")
 
 
 @api.get(
@@ -61,7 +62,7 @@ async def related(
     item_id: PathId, state: State, limit: Limit = DEFAULT_LIMIT, relation: RelationWanted = Relation.SIMILAR
 ) -> Response:
     """What goes with an item, best first."""
-    return _json(await state.answerer.related(item_id, limit, relation))
+    return Response(await state.answerer.related(item_id, limit, relation), media_type="application/json")
 
 
 _EVENTS_BODY = {
@@ -163,6 +164,11 @@ async def ready(state: State) -> Response:
 async def metrics(state: State) -> Response:
     """What the service counted, over all its workers."""
     return Response(state.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def recommendations_route() -> APIRoute:
+    """The route that `serving.http.hot` answers for."""
+    return next(route for route in api.routes if isinstance(route, APIRoute) and route.endpoint is recommendations)
 
 
 COMPONENTS = (ProblemOut, EventIn)

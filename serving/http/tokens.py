@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Final
 
+import orjson
 from itsdangerous import BadData, URLSafeSerializer
 
 _SALT: Final = b"bookmatch.recommendation"
@@ -34,11 +37,18 @@ class RecommendationTokens:
 
     def __init__(self, secret: bytes) -> None:
         self._serializer = URLSafeSerializer(secret, salt=_SALT, signer_kwargs={"digest_method": hashlib.sha256})
+        self._key = self._serializer.make_signer(_SALT).derive_key()
 
     def sign(self, identity: AnswerIdentity) -> str:
-        """The token: URL-safe text."""
-        content = [_VERSION, identity.bundle, identity.placement, identity.time, identity.nonce]
-        return str(self._serializer.dumps(content))
+        """The token: URL-safe text.
+
+        What the library's serializer would give, without the tenfold time that its layers take: every answer waits for
+        this. `verify` is the library's.
+        """
+        content = orjson.dumps([_VERSION, identity.bundle, identity.placement, identity.time, identity.nonce])
+        payload = urlsafe_b64encode(content).rstrip(b"=")
+        signature = urlsafe_b64encode(hmac.digest(self._key, payload, "sha256")).rstrip(b"=")
+        return f"{payload.decode()}.{signature.decode()}"
 
     def verify(self, token: str) -> AnswerIdentity | None:
         """What the token says, or None when this store did not sign it."""

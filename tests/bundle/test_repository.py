@@ -107,14 +107,14 @@ def test_a_newer_format_is_refused_by_its_number(tmp_path: Path, bundle: ModelBu
     """A bundle from a later version says which format it has and which is expected."""
     path = tmp_path / bundle.bundle_id / "manifest.json"
     path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | {"format_version": 7}))
-    with pytest.raises(BundleError, match=r"format version 7.*format version 2"):
+    with pytest.raises(BundleError, match=r"format version 7.*format version 3"):
         BundleRepository(tmp_path).load(bundle.bundle_id)
 
 
 def test_a_damaged_copy_is_replaced_by_publishing_again(tmp_path: Path, bundle: ModelBundle) -> None:
     """The id stays, the content is whole again."""
     whole = {name: np.array(array) for name, array in arrays_of(bundle).items()}
-    (tmp_path / bundle.bundle_id / "arrays" / "als.gram.npy").write_bytes(b"rubbish")
+    (tmp_path / bundle.bundle_id / "arrays" / "als.square.npy").write_bytes(b"rubbish")
     again = BundleRepository(tmp_path).publish(bundle.manifest, whole, {"at": START}, START)
     assert again == bundle.bundle_id
     BundleRepository(tmp_path).load(again)
@@ -141,7 +141,7 @@ def test_only_a_bundle_that_verifies_is_put_in_force(tmp_path: Path, bundle: Mod
     """Promoting or rolling back to a damaged bundle fails and the one in force stays."""
     repository = BundleRepository(tmp_path)
     other = publish_again(tmp_path, bundle, 1)
-    (tmp_path / bundle.bundle_id / "arrays" / "als.gram.npy").unlink()
+    (tmp_path / bundle.bundle_id / "arrays" / "als.square.npy").unlink()
     for attempt in (lambda: repository.promote(bundle.bundle_id, START), lambda: repository.rollback(START)):
         with pytest.raises(BundleError):
             attempt()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys.models.als import ALSConfig, fit_als
-from tests.oracles import als_fold_in, als_objective
+from recsys.models.als import ALS, ALSConfig, fit_als
+from tests.oracles import Dense, als_fold_in, als_objective
 
 CONFIG = ALSConfig(factors=4, regularization=0.5, alpha=8.0, iterations=30)
 
@@ -22,21 +22,32 @@ def strengths() -> sparse.csr_matrix:
     return sparse.csr_matrix(wants * rng.uniform(0.2, 2.0, wants.shape), dtype=np.float32)
 
 
-def test_fold_in_solves_the_normal_equations(strengths: sparse.csr_matrix) -> None:
-    """The parts of a fold-in sum to the customer factors of equation 4, written out over all items."""
-    model = fit_als(strengths, CONFIG, seed=1, threads=2)
-    for customer in (0, 1, 7):
-        row = strengths[[customer]]
-        parts = model.fold_in(row.indices, row.data)
-        expected = als_fold_in(model.item_factors.astype(float), row.toarray()[0].astype(float), 0.5, 8.0)
-        np.testing.assert_allclose(parts.sum(axis=0), expected, rtol=1e-6, atol=1e-9)
+def unwhitened(model: ALS, regularization: float) -> Dense:
+    """y_i, turned."""
+    return np.asarray(model.item_factors * np.sqrt(regularization / (1.0 - model.square)))
+
+
+def test_a_history_is_scored_by_the_normal_equations(strengths: sparse.csr_matrix) -> None:
+    """Scores are those of equation 4 written out over all items, whatever turns the factors before."""
+    rng = np.random.default_rng(5)
+    for width, regularization in ((6, 0.5), (3, 20.0), (40, 0.01)):
+        y = rng.normal(0.0, 0.3, (20, width)).astype(np.float32)
+        model = ALS.of_factors(y, regularization, 8.0)
+        np.testing.assert_allclose(
+            model.item_factors.T.astype(float) @ model.item_factors, np.diag(model.square), atol=1e-5
+        )
+        for customer in (0, 1, 7):
+            row = strengths[[customer]]
+            x = model.factors().coordinates(row.indices, row.data)
+            expected = y @ als_fold_in(y.astype(float), row.toarray()[0].astype(float), regularization, 8.0)
+            np.testing.assert_allclose(model.factors().scores(x), expected, atol=2e-4)
 
 
 def test_the_fit_lowers_the_objective_as_far_as_exact_least_squares(strengths: sparse.csr_matrix) -> None:
     """Alternating exact solves from the fitted factors gain less than one per cent: the fit has converged."""
     model = fit_als(strengths, CONFIG, seed=1, threads=2)
     dense = strengths.toarray().astype(float)
-    y = model.item_factors.astype(float)
+    y = unwhitened(model, 0.5)
     x = np.array([als_fold_in(y, row, 0.5, 8.0) for row in dense])
     before = als_objective(x, y, dense, 0.5, 8.0)
     for _ in range(20):
@@ -48,10 +59,10 @@ def test_the_fit_lowers_the_objective_as_far_as_exact_least_squares(strengths: s
 
 def test_camps_are_found(strengths: sparse.csr_matrix) -> None:
     """Every customer's own camp scores above the other one on average."""
-    model = fit_als(strengths, CONFIG, seed=1, threads=1)
+    factors = fit_als(strengths, CONFIG, seed=1, threads=1).factors()
     for customer in range(20):
         row = strengths[[customer]]
-        scores = model.scores(model.fold_in(row.indices, row.data).sum(axis=0))
+        scores = factors.scores(factors.coordinates(row.indices, row.data))
         own, other = scores[customer % 2 : 19 : 2], scores[1 - customer % 2 : 19 : 2]
         assert own.mean() > other.mean()
 
@@ -92,4 +103,4 @@ def test_a_fit_has_as_many_factors_as_suit() -> None:
     strengths = sparse.random_array((40, 24), density=0.3, rng=np.random.default_rng(0), dtype=np.float32, format="csr")
     fitted = fit_als(sparse.csr_matrix(strengths), ALSConfig(), 0, 1)
     assert fitted.item_factors.shape == (24, 6)
-    assert fitted.gram.shape == (6, 6)
+    assert fitted.square.shape == (6,)

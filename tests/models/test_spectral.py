@@ -24,25 +24,25 @@ def x() -> Dense:
 
 
 def test_scores_are_those_of_the_filter(x: Dense) -> None:
-    """A history's parts, summed and scored, are strengths · D^−a V Vᵀ D^a."""
+    """A history's coordinates, scored, are strengths · D^−a V Vᵀ D^a; the squares are those of the outputs."""
     model = fit_spectral(sparse.csr_matrix(x, dtype=np.float32), CONFIG, seed=3)
-    expected = x @ low_pass(x, 4, 0.3)
+    expected, factors = x @ low_pass(x, 4, 0.3), model.factors()
     for customer in range(5):
         items = np.flatnonzero(x[customer]).astype(np.int32)
-        parts = model.fold_in(items, x[customer, items].astype(np.float32))
-        np.testing.assert_allclose(model.scores(parts.sum(axis=0)), expected[customer], atol=2e-4)
-        shares = parts @ model.outputs(np.arange(15)).T
-        np.testing.assert_allclose(shares.sum(axis=0), expected[customer], atol=2e-4)
+        found = factors.coordinates(items, x[customer, items].astype(np.float32))
+        np.testing.assert_allclose(factors.scores(found), expected[customer], atol=2e-4)
+    outputs = factors.rows * factors.out[:, None].astype(float)
+    np.testing.assert_allclose(outputs.T @ outputs, np.diag(factors.square), atol=1e-4)
 
 
 def test_the_same_seed_gives_the_same_bytes(x: Dense) -> None:
     """Twice the same; an item nobody touched has no direction."""
     one, two = (fit_spectral(sparse.csr_matrix(x, dtype=np.float32), CONFIG, seed=3) for _ in range(2))
-    assert one.factors.tobytes() == two.factors.tobytes()
-    assert not one.factors[14].any()
+    assert one.directions.tobytes() == two.directions.tobytes()
+    assert not one.directions[14].any()
 
 
 def test_more_factors_than_the_shop_has_are_cut() -> None:
     """A shop of three items has at most two directions."""
     model = fit_spectral(sparse.csr_matrix(np.eye(5, 3, dtype=np.float32)), SpectralConfig(), seed=0)
-    assert model.factors.shape == (3, 2)
+    assert model.directions.shape == (3, 2)

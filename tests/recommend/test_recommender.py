@@ -240,8 +240,8 @@ def test_the_score_is_the_weighted_sum_of_the_manifest(bundle: ModelBundle) -> N
     past = history(bundle, ("c0", EventKind.PURCHASE), ("g0", EventKind.VIEW))
     items, strengths = past.strengths(bundle.manifest.event_weights)
     sources = [
-        (model.scores(model.fold_in(items, strengths).sum(axis=0)), bundle.manifest.blend.weights[name][0])
-        for name, model in (("spectral", bundle.spectral), ("als", bundle.als))
+        (factors.scores(factors.coordinates(items, strengths)), bundle.manifest.blend.weights[name][0])
+        for name, factors in (("spectral", bundle.spectral.factors()), ("als", bundle.als.factors()))
     ]
     _, about, value = bundle.item_item.contributions(items, strengths)
     sources.append((np.bincount(about, weights=value, minlength=len(bundle.items)), 1.0))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import fields
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -194,15 +196,43 @@ def test_failures_of_callers_that_were_under_way_do_not_lengthen_the_pause() -> 
 
 
 QUESTION = Question("b", ("customer", "c"), 7, 0, "default", 1, 500, 30)
-ENTRY = {"item_id": "x", "score": 0.1 + 0.2, "reason": {"code": "history", "evidence": []}}
-RANKED = RankedList([ENTRY], ["als"], None, {"seen": 3}, None, 1_700_000_000_000, 5)
 
 
-def test_a_payload_gives_back_the_list_to_the_last_bit() -> None:
+def ranked_list(*parts: str) -> RankedList:
+    """A list of these items."""
+    ends = np.cumsum([len(part.encode()) + 1 for part in parts], dtype=np.int32) - np.int32(1)
+    positions = np.arange(len(parts), dtype=np.int32) * 7
+    text = ",".join(parts).encode()
+    return RankedList(text, ends, positions, ["als"], None, {"seen": 3}, None, 1_700_000_000_000, 5)
+
+
+def said(ranked: RankedList) -> tuple[object, ...]:
+    """All that a list says, comparable."""
+    values = (getattr(ranked, field.name) for field in fields(ranked))
+    return tuple(value.tolist() if isinstance(value, np.ndarray) else value for value in values)
+
+
+RANKED = ranked_list('{"item_id":"x","score":0.3}', '{"item_id":"ü"}', '{"item_id":"z"}')
+
+
+@pytest.mark.parametrize("ranked", [RANKED, ranked_list()])
+def test_a_payload_gives_back_the_list_to_the_last_bit(ranked: RankedList) -> None:
     """Scores and all."""
     sealer = Sealer(b"s" * 32)
     key = sealer.key(QUESTION)
-    assert sealer.unseal(key, sealer.seal(key, RANKED)) == RANKED
+    found = sealer.unseal(key, sealer.seal(key, ranked))
+    assert found is not None
+    assert said(found) == said(ranked)
+
+
+def test_a_list_without_some_of_its_items_is_the_list_of_the_others() -> None:
+    """Their JSON, where it ends, and where they are; the first few of a list are their JSON alone."""
+    parts = ('{"item_id":"x","score":0.3}', '{"item_id":"ü"}', '{"item_id":"z"}')
+    shorter = RANKED.only(np.array([0, 2]))
+    assert (shorter.items, shorter.ends.tolist()) == (f"{parts[0]},{parts[2]}".encode(), [27, 43])
+    assert shorter.positions.tolist() == [0, 14]
+    assert [RANKED.first(count) for count in (1, 2, 9)] == [",".join(parts[:count]).encode() for count in (1, 2, 3)]
+    assert RANKED.only(np.array([], dtype=np.int64)).first(5) == b""
 
 
 def test_every_part_of_a_question_is_part_of_the_key() -> None:

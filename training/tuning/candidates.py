@@ -13,8 +13,9 @@ from threadpoolctl import threadpool_limits
 from recsys.bundle.bundle import ModelBundle
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.blend import BlendWeights
-from recsys.recommend.batch import BlendScores, repeat_probabilities
-from recsys.recommend.sources import ALS_SOURCE, CONTENT, ITEM_ITEM, REPEAT, RP3BETA, SPECTRAL
+from recsys.recommend.batch import repeat_probabilities
+from recsys.recommend.kernel import Lists
+from recsys.recommend.sources import ALS_SOURCE, CONTENT, ITEM_ITEM, REPEAT, RP3BETA, SPECTRAL, sources_of
 from training.tuning.judging import Jury
 from training.tuning.weights import Candidates
 
@@ -40,24 +41,42 @@ def gather(bundle: ModelBundle, jury: Jury, common: Mapping[str, npt.NDArray[np.
     repeats = None
     if jury.held_out.rules.placement.repeats(bundle.repeat.kinds):
         repeats = jury.of(repeat_probabilities(bundle, history, jury.held_out.now))
-    with threadpool_limits(1, "blas"):
-        sources = {name: BlendScores.of(bundle, BlendWeights.constant({name: 1.0})) for name in (*PERSONAL, REPEAT)}
+    sources = sources_of(bundle, BlendWeights.constant(dict.fromkeys(PERSONAL, 1.0)))
+    lists = {ITEM_ITEM: sources.item_item, RP3BETA: sources.rp3beta, CONTENT: sources.content}
+    near = {name: _matrix(each) for name, each in lists.items()}
+    low_rank = {ALS_SOURCE: sources.als, SPECTRAL: sources.spectral}
     masked = jury.masked
     step = max(1, _CELLS // max(1, len(history.items)))
 
     def block(first: int) -> _Block:
         own = slice(first, first + step)
-        again = None if repeats is None else repeats[own]
-        said = {name: source.personal(strengths[own], again) for name, source in sources.items()}
-        return _best(said, common, masked[own])
+        said = {name: _in_units_of_spread(strengths[own] @ each) for name, each in near.items()}
+        for name, factors in low_rank.items():
+            said[name] = factors.scores(factors.in_units_of_spread(strengths[own]))
+        said[REPEAT] = (
+            strengths[own] * 0.0 if repeats is None else repeats[own].multiply(strengths[own] > 0)
+        ).toarray()
+        return _best({name: said[name] for name in (*PERSONAL, REPEAT)}, common, masked[own])
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
         blocks = list(pool.map(block, range(0, len(jury.rows), step)))
     return _joined(blocks, np.diff(strengths.indptr).astype(np.int64))
 
 
+def _matrix(lists: Lists) -> sparse.csr_matrix:
+    size = len(lists.indptr) - 1
+    return sparse.csr_matrix((lists.weight, lists.neighbour, lists.indptr), shape=(size, size))
+
+
+def _in_units_of_spread(said: sparse.csr_matrix) -> npt.NDArray[np.float32]:
+    """Each row divided by its root mean square over all items; zeros stay."""
+    scores = said.toarray()
+    spread = np.sqrt(np.einsum("ui,ui->u", scores, scores, dtype=np.float64) / max(1, scores.shape[1]))[:, None]
+    return np.asarray(np.divide(scores, spread, out=np.zeros_like(scores), where=spread > 0, casting="unsafe"))
+
+
 def _best(
-    said: Mapping[str, npt.NDArray[np.float64]],
+    said: Mapping[str, npt.NDArray[np.float32]],
     common: Mapping[str, npt.NDArray[np.float64]],
     masked: sparse.csr_matrix,
 ) -> _Block:
@@ -66,9 +85,9 @@ def _best(
     rows, items = masked.shape
     depth = min(DEPTH, items)
     chosen = np.zeros((rows, items), dtype=np.bool_)
-    shared = [np.broadcast_to(each, (rows, items)) for each in common.values()]
+    shared = [np.broadcast_to(each.astype(np.float32), (rows, items)) for each in common.values()]
     for scores in (*said.values(), *shared):
-        free = -scores.astype(np.float32)
+        free = -scores
         free[hidden] = np.inf
         top = np.argpartition(free, depth - 1, axis=1)[:, :depth]
         row, place = np.nonzero(np.take_along_axis(free, top, axis=1) < 0)

@@ -1,0 +1,68 @@
+"""The route that every page of a shop asks, answered before the framework sees it.
+
+Only what is beyond doubt is answered here: a GET whose path and parameters fit. Everything else, and every error, goes
+the framework's way, so that there is one validation and one set of problem documents.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from recsys.errors import BookmatchError
+from serving.http.event_input import id_fault
+from serving.http.parameters import DEFAULT_LIMIT, MAX_LIMIT
+from serving.http.problems import of_domain
+from serving.http.raw_path import decoded_segment
+from serving.http.routes import recommendations_route
+from serving.http.state import ServiceState
+
+_PATH: Final = re.compile(r"/v1/customers/([^/]+)/recommendations")
+_QUERY: Final = re.compile(rb"limit=([1-9][0-9]{0,2})")
+
+
+class HotRoutes:
+    """Wraps the application; what it does not answer passes untouched."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._route: APIRoute = recommendations_route()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request."""
+        asked = _asked(scope)
+        if asked is None:
+            await self._app(scope, receive, send)
+            return
+        state: ServiceState = scope["app"].state.service
+        scope["route"] = self._route
+        try:
+            body = await state.answerer.recommendations(*asked)
+        except BookmatchError as error:
+            problem = of_domain(error)
+            if problem is None:
+                raise
+            raise problem from error
+        headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def _asked(scope: Scope) -> tuple[str, int] | None:
+    """Customer and limit of a question that this module answers."""
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return None
+    path = _PATH.fullmatch(scope["path"])
+    if path is None:
+        return None
+    limit, query = DEFAULT_LIMIT, scope["query_string"]
+    if query:
+        given = _QUERY.fullmatch(query)
+        if given is None or int(given[1]) > MAX_LIMIT:
+            return None
+        limit = int(given[1])
+    customer_id = decoded_segment(path[1])
+    return None if id_fault(customer_id) is not None else (customer_id, limit)
