@@ -7,7 +7,7 @@ SHOP ?= shop
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: install run test lint bench bench-quality bench-scale bench-tuning clean
+.PHONY: install run test lint bench bench-serving bench-quality bench-scale bench-tuning clean
 .DELETE_ON_ERROR:
 
 install: .venv/.installed
@@ -45,6 +45,9 @@ bench-quality: .venv/.installed
 	$(BIN)/python -m benchmarks.quality $(if $(FOLDER),--folder $(FOLDER)) $(if $(ONLY),--only $(ONLY))
 
 # 10 and 100 million events; FOLDER keeps the files, and a stopped run goes on there.
+bench-serving: .venv/.installed
+	$(BIN)/python -m benchmarks.serving $(if $(FOLDER),--folder $(FOLDER)) $(if $(ONLY),--only $(ONLY))
+
 bench-scale: .venv/.installed
 	$(BIN)/python -m benchmarks.scale $(if $(FOLDER),--folder $(FOLDER))
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from recsys.bundle.bundle import ModelBundle
+from recsys.data.history import HISTORY_LIMIT
 from recsys.data.interactions import Interactions
+from recsys.data.vocabulary import UNKNOWN
 from recsys.models.blend import BlendWeights
-from recsys.models.kernels import Floats, Items, Places, Singles
 from recsys.models.occasions import occasions_of, purchase_rows
 from recsys.models.repeat import bought_by
-from recsys.recommend.kernel import Flags, Sources, Workspace, hide, listed, unhide
+from recsys.recommend.kernel import BY_NONE, MOST_EVIDENCE, Workspace, listed_rows
+from recsys.recommend.placement import Placement
 from recsys.recommend.sources import BY_PLACE, FEW, REPEAT, low_rank_scores, sources_of, weights_by_class
 
 AT_ONCE = 256
@@ -26,30 +29,94 @@ CELLS = 8_000_000
 """Where all items are ranked, a block has so many scores at most: bounds the memory a thread uses."""
 
 
+class ManyLists(NamedTuple):
+    """The lists of n customers, as `kernel.Listed`, padded: item −1 and score 0 where a list is short.
+
+    Attributes
+    ----------
+    item, score : int32 and int64, shape (n, limit).
+    personal : int64, shape (n,).
+    named, share : int32 and int64, shape (n, limit, MOST_EVIDENCE), or (0, limit, MOST_EVIDENCE) without reasons; the
+        places are in `Tastes.strengths`' rows.
+    """
+
+    item: npt.NDArray[np.int32]
+    score: npt.NDArray[np.int64]
+    personal: npt.NDArray[np.int64]
+    named: npt.NDArray[np.int32]
+    share: npt.NDArray[np.int64]
+
+
+class Histories(NamedTuple):
+    """What many customers' lists are made from; rows are customers, columns the bundle's items.
+
+    Attributes
+    ----------
+    strengths : float32, shape (n, items); each customer's tastes, faded, stored where above 0.
+    masked : shape (n, items); stored where an item must not be in the customer's list.
+    repeats : float64, shape (n, items); how likely each customer is to buy again what they have, as
+        `repeat_probabilities` gives it. None where what they have is masked anyway.
+    """
+
+    strengths: sparse.csr_matrix
+    masked: sparse.csr_matrix
+    repeats: sparse.csr_matrix | None = None
+
+    @classmethod
+    def of(
+        cls,
+        bundle: ModelBundle,
+        placement: Placement,
+        interactions: Interactions,
+        row: npt.NDArray[np.int32],
+        now: int,
+    ) -> Self:
+        """Of customers at these positions of a history over the bundle's items; `UNKNOWN` is somebody without one.
+
+        Taste is read from the newest events, as the service does, masks from all; `now` in milliseconds UTC.
+        """
+        items, customers = len(bundle.items), len(interactions.customers)
+        place = np.where(row == UNKNOWN, customers, row)
+        masking = np.isin(interactions.kind, [kind.code for kind in placement.mask_kinds])
+        pairs = (np.ones(int(masking.sum()), dtype=np.bool_), (interactions.row[masking], interactions.item[masking]))
+        seen = sparse.csr_matrix(pairs, shape=(customers, items))
+        newest = interactions.newest(HISTORY_LIMIT)
+        strengths = newest.strengths(bundle.manifest.event_weights)
+        repeats = None
+        if placement.blend(bundle.manifest.blend).counts(REPEAT) and placement.repeats(bundle.repeat.kinds):
+            repeats = _with_nobody(repeat_probabilities(bundle, newest, now))[place]
+        return cls(_with_nobody(strengths)[place], _with_nobody(seen)[place], repeats)
+
+
+def _with_nobody(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The rows and an empty one."""
+    indptr = np.append(matrix.indptr, matrix.indptr[-1:])
+    return sparse.csr_matrix((matrix.data, matrix.indices, indptr), shape=(matrix.shape[0] + 1, matrix.shape[1]))
+
+
 def rank_many(
     bundle: ModelBundle,
-    strengths: sparse.csr_matrix,
-    masked: sparse.csr_matrix,
+    histories: Histories,
     showable: npt.NDArray[np.bool_],
     limit: int,
     threads: int,
     progress: Callable[[int], None] | None = None,
-    repeats: sparse.csr_matrix | None = None,
     blend: BlendWeights | None = None,
-) -> npt.NDArray[np.int32]:
-    """The positions of each customer's list, best first: int32, shape (n, limit), -1 where a list is short.
+    *,
+    explained: bool = False,
+) -> ManyLists:
+    """Each customer's list.
 
     Parameters
     ----------
-    strengths : float32, shape (n, items); each customer's tastes, faded, stored where above 0.
-    masked : shape (n, items); stored where an item must not be in the customer's list.
     showable : bool, shape (items,).
+    limit : the length of the lists, where there is so much to show.
     threads : 1 or more; does not change the result.
     progress : called with the number of customers done.
-    repeats : float64, shape (n, items); how likely each customer is to buy again what they have, as
-        `repeat_probabilities` gives it. None where what they have is masked anyway.
     blend : the placement's; the bundle's own by default.
+    explained : whether reasons are wanted.
     """
+    strengths, masked, repeats = histories
     blend = blend or bundle.manifest.blend
     sources, lengths = sources_of(bundle, blend), np.diff(strengths.indptr)
     weights = weights_by_class(blend)[np.searchsorted(blend.lengths, lengths, side="right")]
@@ -62,60 +129,38 @@ def rank_many(
         again = sparse.csr_matrix(repeats.multiply(strengths > 0))
     rows = max(1, min(AT_ONCE, CELLS // max(1, len(bundle.items)))) if dense.any() else AT_ONCE
     blocks = [slice(first, min(first + rows, len(lengths))) for first in range(0, len(lengths), rows)]
-    ranked = np.full((len(lengths), limit), -1, dtype=np.int32)
+    shape = (len(lengths), limit)
+    reasons = (len(lengths) if explained else 0, limit, MOST_EVIDENCE)
+    lists = ManyLists(
+        np.full(shape, UNKNOWN, dtype=np.int32),
+        np.zeros(shape, dtype=np.int64),
+        np.zeros(len(lengths), dtype=np.int64),
+        np.full(reasons, BY_NONE, dtype=np.int32),
+        np.zeros(reasons, dtype=np.int64),
+    )
 
     def block(own: slice) -> None:
         given = np.zeros((own.stop - own.start, 0), dtype=np.float32)
         if dense[own].any():
             given = low_rank_scores(sources, np.where(dense[own, None], weights[own], 0.0), strengths[own])
-        work = Workspace.of(len(bundle.items))
         tastes, hidden, repeated = strengths[own], masked[own], again[own]
-        _listed_rows(
+        listed_rows(
             sources, weights[own], _starts(tastes), tastes.indices, tastes.data, _starts(hidden), hidden.indices,
-            _starts(repeated), repeated.indices, repeated.data, given, dense[own], showable, work, ranked[own],
+            _starts(repeated), repeated.indices, repeated.data, given, dense[own], showable,
+            Workspace.of(len(bundle.items)), lists.item[own], lists.score[own], lists.personal[own], lists.named[own],
+            lists.share[own],
         )  # fmt: skip
 
-    with ThreadPoolExecutor(threads) as pool:
+    # Blocks run side by side; BLAS must not multiply their threads.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
         for own, _ in zip(blocks, pool.map(block, blocks), strict=True):
             if progress:
                 progress(own.stop)
-    return ranked
+    return lists
 
 
 def _starts(matrix: sparse.csr_matrix) -> npt.NDArray[np.int64]:
     return np.asarray(matrix.indptr, dtype=np.int64)
-
-
-@njit(nogil=True, cache=True)
-def _listed_rows(
-    sources: Sources,
-    weights: Floats,
-    start: Places,
-    items: Items,
-    strengths: Singles,
-    masked_start: Places,
-    masked: Items,
-    again_start: Places,
-    again: Items,
-    probability: Floats,
-    given: Singles,
-    dense: Flags,
-    showable: Flags,
-    work: Workspace,
-    ranked: Items,
-) -> None:  # pragma: no cover - compiled
-    """Fills the rows of `ranked` with the lists of as many customers."""
-    for row in range(len(ranked)):
-        hidden = masked[masked_start[row] : masked_start[row + 1]]
-        own, repeated = slice(start[row], start[row + 1]), slice(again_start[row], again_start[row + 1])
-        scores = given[row] if dense[row] else given[row, :0]
-        hide(hidden, showable, work)
-        found = listed(
-            sources, weights[row], items[own], strengths[own], again[repeated], probability[repeated], scores, showable,
-            ranked.shape[1], True, False, work,
-        )  # fmt: skip
-        unhide(hidden, work)
-        ranked[row, : len(found.item)] = found.item
 
 
 def repeat_probabilities(bundle: ModelBundle, interactions: Interactions, now: int) -> sparse.csr_matrix:

@@ -502,3 +502,43 @@ def _add_shares(
             at = column[again[entry]]
             if at:
                 shares[at - 1, np.searchsorted(items, again[entry])] += factor[REPEAT] * probability[entry]
+
+
+@njit(nogil=True, cache=True)
+def listed_rows(
+    sources: Sources,
+    weights: Floats,
+    start: Places,
+    items: Items,
+    strengths: Singles,
+    masked_start: Places,
+    masked: Items,
+    again_start: Places,
+    again: Items,
+    probability: Floats,
+    given: Singles,
+    dense: Flags,
+    showable: Flags,
+    work: Workspace,
+    item: Items,
+    score: Places,
+    personal: Places,
+    named: Items,
+    share: Places,
+) -> None:  # pragma: no cover - compiled
+    """Fills rows with the lists of as many customers, as in `Listed`; reasons where `named` has as many rows."""
+    explained = len(named) == len(item)
+    for row in range(len(item)):
+        hidden = masked[masked_start[row] : masked_start[row + 1]]
+        own, repeated = slice(start[row], start[row + 1]), slice(again_start[row], again_start[row + 1])
+        scores = given[row] if dense[row] else given[row, :0]
+        hide(hidden, showable, work)
+        found = listed(
+            sources, weights[row], items[own], strengths[own], again[repeated], probability[repeated], scores, showable,
+            item.shape[1], True, explained, work,
+        )  # fmt: skip
+        unhide(hidden, work)
+        size = len(found.item)
+        item[row, :size], score[row, :size], personal[row] = found.item, found.score, found.personal
+        if explained:
+            named[row, :size], share[row, :size] = found.named, found.share

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.data.events import EventKind
+from recsys.data.events import KIND_BY_CODE, EventKind
 from recsys.data.history import History, HistoryRow, StoredHistory
 from recsys.data.interactions import Interactions
 from recsys.data.signals import EventWeights, KindWeight
@@ -195,7 +195,7 @@ def test_the_strongest_kind_is_the_one_that_weighs_most(rows: list[tuple[str, Ev
 
     spoken = {ITEMS[int(item)]: [kind for kind in CANCELLABLE if speaks(ITEMS[int(item)], kind)] for item in items}
     expected = [max(kinds, key=lambda kind: WEIGHTS.kinds[kind].weight) for kinds in spoken.values()]
-    assert history.strongest_kinds(items, WEIGHTS) == expected
+    assert [KIND_BY_CODE[int(code)] for code in history.strongest_kinds(items, WEIGHTS)] == expected
 
 
 def test_what_was_cancelled_is_not_named_as_a_reason() -> None:
@@ -213,7 +213,8 @@ def test_what_was_cancelled_is_not_named_as_a_reason() -> None:
     ]
     history = History.from_stored(StoredHistory(1, rows), ITEMS)
     items, _ = history.strengths(WEIGHTS)
-    assert history.strongest_kinds(items, WEIGHTS) == [EventKind.VIEW, EventKind.VIEW, EventKind.PURCHASE]
+    kinds = [KIND_BY_CODE[int(code)] for code in history.strongest_kinds(items, WEIGHTS)]
+    assert kinds == [EventKind.VIEW, EventKind.VIEW, EventKind.PURCHASE]
 
 
 @given(EVENTS)

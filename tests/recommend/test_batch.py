@@ -19,7 +19,7 @@ from recsys.data.interactions import Interactions
 from recsys.models.blend import BlendWeights
 from recsys.models.ranking_kernels import top_rows
 from recsys.models.top_k import best
-from recsys.recommend.batch import rank_many, repeat_probabilities
+from recsys.recommend.batch import Histories, rank_many, repeat_probabilities
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Request
@@ -75,7 +75,7 @@ def test_the_lists_are_those_of_the_recommender(
     strengths = interactions.strengths(bundle.manifest.event_weights)
     now = START + 60 * DAY
     repeats = repeat_probabilities(bundle, interactions, now) if placement is REPEATS else None
-    lists = rank_many(bundle, strengths, sparse.csr_matrix(masked), showable, 12, threads, None, repeats)
+    lists = rank_many(bundle, Histories(strengths, sparse.csr_matrix(masked), repeats), showable, 12, threads).item
     recommender = Recommender(bundle, placement)
     for customer in range(len(interactions.customers)):
         alone = recommender.rank(interactions.history(customer), catalog, Request(limit=12, now=now))

@@ -21,7 +21,7 @@ from recsys.data.interactions import Interactions
 from recsys.errors import InputError
 from recsys.models.blend import BlendWeights
 from recsys.models.repeat import Repeat
-from recsys.recommend.batch import rank_many, repeat_probabilities
+from recsys.recommend.batch import Histories, rank_many, repeat_probabilities
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Answer, Request
@@ -225,7 +225,7 @@ def test_many_lists_hear_repeats_as_one_does(shop: ModelBundle, weights: dict[st
         masked[row, interactions.history(row).items_of(AGAIN.mask_kinds)] = True
     repeats = repeat_probabilities(bundle, interactions, NOW)
     showable = np.ones(len(items), dtype=np.bool_)
-    lists = rank_many(bundle, strengths, sparse.csr_matrix(masked), showable, 8, 1, None, repeats)
+    lists = rank_many(bundle, Histories(strengths, sparse.csr_matrix(masked), repeats), showable, 8, 1).item
     for row in range(len(ways)):
         request = Request(limit=8, now=NOW)
         alone = Recommender(bundle, AGAIN).rank(interactions.history(row), everything(bundle), request)
@@ -263,8 +263,9 @@ def test_a_source_without_weight_is_not_computed(books: ModelBundle, name: str) 
     strengths = sparse.csr_matrix(np.eye(2, len(books.items), dtype=np.float32))
     nothing = sparse.csr_matrix(strengths.shape, dtype=np.bool_)
     showable = np.ones(len(books.items), dtype=np.bool_)
-    whole = rank_many(weighed(books, EVERY | {name: 0.0}), strengths, nothing, showable, 5, 1)
-    np.testing.assert_array_equal(rank_many(broken, strengths, nothing, showable, 5, 1), whole)
+    own = Histories(strengths, nothing)
+    whole = rank_many(weighed(books, EVERY | {name: 0.0}), own, showable, 5, 1).item
+    np.testing.assert_array_equal(rank_many(broken, own, showable, 5, 1).item, whole)
     with pytest.raises(AssertionError, match="was asked of a source without weight"):
         ask(weighed(broken, EVERY), past, placement)
 

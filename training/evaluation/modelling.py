@@ -9,16 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from recsys.bundle.bundle import ModelBundle, assembled
-from recsys.data.history import HISTORY_LIMIT
 from recsys.data.interactions import Interactions
-from recsys.data.vocabulary import UNKNOWN
 from recsys.metrics.ranking import Ranked
-from recsys.recommend.batch import rank_many, repeat_probabilities
+from recsys.recommend.batch import Histories, rank_many
 from recsys.recommend.placement import Placement
-from recsys.recommend.sources import REPEAT
 from training.fitting import fit, with_rating_scale
 from training.stages import StageLog
 from training.tuning import Tuned
@@ -60,24 +56,9 @@ def rank_all(
     hidden : bool, shape (n, items); further items that must not be listed.
     progress : called now and then with the number of customers done.
     """
-    items = len(bundle.items)
-    place = np.where(row == UNKNOWN, len(histories.customers), row)
-    masking = np.isin(histories.kind, [kind.code for kind in placement.mask_kinds])
-    pairs = (np.ones(int(masking.sum()), dtype=np.float32), (histories.row[masking], histories.item[masking]))
-    seen = sparse.csr_matrix(pairs, shape=(len(histories.customers), items))
-    # Taste is read from what the service reads it from.
-    newest = histories.newest(HISTORY_LIMIT)
-    strengths, masked = (
-        sparse.csr_matrix(sparse.vstack([each, sparse.csr_matrix((1, items), dtype=np.float32)]))[place]
-        for each in (newest.strengths(bundle.manifest.event_weights), seen)
-    )
+    own = Histories.of(bundle, placement, histories, row, now)
     if hidden is not None:
-        masked = sparse.csr_matrix(masked + hidden.astype(np.float32))
-    repeats, blend = None, placement.blend(bundle.manifest.blend)
-    if blend.counts(REPEAT) and placement.repeats(bundle.repeat.kinds):
-        probable = repeat_probabilities(bundle, newest, now)
-        repeats = sparse.csr_matrix(sparse.vstack([probable, sparse.csr_matrix((1, items))]))[place]
-    # Blocks of customers run side by side; BLAS must not multiply their threads.
-    with threadpool_limits(1, "blas"):
-        showable = np.ones(items, dtype=np.bool_)
-        return rank_many(bundle, strengths, masked, showable, limit, threads, progress, repeats, blend)
+        own = own._replace(masked=sparse.csr_matrix(own.masked + hidden))
+    showable = np.ones(len(bundle.items), dtype=np.bool_)
+    blend = placement.blend(bundle.manifest.blend)
+    return rank_many(bundle, own, showable, limit, threads, progress, blend).item

@@ -10,7 +10,7 @@ from recsys.bundle.bundle import assembled
 from recsys.data.catalog import Catalog
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.blend import LENGTHS, BlendWeights
-from recsys.recommend.batch import rank_many, repeat_probabilities
+from recsys.recommend.batch import Histories, rank_many, repeat_probabilities
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.sources import POPULAR, REPEAT, in_units_of_spread
 from recsys.recommend.types import Request
@@ -86,7 +86,7 @@ def test_candidates_in_the_order_of_their_weights_are_the_lists_of_the_service(w
     if part.rules.placement.repeats(bundle.repeat.kinds):
         repeats = jury.of(repeat_probabilities(bundle, part.training, part.now))
     showable = np.ones(len(bundle.items), dtype=np.bool_)
-    many = rank_many(bundle, strengths, jury.masked, showable, LIMIT, 1, None, repeats)
+    many = rank_many(bundle, Histories(strengths, jury.masked, repeats), showable, LIMIT, 1).item
     recommender = Recommender(bundle, part.rules.placement)
     personal, whole = blended(candidates)
     count, compared = bundle.popularity.count, 0

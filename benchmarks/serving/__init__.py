@@ -1,0 +1,1 @@
+"""What answering costs: `make bench-serving`."""

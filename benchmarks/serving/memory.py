@@ -1,0 +1,47 @@
+"""What one more worker costs, and how soon a service is ready."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+import psutil
+
+from benchmarks.measured import Row
+from benchmarks.serving import load
+
+WORKERS = 3
+_COMMAND = "python -m benchmarks.serving --only memory"
+
+
+def measure(home: Path) -> list[Row]:
+    """Both rows."""
+    with load.bookmatch(home, workers=WORKERS) as running:
+        paths = [f"/v1/customers/c{number:06}/recommendations" for number in range(500)]
+        load.requests_per_second(running.url, paths, 3.0)
+        workers = [child for child in psutil.Process(running.process.pid).children(recursive=True) if _answers(child)]
+        private = [
+            sum(part.private_dirty + part.private_clean for part in worker.memory_maps()) / 1e6 for worker in workers
+        ]
+    models = sum(file.stat().st_size for file in home.rglob("*.npy")) / 1e9
+    with load.bookmatch(home) as running:
+        ready = running.seconds_to_ready
+    return [
+        Row(
+            f"private memory of each of {len(private)} workers",
+            _COMMAND,
+            f"{statistics.mean(private):.0f} MB",
+            f"≤ 150 MB (stretch 90 MB): {'met' if statistics.mean(private) <= 150 else 'missed'}",
+        ),
+        Row(
+            f"ready after start with a bundle of {models:.2f} GB",
+            _COMMAND,
+            f"{ready:.1f} s",
+            f"≤ 3 s with 1 GB (stretch 1 s): {'met' if ready <= 3 and models >= 1 else 'not comparable'}",
+        ),
+    ]
+
+
+def _answers(process: psutil.Process) -> bool:
+    """Whether it is a worker and not one of Python's helpers."""
+    return "resource_tracker" not in " ".join(process.cmdline())
