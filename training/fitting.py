@@ -34,7 +34,7 @@ from training.stages import StageLog
 SHIPPED_BLEND = {
     "item_item": 1.0,
     "als": 0.5,
-    "spectral": 0.2,
+    "spectral": 0.0,
     "rp3beta": 0.0,
     "popular": 0.1,
     "content": 0.0,

@@ -21,8 +21,8 @@ PIVOT_FLOOR = 0.01
 
 
 @njit(nogil=True, cache=True)
-def _bring_largest_forward(key: Floats, column: Items, size: int, count: int) -> int:  # pragma: no cover - compiled
-    """Rearranges both arrays so that the `count` largest keys come first, in ascending order of their columns.
+def largest_forward(key: Floats, column: Items, size: int, count: int) -> int:  # pragma: no cover - compiled
+    """Rearranges both arrays so that the `count` largest keys come first, in no order.
 
     Ties at the border go to smaller columns. Returns how many there are. Hoare's selection, written out: NumPy's own
     partition and sort cost several seconds of compiling.
@@ -49,7 +49,13 @@ def _bring_largest_forward(key: Floats, column: Items, size: int, count: int) ->
                 low = left
             else:
                 break
-    kept = min(size, count)
+    return min(size, count)
+
+
+@njit(nogil=True, cache=True)
+def bring_largest_forward(key: Floats, column: Items, size: int, count: int) -> int:  # pragma: no cover - compiled
+    """As `largest_forward`, those that are kept in ascending order of their columns."""
+    kept = largest_forward(key, column, size, count)
     for place in range(1, kept):
         own_key, own_column = key[place], column[place]
         at = place - 1
@@ -120,7 +126,7 @@ def gram_rows(
         for place in range(count):
             neighbour = seen[place]
             key[place] = (own[neighbour] + own_cross[neighbour]) * norm[neighbour] if neighbour != item else -np.inf
-        kept = _bring_largest_forward(key, seen, count, width)
+        kept = bring_largest_forward(key, seen, count, width)
         found = 0
         for place in range(kept):
             neighbour = seen[place]
@@ -202,7 +208,7 @@ def ridge_rows(
             near[entry] = column[item, entry]
             key[entry] = (gram[item, entry] + cross[item, entry]) * norm[near[entry]]
             target[near[entry]] = cross[item, entry]
-        size = _bring_largest_forward(key, near, length[item], neighbours)
+        size = bring_largest_forward(key, near, length[item], neighbours)
         for i in range(size):
             chosen[row, i] = near[i]
             b[i] = target[near[i]]

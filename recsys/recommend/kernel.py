@@ -20,10 +20,10 @@ import numpy.typing as npt
 from numba import njit
 
 from recsys.models.factors import Factors, dot, folded
-from recsys.models.kernels import Floats, Items, Places, Singles
+from recsys.models.kernels import Floats, Items, Places, Singles, largest_forward
 
-RETRIEVED = 600
-"""So many candidates are put in order, however few are wanted: a shorter list is the beginning of a longer one."""
+RETRIEVED = 200
+"""So many candidates are put in order at least, and twice as many as are wanted."""
 
 FEWEST, POOL = 60, 2000
 """Where neighbours name fewer than the first, so many popular items are candidates as well."""
@@ -76,31 +76,31 @@ class Sources(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Memory for one call at a time, one per thread; zeros between calls. Shapes (items,).
+    """Memory for one call at a time, one per thread; each of shape (items,).
 
     Attributes
     ----------
-    total, own : the sum over sources and the scores of one.
-    touched : the items with a score, in the order in which they got one.
-    flags : `_TOUCHED` and `_HIDDEN`.
-    column : the place of a chosen item, from 1.
+    slot : where a touched item's numbers are, from 1; zeros between calls.
+    hidden : 1 for what must not be listed; zeros between calls.
+    touched, own, total : by slot from 0: the item, its score by one source, and the sum over sources. They lie close
+        together, so that most of the work is done in the processor's nearest memory.
     """
 
-    total: Floats
-    own: Floats
+    slot: Items
+    hidden: Bytes
     touched: Items
-    flags: Bytes
-    column: Items
+    own: Floats
+    total: Floats
 
     @classmethod
     def of(cls, items: int) -> Workspace:
         """For so many items."""
         return cls(
-            np.zeros(items),
-            np.zeros(items),
             np.zeros(items, dtype=np.int32),
             np.zeros(items, dtype=np.uint8),
             np.zeros(items, dtype=np.int32),
+            np.zeros(items),
+            np.zeros(items),
         )
 
 
@@ -115,6 +115,7 @@ class Listed(NamedTuple):
     named : int32, shape (k, MOST_EVIDENCE); what speaks for each item, the largest share first: a place in the history,
         `BY_POPULARITY`, `BY_OTHERS` for the rest, last, or `BY_NONE` where there is no more.
     share : int64, as `named`, in `UNITS`; the shares of an item sum to its score.
+    seen, excluded : how many items could have been listed, but for being among these.
     """
 
     item: Items
@@ -123,28 +124,19 @@ class Listed(NamedTuple):
     factor: Floats
     named: Items
     share: Places
-
-
-_TOUCHED = np.uint8(1)
-_HIDDEN = np.uint8(2)
+    seen: int
+    excluded: int
 
 
 @njit(nogil=True, cache=True)
-def hide(positions: Items, showable: Flags, work: Workspace) -> int:  # pragma: no cover - compiled
+def _hide(positions: Items, showable: Flags, work: Workspace) -> int:  # pragma: no cover - compiled
     """Keeps items out of the list; how many of them could have been in it."""
-    removed = 0
+    removed, hidden = 0, work.hidden
     for item in positions:
-        if showable[item] and not work.flags[item] & _HIDDEN:
+        if showable[item] and not hidden[item]:
             removed += 1
-        work.flags[item] |= _HIDDEN
+        hidden[item] = 1
     return removed
-
-
-@njit(nogil=True, cache=True)
-def unhide(positions: Items, work: Workspace) -> None:  # pragma: no cover - compiled
-    """Ends `hide`."""
-    for item in positions:
-        work.flags[item] &= _TOUCHED
 
 
 @njit(nogil=True, cache=True)
@@ -152,23 +144,29 @@ def _said(
     lists: Lists, weight: float, items: Items, strengths: Singles, touched: int, work: Workspace
 ) -> tuple[int, float]:  # pragma: no cover - compiled
     """Adds up what lists say; the number of touched items and the source's factor."""
+    # Fields of tuples are counted references: taken out of the loops they cost nothing.
+    indptr, neighbour, weights = lists.indptr, lists.neighbour, lists.weight
+    slots, names, own, total = work.slot, work.touched, work.own, work.total
     for place in range(len(items)):
         strength = np.float64(strengths[place])
-        for entry in range(lists.indptr[items[place]], lists.indptr[items[place] + 1]):
-            item = lists.neighbour[entry]
-            work.own[item] += strength * lists.weight[entry]
-            if not work.flags[item] & _TOUCHED:
-                work.flags[item] |= _TOUCHED
-                work.touched[touched] = item
+        for entry in range(indptr[items[place]], indptr[items[place] + 1]):
+            item = neighbour[entry]
+            slot = slots[item]
+            if slot == 0:
+                names[touched] = item
+                total[touched] = 0.0
+                own[touched] = strength * weights[entry]
                 touched += 1
+                slots[item] = touched
+            else:
+                own[slot - 1] += strength * weights[entry]
     square = 0.0
-    for place in range(touched):
-        square += work.own[work.touched[place]] ** 2
-    factor = weight / np.sqrt(square / len(work.own)) if square > 0.0 else 0.0
-    for place in range(touched):
-        item = work.touched[place]
-        work.total[item] += factor * work.own[item]
-        work.own[item] = 0.0
+    for slot in range(touched):
+        square += own[slot] * own[slot]
+    factor = weight / np.sqrt(square / len(slots)) if square > 0.0 else 0.0
+    for slot in range(touched):
+        total[slot] += factor * own[slot]
+        own[slot] = 0.0
     return touched, factor
 
 
@@ -183,74 +181,44 @@ def _before(score: float, item: int, other_score: float, other: int, count: Plac
 
 
 @njit(nogil=True, cache=True)
-def _sink(heap: Items, size: int, total: Floats, count: Places) -> None:  # pragma: no cover - compiled
-    """Brings the first of a heap, whose first is the last of all, to its place."""
-    at, item = 0, heap[0]
-    while True:
-        below = 2 * at + 1
-        if below >= size:
-            break
-        if below + 1 < size and _before(
-            total[heap[below]], heap[below], total[heap[below + 1]], heap[below + 1], count
-        ):
-            below += 1
-        if not _before(total[item], item, total[heap[below]], heap[below], count):
-            break
-        heap[at] = heap[below]
-        at = below
-    heap[at] = item
-
-
-@njit(nogil=True, cache=True)
-def _retrieved(
-    touched: int, most: int, showable: Flags, count: Places, work: Workspace
-) -> Items:  # pragma: no cover - compiled
-    """The `most` touched items of largest total above 0 that may be shown, in no order."""
-    heap = np.empty(most, np.int32)
+def _retrieved(touched: int, most: int, showable: Flags, work: Workspace) -> tuple[Items, Floats]:  # pragma: no cover
+    """The `most` touched items of largest total above 0 that may be shown, and the totals."""
+    names, sums, hidden = work.touched, work.total, work.hidden
+    item, total = np.empty(touched, np.int32), np.empty(touched, np.float64)
     size = 0
-    for place in range(touched):
-        item = work.touched[place]
-        if work.total[item] <= 0.0 or not showable[item] or work.flags[item] & _HIDDEN:
-            continue
-        if size < most:
-            # Upwards: what comes before sinks.
-            at = size
+    for slot in range(touched):
+        own = names[slot]
+        if sums[slot] > 0.0 and showable[own] and not hidden[own]:
+            item[size], total[size] = own, sums[slot]
             size += 1
-            while at > 0:
-                above = (at - 1) // 2
-                if not _before(work.total[heap[above]], heap[above], work.total[item], item, count):
-                    break
-                heap[at] = heap[above]
-                at = above
-            heap[at] = item
-        elif _before(work.total[item], item, work.total[heap[0]], heap[0], count):
-            heap[0] = item
-            _sink(heap, size, work.total, count)
-    return heap[:size]
+    size = largest_forward(total, item, size, most)
+    return item[:size], total[:size]
 
 
 @njit(nogil=True, cache=True)
 def _widened(
-    found: Items, order: Items, most: int, showable: Flags, work: Workspace
-) -> Items:  # pragma: no cover - compiled
+    item: Items, total: Floats, order: Items, showable: Flags, work: Workspace
+) -> tuple[Items, Floats]:  # pragma: no cover - compiled
     """The candidates and the most popular items that may be shown and are not among them."""
-    wide = np.empty(len(found) + most, np.int32)
-    wide[: len(found)] = found
-    size = len(found)
-    for place in range(min(most, len(order))):
-        item = order[place]
-        if showable[item] and not work.flags[item] & _HIDDEN and work.total[item] <= 0.0:
-            wide[size] = item
-            size += 1
-    return wide[:size]
+    wide, totals = np.empty(len(item) + POOL, np.int32), np.zeros(len(item) + POOL, np.float64)
+    wide[: len(item)], totals[: len(item)] = item, total
+    size, slots, sums, hidden = len(item), work.slot, work.total, work.hidden
+    for place in range(min(POOL, len(order))):
+        own = order[place]
+        slot = slots[own]
+        if not showable[own] or hidden[own] or (slot and sums[slot - 1] > 0.0):
+            continue
+        wide[size], totals[size] = own, sums[slot - 1] if slot else 0.0
+        size += 1
+    return wide[:size], totals[:size]
 
 
 @njit(nogil=True, cache=True)
 def _factor(factors: Factors, weight: float, coordinates: Singles) -> float:  # pragma: no cover - compiled
     """w / scale of a low-rank source."""
-    square = 0.0
+    square, lengths = 0.0, factors.square
     for k in range(len(coordinates)):
-        square += np.float64(coordinates[k]) ** 2 * factors.square[k]
+        square += np.float64(coordinates[k]) ** 2 * lengths[k]
     return weight / np.sqrt(square / len(factors.rows)) if square > 0.0 else 0.0
 
 
@@ -258,33 +226,37 @@ def _factor(factors: Factors, weight: float, coordinates: Singles) -> float:  # 
 def _add_low_rank(
     factors: Factors, factor: float, coordinates: Singles, candidates: Items, score: Floats
 ) -> None:  # pragma: no cover - compiled
+    rows, out = factors.rows, factors.out
     for place in range(len(candidates)):
         item = candidates[place]
-        score[place] += factor * factors.out[item] * dot(factors.rows[item], coordinates)
+        score[place] += factor * out[item] * dot(rows[item], coordinates)
 
 
 @njit(nogil=True, cache=True)
 def _share_lists(
-    lists: Lists, factor: float, items: Items, strengths: Singles, column: Items, shares: Floats
+    lists: Lists, factor: float, items: Items, strengths: Singles, slots: Items, shares: Floats
 ) -> None:  # pragma: no cover - compiled
+    indptr, neighbour, weights = lists.indptr, lists.neighbour, lists.weight
     for place in range(len(items)):
         weighed = factor * np.float64(strengths[place])
-        for entry in range(lists.indptr[items[place]], lists.indptr[items[place] + 1]):
-            at = column[lists.neighbour[entry]]
-            if at:
-                shares[at - 1, place] += weighed * lists.weight[entry]
+        for entry in range(indptr[items[place]], indptr[items[place] + 1]):
+            slot = slots[neighbour[entry]]
+            # What is on the list is marked by a slot below 0.
+            if slot < 0:
+                shares[-slot - 1, place] += weighed * weights[entry]
 
 
 @njit(nogil=True, cache=True)
 def _share_low_rank(
     factors: Factors, factor: float, pull: Singles, own: Singles, chosen: Items, shares: Floats
 ) -> None:  # pragma: no cover - compiled
-    rows = np.empty((len(chosen), own.shape[1]), np.float32)
+    rows, all_rows, out = np.empty((len(chosen), own.shape[1]), np.float32), factors.rows, factors.out
     for at in range(len(chosen)):
-        rows[at] = factors.rows[chosen[at]]
+        for k in range(own.shape[1]):
+            rows[at, k] = all_rows[chosen[at], k]
     products = np.dot(rows, own.T)
     for at in range(len(chosen)):
-        weighed = factor * factors.out[chosen[at]]
+        weighed = factor * out[chosen[at]]
         for place in range(len(pull)):
             shares[at, place] += weighed * pull[place] * products[at, place]
 
@@ -299,12 +271,14 @@ def listed(
     probability: Floats,
     given: Singles,
     showable: Flags,
+    seen: Items,
+    excluded: Items,
     wanted: int,
     filled: bool,
     explained: bool,
     work: Workspace,
 ) -> Listed:  # pragma: no cover - compiled
-    """The best items for a history; what is hidden in the workspace is not among them.
+    """The best items for a history.
 
     Parameters
     ----------
@@ -314,10 +288,13 @@ def listed(
     given : float32, shape (items,) where no source that names few items counts: what the low-rank sources add to each
         item, weighed; else of shape (0,).
     showable : bool, shape (items,).
+    seen, excluded : int32; positions of what must not be listed.
     wanted : how many items, 1 or more.
     filled : whether popular items fill up a list that runs short.
     explained : whether shares are wanted; their arrays are empty otherwise.
     """
+    removed_seen = _hide(seen, showable, work)
+    removed_excluded = _hide(excluded, showable, work)
     factor = np.zeros(7, np.float64)
     touched = 0
     if weights[ITEM_ITEM] > 0.0:
@@ -331,11 +308,12 @@ def listed(
             item = again[place]
             if probability[place] > 0.0:
                 factor[REPEAT] = weights[REPEAT]
-            work.total[item] += weights[REPEAT] * probability[place]
-            if not work.flags[item] & _TOUCHED:
-                work.flags[item] |= _TOUCHED
-                work.touched[touched] = item
+            slot = work.slot[item]
+            if slot == 0:
+                work.touched[touched], work.total[touched], work.own[touched] = item, 0.0, 0.0
                 touched += 1
+                work.slot[item] = slot = touched
+            work.total[slot - 1] += weights[REPEAT] * probability[place]
 
     no_one, nothing = np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
     als_at, als_pull, als_own = no_one, no_one, nothing
@@ -349,28 +327,23 @@ def listed(
             factor[SPECTRAL] = _factor(sources.spectral, weights[SPECTRAL], spectral_at)
 
     if len(given):
-        found = np.empty(len(given), np.int32)
+        candidates, score = np.empty(len(given), np.int32), np.empty(len(given), np.float64)
         size = 0
         for item in range(len(given)):
-            if given[item] > 0.0 and showable[item] and not work.flags[item] & _HIDDEN:
-                found[size] = item
+            if given[item] > 0.0 and showable[item] and not work.hidden[item]:
+                candidates[size], score[size] = item, given[item]
                 size += 1
-        candidates = found[:size]
-        score = np.empty(size, np.float64)
-        for place in range(size):
-            score[place] = given[candidates[place]]
+        candidates, score = candidates[:size], score[:size]
     else:
-        candidates = _retrieved(touched, RETRIEVED, showable, sources.events, work)
+        candidates, score = _retrieved(touched, max(RETRIEVED, 2 * wanted), showable, work)
         if len(candidates) < FEWEST and (factor[ALS] > 0.0 or factor[SPECTRAL] > 0.0):
-            candidates = _widened(candidates, sources.order, POOL, showable, work)
-        score = np.empty(len(candidates), np.float64)
-        for place in range(len(candidates)):
-            score[place] = work.total[candidates[place]]
+            candidates, score = _widened(candidates, score, sources.order, showable, work)
         if factor[ALS] > 0.0:
             _add_low_rank(sources.als, factor[ALS], als_at, candidates, score)
         if factor[SPECTRAL] > 0.0:
             _add_low_rank(sources.spectral, factor[SPECTRAL], spectral_at, candidates, score)
 
+    popular, events = sources.popular, sources.events
     chosen, best = np.empty(wanted, np.int32), np.empty(wanted, np.float64)
     personal = 0
     for place in range(len(candidates)):
@@ -378,56 +351,60 @@ def listed(
         if own <= 0.0:
             continue
         item = candidates[place]
-        own = np.rint(own + weights[POPULAR] * sources.popular[item] * UNITS)
+        own = np.rint(own + weights[POPULAR] * popular[item] * UNITS)
         if personal == wanted:
-            if not _before(own, item, best[personal - 1], chosen[personal - 1], sources.events):
+            if not _before(own, item, best[personal - 1], chosen[personal - 1], events):
                 continue
         else:
             personal += 1
         at = personal - 1
-        while at > 0 and _before(own, item, best[at - 1], chosen[at - 1], sources.events):
+        while at > 0 and _before(own, item, best[at - 1], chosen[at - 1], events):
             best[at], chosen[at] = best[at - 1], chosen[at - 1]
             at -= 1
         best[at], chosen[at] = own, item
 
+    slots, names, hidden = work.slot, work.touched, work.hidden
+    for slot in range(touched):
+        slots[names[slot]] = 0
     for place in range(personal):
-        work.column[chosen[place]] = place + 1
-        if weights[POPULAR] > 0.0 and sources.popular[chosen[place]] > 0.0:
+        slots[chosen[place]] = -place - 1
+        if weights[POPULAR] > 0.0 and popular[chosen[place]] > 0.0:
             factor[POPULAR] = weights[POPULAR]
     shares = np.zeros((personal if explained else 0, len(items)), np.float64)
     if len(shares):
         _add_shares(
             sources, factor, items, strengths, again, probability, als_pull, als_own, spectral_pull, spectral_own,
-            chosen[:personal], work.column, shares,
+            chosen[:personal], slots, shares,
         )  # fmt: skip
 
     size = personal
     if filled and size < wanted:
         ceiling, top = best[personal - 1] if personal else UNITS, 0.0
         for item in sources.order:
-            if showable[item] and not work.flags[item] & _HIDDEN and not work.column[item]:
-                top = top if size > personal else sources.popular[item]
+            if showable[item] and not hidden[item] and not slots[item]:
+                top = top if size > personal else popular[item]
                 chosen[size] = item
-                best[size] = np.rint(sources.popular[item] / top * ceiling)
+                best[size] = np.rint(popular[item] / top * ceiling)
                 size += 1
                 if size == wanted:
                     break
     for place in range(personal):
-        work.column[chosen[place]] = 0
-    for place in range(touched):
-        work.total[work.touched[place]] = 0.0
-        work.flags[work.touched[place]] &= _HIDDEN
+        slots[chosen[place]] = 0
+    for item in seen:
+        hidden[item] = 0
+    for item in excluded:
+        hidden[item] = 0
 
     units = best[:size].astype(np.int64)
     named = np.full((size if explained else 0, MOST_EVIDENCE), BY_NONE, np.int32)
     share = np.zeros(named.shape, np.int64)
     for place in range(len(named)):
         if place < personal:
-            common = np.int64(np.rint(weights[POPULAR] * sources.popular[chosen[place]] * UNITS))
+            common = np.int64(np.rint(weights[POPULAR] * popular[chosen[place]] * UNITS))
             _name(shares[place], common, units[place], named[place], share[place])
         else:
             named[place, 0], share[place, 0] = BY_POPULARITY, units[place]
-    return Listed(chosen[:size], units, personal, factor, named, share)
+    return Listed(chosen[:size], units, personal, factor, named, share, removed_seen, removed_excluded)
 
 
 @njit(nogil=True, cache=True)
@@ -483,25 +460,25 @@ def _add_shares(
     spectral_pull: Singles,
     spectral_own: Singles,
     chosen: Items,
-    column: Items,
+    slots: Items,
     shares: Floats,
 ) -> None:  # pragma: no cover - compiled
     """What each item of the history (columns) adds to each chosen item (rows)."""
     if factor[ITEM_ITEM] > 0.0:
-        _share_lists(sources.item_item, factor[ITEM_ITEM], items, strengths, column, shares)
+        _share_lists(sources.item_item, factor[ITEM_ITEM], items, strengths, slots, shares)
     if factor[RP3BETA] > 0.0:
-        _share_lists(sources.rp3beta, factor[RP3BETA], items, strengths, column, shares)
+        _share_lists(sources.rp3beta, factor[RP3BETA], items, strengths, slots, shares)
     if factor[CONTENT] > 0.0:
-        _share_lists(sources.content, factor[CONTENT], items, strengths, column, shares)
+        _share_lists(sources.content, factor[CONTENT], items, strengths, slots, shares)
     if factor[ALS] > 0.0:
         _share_low_rank(sources.als, factor[ALS], als_pull, als_own, chosen, shares)
     if factor[SPECTRAL] > 0.0:
         _share_low_rank(sources.spectral, factor[SPECTRAL], spectral_pull, spectral_own, chosen, shares)
     if factor[REPEAT] > 0.0:
         for entry in range(len(again)):
-            at = column[again[entry]]
-            if at:
-                shares[at - 1, np.searchsorted(items, again[entry])] += factor[REPEAT] * probability[entry]
+            slot = slots[again[entry]]
+            if slot < 0:
+                shares[-slot - 1, np.searchsorted(items, again[entry])] += factor[REPEAT] * probability[entry]
 
 
 @njit(nogil=True, cache=True)
@@ -532,12 +509,10 @@ def listed_rows(
         hidden = masked[masked_start[row] : masked_start[row + 1]]
         own, repeated = slice(start[row], start[row + 1]), slice(again_start[row], again_start[row + 1])
         scores = given[row] if dense[row] else given[row, :0]
-        hide(hidden, showable, work)
         found = listed(
             sources, weights[row], items[own], strengths[own], again[repeated], probability[repeated], scores, showable,
-            item.shape[1], True, explained, work,
+            hidden, hidden[:0], item.shape[1], True, explained, work,
         )  # fmt: skip
-        unhide(hidden, work)
         size = len(found.item)
         item[row, :size], score[row, :size], personal[row] = found.item, found.score, found.personal
         if explained:

@@ -22,7 +22,7 @@ from recsys.models.item_item import ItemItem
 from recsys.models.related import Relation
 from recsys.recommend import kernel
 from recsys.recommend.explain import explained
-from recsys.recommend.kernel import UNITS, Listed, Workspace, hide, listed, unhide
+from recsys.recommend.kernel import UNITS, Listed, Workspace, listed
 from recsys.recommend.masks import EXCLUDED, SEEN, UNAVAILABLE
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.sources import (
@@ -159,17 +159,12 @@ class Recommender:
         blend = BlendWeights.constant(weights)
         sources = sources_of(self.bundle, blend)._replace(order=_NO_ITEMS)
         strength = np.ones(1, dtype=np.float32)
-        work, showable = self._workspace(), catalog.showable(request.now)
-        excluded = self._positions(request)
-        hide(one, showable, work)
-        masked = _removed(showable, 0, hide(excluded, showable, work))
+        showable = catalog.showable(request.now)
         found = listed(
             sources, weights_by_class(blend)[0], one, strength, _NO_ITEMS, _NO_PROBABILITY, given_scores(None),
-            showable, request.limit, False, True, work,
+            showable, one, self._positions(request), request.limit, False, True, self._workspace(),
         )  # fmt: skip
-        unhide(one, work)
-        unhide(excluded, work)
-        return found, masked
+        return found, _removed(showable, 0, found.excluded)
 
     def _shown(
         self, lists: ItemItem, one: npt.NDArray[np.int32], catalog: Catalog, request: Request
@@ -215,16 +210,12 @@ class Recommender:
         given = given_scores(None)
         if len(items) and not any(weights[BY_PLACE.index(name)] > 0 for name in FEW):
             given = given_scores((self._sources, weights, items, strengths))
-        work, showable = self._workspace(), catalog.showable(request.now)
-        seen, excluded = taste.seen, self._positions(request)
-        masked = _removed(showable, hide(seen, showable, work), hide(excluded, showable, work))
+        showable = catalog.showable(request.now)
         found = listed(
-            self._sources, weights, items, strengths, again, probability, given, showable, request.limit, True,
-            explained, work,
+            self._sources, weights, items, strengths, again, probability, given, showable, taste.seen,
+            self._positions(request), request.limit, True, explained, self._workspace(),
         )  # fmt: skip
-        unhide(seen, work)
-        unhide(excluded, work)
-        return taste, found, masked
+        return taste, found, _removed(showable, found.seen, found.excluded)
 
     def _taste(self, history: History) -> Taste:
         weights = self.bundle.manifest.event_weights

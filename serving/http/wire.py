@@ -93,9 +93,9 @@ def _put(out: Bytes, at: int, text: Bytes) -> int:  # pragma: no cover - compile
 
 @njit(nogil=True, cache=True)
 def _put_text(out: Bytes, at: int, texts: Texts, which: int) -> int:  # pragma: no cover - compiled
-    first, last = texts.start[which], texts.start[which + 1]
+    first, last, source = texts.start[which], texts.start[which + 1], texts.bytes
     for place in range(last - first):
-        out[at + place] = texts.bytes[first + place]
+        out[at + place] = source[first + place]
     return int(at + last - first)
 
 
