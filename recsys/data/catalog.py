@@ -54,7 +54,7 @@ class Catalog:
     expires: npt.NDArray[np.int64]
     version: int = 0
     _changes: npt.NDArray[np.int64] = field(init=False, repr=False)
-    _last: list[tuple[int, npt.NDArray[np.bool_]]] = field(init=False, repr=False, default_factory=list)
+    _last: list[tuple[int, npt.NDArray[np.bool_], int]] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         times = np.unique(np.concatenate([self.published, self.expires]))
@@ -81,10 +81,20 @@ class Catalog:
     def showable(self, now: int) -> npt.NDArray[np.bool_]:
         """Which items may be shown at `now` (milliseconds UTC): bool, shape (items,). Not to be changed: it is kept
         until the next item appears or expires."""
-        period = int(np.searchsorted(self._changes, now, side="right"))
+        period = self.period(now)
         if not self._last or self._last[0][0] != period:
-            self._last[:] = [(period, self.available & (self.published <= now) & (now < self.expires))]
+            mask = self.available & (self.published <= now) & (now < self.expires)
+            self._last[:] = [(period, mask, int(len(mask) - np.count_nonzero(mask)))]
         return self._last[0][1]
+
+    def hidden(self, now: int) -> int:
+        """How many items may not be shown at `now`."""
+        self.showable(now)
+        return self._last[0][2]
+
+    def period(self, now: int) -> int:
+        """How many times items appeared or expired by themselves until `now`: between equal periods nothing did."""
+        return int(np.searchsorted(self._changes, now, side="right")) if len(self._changes) else 0
 
     def is_showable(self, item: int, now: int) -> bool:
         """Whether one item may be shown at `now`."""

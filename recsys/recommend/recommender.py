@@ -164,7 +164,7 @@ class Recommender:
             sources, weights_by_class(blend)[0], one, strength, _NO_ITEMS, _NO_PROBABILITY, given_scores(None),
             showable, one, self._positions(request), request.limit, False, True, self._workspace(),
         )  # fmt: skip
-        return found, _removed(showable, 0, found.excluded)
+        return found, _removed(catalog.hidden(request.now), 0, found.excluded)
 
     def _shown(
         self, lists: ItemItem, one: npt.NDArray[np.int32], catalog: Catalog, request: Request
@@ -175,7 +175,7 @@ class Recommender:
         allowed = showable.copy()
         allowed[one] = False
         excluded = self._positions(request)
-        masked = _removed(showable, 0, int(np.count_nonzero(allowed[excluded])))
+        masked = _removed(catalog.hidden(request.now), 0, int(np.count_nonzero(allowed[excluded])))
         allowed[excluded] = False
         places = np.flatnonzero(allowed[neighbour])[: request.limit]
         ids, item_id = self.bundle.items, self.bundle.items[int(one[0])]
@@ -215,7 +215,7 @@ class Recommender:
             self._sources, weights, items, strengths, again, probability, given, showable, taste.seen,
             self._positions(request), request.limit, True, explained, self._workspace(),
         )  # fmt: skip
-        return taste, found, _removed(showable, found.seen, found.excluded)
+        return taste, found, _removed(catalog.hidden(request.now), found.seen, found.excluded)
 
     def _taste(self, history: History) -> Taste:
         weights = self.bundle.manifest.event_weights
@@ -238,15 +238,15 @@ class Recommender:
         return work
 
 
-def _removed(showable: npt.NDArray[np.bool_], seen: int, excluded: int) -> dict[str, int]:
-    return {UNAVAILABLE: int(len(showable) - np.count_nonzero(showable)), SEEN: seen, EXCLUDED: excluded}
+def _removed(unavailable: int, seen: int, excluded: int) -> dict[str, int]:
+    return {UNAVAILABLE: unavailable, SEEN: seen, EXCLUDED: excluded}
 
 
 def _counted(found: Listed) -> tuple[str, ...]:
     """The sources that counted for an item of the list."""
     if not found.personal:
         return ()
-    return tuple(name for name, factor in zip(BY_PLACE, found.factor, strict=True) if factor > 0)
+    return tuple(name for name, factor in zip(BY_PLACE, found.factor.tolist(), strict=True) if factor > 0)
 
 
 def _why_not_personal(history: History, taste: Taste) -> str:

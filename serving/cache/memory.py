@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 ENTRY_OVERHEAD = 250
-"""Bytes that an entry costs beside its key and value, measured with `sys.getsizeof` over the parts."""
+"""Bytes that an entry costs beside its value, measured with `sys.getsizeof` over the parts."""
 
 
-class MemoryCache:
-    """The entries used last, as many as fit.
+class MemoryCache(Generic[K, V]):
+    """The entries used last, as many as fit. Holds values themselves: what is put in is not to be changed.
 
     Parameters
     ----------
-    max_bytes : what keys, values and the overhead may add up to.
+    max_bytes : what values and the overhead may add up to.
     ttl : seconds.
     clock : seconds from any origin; never runs backwards.
     """
-
-    trouble: str | None = None
-    remote = False
 
     def __init__(self, max_bytes: int, ttl: float, clock: Callable[[], float]) -> None:
         self._max_bytes = max_bytes
         self._ttl = ttl
         self._clock = clock
-        self._entries: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+        self._entries: OrderedDict[K, tuple[float, V, int]] = OrderedDict()
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -37,39 +38,33 @@ class MemoryCache:
         """At most `max_bytes`."""
         return self._bytes
 
-    async def get(self, key: str) -> bytes | None:
-        """See `Cache`."""
+    def get(self, key: K) -> V | None:
+        """What was put under the key, unless it is older than `ttl` or had to make room."""
         entry = self._entries.get(key)
         if entry is None:
             return None
-        until, value = entry
-        if self._clock() >= until:
+        if self._clock() >= entry[0]:
             self._forget(key)
             return None
         self._entries.move_to_end(key)
-        return value
+        return entry[1]
 
-    async def put(self, key: str, value: bytes) -> None:
-        """See `Cache`. A value larger than the whole cache is not kept."""
+    def put(self, key: K, value: V, size: int) -> None:
+        """Keeps a value of so many bytes. One that is larger than the whole cache is not kept."""
         if key in self._entries:
             self._forget(key)
-        size = _size(key, value)
+        size += ENTRY_OVERHEAD
         if size > self._max_bytes:
             return
         while self._bytes + size > self._max_bytes:
             self._forget(next(iter(self._entries)))
-        self._entries[key] = (self._clock() + self._ttl, value)
+        self._entries[key] = (self._clock() + self._ttl, value, size)
         self._bytes += size
 
-    async def close(self) -> None:
-        """See `Cache`."""
+    def clear(self) -> None:
+        """Forgets everything."""
         self._entries.clear()
         self._bytes = 0
 
-    def _forget(self, key: str) -> None:
-        _, value = self._entries.pop(key)
-        self._bytes -= _size(key, value)
-
-
-def _size(key: str, value: bytes) -> int:
-    return len(key) + len(value) + ENTRY_OVERHEAD
+    def _forget(self, key: K) -> None:
+        self._bytes -= self._entries.pop(key)[2]

@@ -18,6 +18,9 @@ FORMAT: Final = b"bm2\n"
 _TAG_BYTES: Final = 16
 _HEAD_BYTES: Final = 4
 
+OVERHEAD: Final = 900
+"""Bytes that a list in memory takes beside its arrays and JSON, measured with `sys.getsizeof` over the parts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -67,6 +70,11 @@ class RankedList:
     short: str | None
     computed_at: int
     catalog_version: int
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, about."""
+        return len(self.items) + self.ends.nbytes + self.positions.nbytes + OVERHEAD
 
     def first(self, count: int) -> bytes:
         """The JSON of the first items."""

@@ -25,12 +25,7 @@ left alone for a while after failures; what it held is not what was put there.""
 
 
 class Cache(Protocol):
-    """Bytes by key, forgotten at any time. Used from one event loop."""
-
-    @property
-    def remote(self) -> bool:
-        """Whether it is another process: then putting takes a while, and nobody waits for it."""
-        ...
+    """A cache in another process: bytes by key, forgotten at any time. Used from one event loop."""
 
     @property
     def trouble(self) -> str | None:

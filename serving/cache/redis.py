@@ -48,8 +48,6 @@ class RedisCache:
     clock : seconds from any origin, for the circuit breaker.
     """
 
-    remote = True
-
     def __init__(self, url: str, timeout: float, ttl: int, clock: Callable[[], float]) -> None:
         self._timeout = timeout
         self._ttl = ttl

@@ -13,6 +13,7 @@ import structlog
 
 from recsys.models.related import Relation
 from recsys.recommend.types import Request
+from serving.cache.memory import MemoryCache
 from serving.cache.payload import Question, RankedList, Sealer
 from serving.cache.protocol import DAMAGED, Cache, CacheUnavailableError
 from serving.http.engine import Engine, Engines
@@ -30,6 +31,9 @@ MAX_PENDING_WRITES = 64
 
 HISTORY_UNAVAILABLE = "history_unavailable"
 """The fallback of an answer to somebody whose history could not be read."""
+
+Lists = MemoryCache[tuple[bytes | None, Question], RankedList]
+"""Lists in this process's own memory, by the store's secret and the question."""
 
 HIT, MISS, RECOMPUTED, UNAVAILABLE, OFF = "hit", "miss", "recomputed", "unavailable", "off"
 
@@ -87,7 +91,7 @@ class Answerer:
         self,
         engines: Engines,
         live: LiveStore,
-        cache: Cache | None,
+        cache: Cache | Lists | None,
         metrics: Metrics,
         history_limit: int,
         now: Callable[[], int],
@@ -104,8 +108,9 @@ class Answerer:
 
     async def recommendations(self, customer_id: str, limit: int) -> bytes:
         """The body for a customer, JSON. Raises Problem while nothing can answer."""
-        engine, confirmed = await self._engines.current()
-        seen = self._live.history(customer_id, engine.bundle)
+        stamp = self._live.look()
+        engine, confirmed = await self._engines.current(stamp)
+        seen = self._live.history(customer_id, engine.bundle, stamp)
         now = self._now()
         # Everybody without a history gets the same list, and it is kept once.
         subject = ("customer", customer_id) if seen.history.version else ("nobody",)
@@ -143,15 +148,17 @@ class Answerer:
 
     async def _ranked(self, asked: _Asked) -> tuple[RankedList, CacheNote]:
         """The list, with as many items as asked for where there are any, from the cache or ranked now."""
-        signing = self._signed_with()
-        if self._cache is None or signing is None:
+        cache, signing = self._cache, self._signed_with()
+        if cache is None or signing is None:
             return self._fresh(asked), CacheNote(OFF)
+        if isinstance(cache, MemoryCache):
+            return self._ranked_here(asked, cache)
         sealer = signing[0]
         key = sealer.key(self._question(asked))
         kept: RankedList | None = None
         status = MISS
         try:
-            payload = await self._cache.get(key)
+            payload = await cache.get(key)
         except CacheUnavailableError as error:
             self._failed("get", error)
             return self._fresh(asked), CacheNote(UNAVAILABLE, trouble=error.cause)
@@ -163,11 +170,22 @@ class Answerer:
                 status = RECOMPUTED
         usable = _still_good(kept, asked) if kept is not None else None
         if usable is not None:
-            age = max(0, asked.now - usable.computed_at) / 1000
-            return usable, CacheNote(HIT, age, self._cache.trouble)
+            return usable, CacheNote(HIT, _age(usable, asked), cache.trouble)
         ranked = self._fresh(asked)
-        await self._keep(key, sealer.seal(key, ranked))
-        return ranked, CacheNote(status, trouble=self._cache.trouble)
+        self._keep(cache, key, sealer.seal(key, ranked))
+        return ranked, CacheNote(status, trouble=cache.trouble)
+
+    def _ranked_here(self, asked: _Asked, cache: Lists) -> tuple[RankedList, CacheNote]:
+        """As `_ranked`, of this process's own memory, where nothing need be sealed."""
+        # Another store in this one's place has another secret: what was made from the first is never found again.
+        key = (self._live.secret, self._question(asked))
+        kept = cache.get(key)
+        usable = _still_good(kept, asked) if kept is not None else None
+        if usable is not None:
+            return usable, CacheNote(HIT, _age(usable, asked))
+        ranked = self._fresh(asked)
+        cache.put(key, ranked, ranked.size)
+        return ranked, CacheNote(MISS if kept is None else RECOMPUTED)
 
     def _question(self, asked: _Asked) -> Question:
         placement = asked.engine.recommender.placement
@@ -186,20 +204,16 @@ class Answerer:
         # As long as a kept list even when none is kept: an answer must not depend on the cache.
         return asked.rank(Request(limit=depth_for(asked.limit), now=asked.now))
 
-    async def _keep(self, key: str, payload: bytes) -> None:
-        """Puts a list into the cache, one that is far without the answer waiting for it."""
-        assert self._cache is not None  # noqa: S101 - only called with a cache
-        if not self._cache.remote:
-            await self._put(key, payload)
-        elif len(self._writes) < MAX_PENDING_WRITES:
-            task = asyncio.create_task(self._put(key, payload))
+    def _keep(self, cache: Cache, key: str, payload: bytes) -> None:
+        """Puts a list into a cache that is far, without the answer waiting for it."""
+        if len(self._writes) < MAX_PENDING_WRITES:
+            task = asyncio.create_task(self._put(cache, key, payload))
             self._writes.add(task)
             task.add_done_callback(self._writes.discard)
 
-    async def _put(self, key: str, payload: bytes) -> None:
-        assert self._cache is not None  # noqa: S101 - only called with a cache
+    async def _put(self, cache: Cache, key: str, payload: bytes) -> None:
         try:
-            await self._cache.put(key, payload)
+            await cache.put(key, payload)
         except CacheUnavailableError as error:
             self._failed("put", error)
         else:
@@ -257,9 +271,15 @@ class Answerer:
         )
 
 
+def _age(ranked: RankedList, asked: _Asked) -> float:
+    return max(0, asked.now - ranked.computed_at) / 1000
+
+
 def _still_good(kept: RankedList, asked: _Asked) -> RankedList | None:
     """The kept list without what may no longer be shown; None when it must be ranked anew."""
     engine = asked.engine
+    if engine.unchanged(kept.catalog_version, kept.computed_at, asked.now):
+        return kept
     if not engine.missed_nothing(kept.catalog_version, kept.computed_at, asked.now):
         return None
     showable = engine.catalog.showable(asked.now)[kept.positions]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 from threadpoolctl import threadpool_limits
 
 from recsys import __version__
@@ -35,7 +36,24 @@ def wall_clock() -> int:
 SYSTEM_CLOCKS = Clocks(now=wall_clock, monotonic=time.monotonic)
 
 
-def create_app(settings: Settings, clocks: Clocks = SYSTEM_CLOCKS) -> FastAPI:
+class HttpService:
+    """The service as an ASGI application: the framework inside outer layers, which see a request before it does.
+
+    Attributes
+    ----------
+    framework : its routes, description and state.
+    """
+
+    def __init__(self, framework: FastAPI, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self.framework = framework
+        self._outer = RequestLayer(HotRoutes(framework), metrics, clock)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request, or the beginning and the end of it all."""
+        await self._outer(scope, receive, send)
+
+
+def create_app(settings: Settings, clocks: Clocks = SYSTEM_CLOCKS) -> HttpService:
     """The service as an ASGI application; its resources open and close with its lifespan."""
     metrics = Metrics(settings.metrics_folder)
 
@@ -66,13 +84,11 @@ def create_app(settings: Settings, clocks: Clocks = SYSTEM_CLOCKS) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(BookmatchError, _domain_error)
-    app.add_middleware(HotRoutes)
-    app.add_middleware(RequestLayer, metrics=metrics, clock=clocks.monotonic)
     app.openapi = lambda: _description(app)  # type: ignore[method-assign]
-    return app
+    return HttpService(app, metrics, clocks.monotonic)
 
 
-def create_app_from_environment() -> FastAPI:
+def create_app_from_environment() -> HttpService:
     """The service with the settings that BOOKMATCH_… variables say; what each worker process runs.
 
     Raises InputError for a variable that is unknown or does not fit.

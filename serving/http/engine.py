@@ -25,7 +25,7 @@ from recsys.recommend.sources import popular_order
 from recsys.recommend.types import Recommendation, Request
 from recsys.stores import open_store
 from serving.cache.payload import RankedList
-from serving.http.live import LiveStore
+from serving.http.live import LiveStore, Stamp
 from serving.http.metrics import Metrics
 from serving.http.problems import Problem
 from serving.http.wire import HISTORY, Texts, written
@@ -120,6 +120,11 @@ class Engine:
             self.for_customer(History.from_stored(StoredHistory(1, [row]), self.bundle.items), request)
             self.for_item(item_id, Relation.SIMILAR, request)
 
+    def unchanged(self, catalog_version: int, computed_at: int, now: int) -> bool:
+        """Whether exactly the same items may be shown as when a list was ranked."""
+        catalog = self.catalog
+        return catalog.version == catalog_version and catalog.period(computed_at) == catalog.period(now)
+
     def missed_nothing(self, catalog_version: int, computed_at: int, now: int) -> bool:
         """Whether no item became showable since a list was ranked; what went away is seen on the list itself."""
         if catalog_version < self.gained_version:
@@ -189,8 +194,10 @@ class Engines:
         self.trouble: str | None = "no bundle was loaded yet"
         """Why there is no engine, or why the newest bundle is not it; None when all is well."""
 
-    async def current(self) -> tuple[Engine, bool]:
+    async def current(self, now: Stamp | None = None) -> tuple[Engine, bool]:
         """The engine under the catalogue of this moment, and whether the store confirmed the catalogue.
+
+        `now` is what the store looked like when the request started.
 
         Raises Problem (503) until a bundle is loaded.
         """
@@ -199,7 +206,7 @@ class Engines:
             if engine is None:
                 raise Problem(503, "not-ready", f"No model answers yet: {self.trouble}.", headers={"Retry-After": "1"})
             try:
-                version = self._live.catalog_version()
+                version = self._live.catalog_version(now)
                 if version == engine.catalog.version:
                     return engine, True
                 catalog = await self._read_once(engine.bundle)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from recsys.errors import BookmatchError
 from serving.http.event_input import id_fault
@@ -25,10 +26,11 @@ _QUERY: Final = re.compile(rb"limit=([1-9][0-9]{0,2})")
 
 
 class HotRoutes:
-    """Wraps the application; what it does not answer passes untouched."""
+    """Wraps the framework; what it does not answer passes untouched."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: FastAPI) -> None:
         self._app = app
+        self._state = app.state
         self._route: APIRoute = recommendations_route()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,7 +39,7 @@ class HotRoutes:
         if asked is None:
             await self._app(scope, receive, send)
             return
-        state: ServiceState = scope["app"].state.service
+        state: ServiceState = self._state.service
         scope["route"] = self._route
         try:
             body = await state.answerer.recommendations(*asked)

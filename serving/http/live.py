@@ -69,11 +69,24 @@ class LiveStore:
         """The secret of the store; None while it has never been seen."""
         return self._handle.secret
 
-    def history(self, customer_id: str, bundle: ModelBundle) -> Seen:
-        """The customer's history in the bundle's positions. Never raises for a store that does not answer."""
+    def look(self) -> Stamp | None:
+        """The state of the store now, None while it does not answer: what a request looks at once, when it starts."""
+        try:
+            return self._handle.use(self._stamp)
+        except StoreError:
+            return None
+
+    def history(self, customer_id: str, bundle: ModelBundle, now: Stamp | None = None) -> Seen:
+        """The customer's history in the bundle's positions, as of `now` or later: what `look` gave a moment ago.
+
+        Never raises for a store that does not answer.
+        """
         copy = self._copies.get(customer_id)
         if copy is not None and copy.bundle != bundle.bundle_id:
             copy = None
+        if copy is not None and copy.stamp == now and self._copied_from == self._handle.secret:
+            self._copies.move_to_end(customer_id)
+            return Seen(copy.history)
         try:
             fresh = self._handle.use(lambda store: self._fresh(store, customer_id, bundle, copy))
         except StoreError:
@@ -84,8 +97,10 @@ class LiveStore:
         self._remember(customer_id, fresh)
         return Seen(fresh.history)
 
-    def catalog_version(self) -> int:
-        """The version of the catalogue now. Raises StoreError."""
+    def catalog_version(self, now: Stamp | None = None) -> int:
+        """The version of the catalogue as of `now`, as in `history`. Raises StoreError."""
+        if self._catalog is not None and self._catalog[0] == now:
+            return self._catalog[1]
 
         def ask(store: Store) -> int:
             stamp = self._stamp(store)

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextvars import ContextVar
 
 import structlog
 
+REQUEST_ID: ContextVar[str] = ContextVar("bookmatch.request_id")
+"""The id of the request that is being answered; every line that is logged meanwhile names it."""
+
 Logger = structlog.stdlib.BoundLogger
+
+
+def _name_request(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    request_id = REQUEST_ID.get(None)
+    return event if request_id is None else {"request_id": request_id, **event}
 
 
 def configure_logging(level: int, form: str) -> None:
     """Sends structlog's and the standard library's records to standard error in one form, `console` or `json`."""
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _name_request,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

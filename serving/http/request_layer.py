@@ -11,6 +11,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.http.logs import REQUEST_ID
 from serving.http.metrics import Metrics
 from serving.http.problems import Problem
 from serving.http.raw_path import routable_path
@@ -51,9 +52,13 @@ class RequestLayer:
         started = self._clock()
         own = _own_scope(scope)
         reply = _Reply(send, str(own["bookmatch.request_id"]), is_head=scope["method"] == "HEAD")
-        with structlog.contextvars.bound_contextvars(request_id=own["bookmatch.request_id"]):
+        # Every line that is logged on the way carries the id; each request has a context of its own.
+        told = REQUEST_ID.set(own["bookmatch.request_id"])
+        try:
             status = await self._answered(own, receive, reply)
             self._record(scope, own, status, self._clock() - started)
+        finally:
+            REQUEST_ID.reset(told)
 
     async def _answered(self, scope: Scope, receive: Receive, reply: _Reply) -> int:
         try:

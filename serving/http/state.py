@@ -18,7 +18,7 @@ from recsys.stores import open_store
 from recsys.stores.protocols import Store
 from serving.cache.memory import MemoryCache
 from serving.cache.protocol import Cache
-from serving.http.answering import Answerer
+from serving.http.answering import Answerer, Lists
 from serving.http.engine import Engines
 from serving.http.live import LiveStore
 from serving.http.metrics import Metrics
@@ -76,7 +76,7 @@ def _writable(path: Path) -> Store:
     return open_store(path, create=False, busy_seconds=WRITE_BUSY_SECONDS)
 
 
-def _open_cache(settings: Settings, clock: Callable[[], float]) -> Cache | None:
+def _open_cache(settings: Settings, clock: Callable[[], float]) -> Cache | Lists | None:
     if settings.redis_url is not None:
         # Imported here: the library costs start-up time that a service without Redis need not pay.
         from serving.cache.redis import RedisCache
@@ -113,7 +113,9 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
         await asyncio.gather(watching, return_exceptions=True)
         await asyncio.to_thread(writer.close)
         await answerer.close()
-        if cache is not None:
+        if isinstance(cache, MemoryCache):
+            cache.clear()
+        elif cache is not None:
             await cache.close()
         live.close()
         metrics.close(os.getpid())

@@ -60,7 +60,7 @@ class Service:
     def __init__(self, settings: Settings, clock: FakeClock) -> None:
         self.runner = asyncio.Runner()
         self.app = create_app(settings, clock.clocks())
-        self._lifespan = self.app.router.lifespan_context(self.app)
+        self._lifespan = self.app.framework.router.lifespan_context(self.app.framework)
 
     def __enter__(self) -> Self:
         self.runner.run(self._lifespan.__aenter__())
@@ -73,7 +73,7 @@ class Service:
     @property
     def state(self) -> ServiceState:
         """What the service holds open."""
-        state: ServiceState = self.app.state.service
+        state: ServiceState = self.app.framework.state.service
         return state
 
     def ask(self, method: str, target: str, body: bytes = b"", **headers: str) -> Reply:

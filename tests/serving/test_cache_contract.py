@@ -23,13 +23,34 @@ Check = Callable[[Cache], Coroutine[None, None, None]]
 TTL = 30
 
 
+class InMemory:
+    """The memory cache with the manners of one that is far."""
+
+    trouble: str | None = None
+
+    def __init__(self) -> None:
+        self._cache: MemoryCache[str, bytes] = MemoryCache(1_000_000, TTL, FakeClock().clocks().monotonic)
+
+    async def get(self, key: str) -> bytes | None:
+        """See `Cache`."""
+        return self._cache.get(key)
+
+    async def put(self, key: str, value: bytes) -> None:
+        """See `Cache`."""
+        self._cache.put(key, value, len(value))
+
+    async def close(self) -> None:
+        """See `Cache`."""
+        self._cache.clear()
+
+
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
 def checked(request: pytest.FixtureRequest) -> Callable[[Check], None]:
     """Runs a check against each implementation."""
 
     def make() -> Cache:
         if request.param == "memory":
-            return MemoryCache(1_000_000, TTL, FakeClock().clocks().monotonic)
+            return InMemory()
         server: RedisServer = request.getfixturevalue("redis_server")
         return RedisCache(server.url, 1.0, TTL, FakeClock().clocks().monotonic)
 
@@ -104,17 +125,13 @@ async def _get(cache: Cache, key: str) -> bytes | None:
 def test_memory_forgets_after_its_time() -> None:
     """At the time to live, not before."""
     clock = FakeClock()
-    cache = MemoryCache(10_000, TTL, clock.clocks().monotonic)
-
-    async def check() -> None:
-        await cache.put("a", b"x")
-        clock.forward(TTL - 0.001)
-        assert await cache.get("a") == b"x"
-        clock.forward(0.001)
-        assert await cache.get("a") is None
-        assert (len(cache), cache.bytes_used) == (0, 0)
-
-    asyncio.run(check())
+    cache: MemoryCache[str, bytes] = MemoryCache(10_000, TTL, clock.clocks().monotonic)
+    cache.put("a", b"x", 1)
+    clock.forward(TTL - 0.001)
+    assert cache.get("a") == b"x"
+    clock.forward(0.001)
+    assert cache.get("a") is None
+    assert (len(cache), cache.bytes_used) == (0, 0)
 
 
 @pytest.mark.redis
@@ -133,32 +150,23 @@ def test_redis_is_told_the_time_to_live(redis_server: RedisServer) -> None:
 
 @given(puts=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 700)), max_size=40))
 def test_memory_never_holds_more_than_it_may(puts: list[tuple[int, int]]) -> None:
-    """Whatever is put, keys, values and overhead stay within the bound, and the last value that fits is there."""
-    bound = 4 * (1 + 250 + ENTRY_OVERHEAD)
-    cache = MemoryCache(bound, TTL, FakeClock().clocks().monotonic)
-
-    async def check() -> None:
-        for key, size in puts:
-            await cache.put(str(key), b"x" * size)
-            assert cache.bytes_used <= bound
-            fits = 1 + size + ENTRY_OVERHEAD <= bound
-            assert await cache.get(str(key)) == (b"x" * size if fits else None)
-
-    asyncio.run(check())
+    """Whatever is put, values and overhead stay within the bound, and the last value that fits is there."""
+    bound = 4 * (250 + ENTRY_OVERHEAD)
+    cache: MemoryCache[int, bytes] = MemoryCache(bound, TTL, FakeClock().clocks().monotonic)
+    for key, size in puts:
+        cache.put(key, b"x" * size, size)
+        assert cache.bytes_used <= bound
+        assert cache.get(key) == (b"x" * size if size + ENTRY_OVERHEAD <= bound else None)
 
 
 def test_memory_lets_go_of_what_was_used_longest_ago() -> None:
     """With room for two, a third takes the place of the one not asked for."""
-    cache = MemoryCache(2 * (1 + 1 + ENTRY_OVERHEAD), TTL, FakeClock().clocks().monotonic)
-
-    async def check() -> None:
-        await cache.put("a", b"1")
-        await cache.put("b", b"2")
-        await cache.get("a")
-        await cache.put("c", b"3")
-        assert [await cache.get(key) for key in "abc"] == [b"1", None, b"3"]
-
-    asyncio.run(check())
+    cache: MemoryCache[str, bytes] = MemoryCache(2 * (1 + ENTRY_OVERHEAD), TTL, FakeClock().clocks().monotonic)
+    cache.put("a", b"1", 1)
+    cache.put("b", b"2", 1)
+    cache.get("a")
+    cache.put("c", b"3", 1)
+    assert [cache.get(key) for key in "abc"] == [b"1", None, b"3"]
 
 
 def test_a_breaker_opens_after_failures_in_a_row_and_lets_one_probe_through() -> None:

@@ -31,7 +31,7 @@ def echo(trained_shop: Path) -> Iterator[Service]:
         async def answer(identifier: PathId) -> dict[str, str]:
             return {"id": identifier}
 
-        app: FastAPI = running.app
+        app: FastAPI = running.app.framework
         app.add_api_route("/echo/{id}/here", answer)
         yield running
 
