@@ -7,8 +7,8 @@ The strength of a customer's taste for an item is
 the sum over the customer's events on it. The age of an event is counted back from the customer's own newest event, not
 from the wall clock: the same history gives the same answer whenever it is asked for, and a customer who comes back
 after a year finds their shelf as they left it. The steps of an item are counted back in the order in which the customer
-last had to do with each item. Where times are unknown nothing fades by age, where the order is unknown nothing by
-steps.
+last had to do with each item; what is left below a hundredth says nothing. Where times are unknown nothing fades by
+age, where the order is unknown nothing by steps.
 
 A purchase that was returned and an `add_to_cart` that was taken out again carry no taste; other events on the item
 still do. An item that was refused (`not_interested`) or bought for somebody else (`ignore_for_recommendations`) carries
@@ -31,6 +31,9 @@ UNKNOWN_TIME = np.iinfo(np.int64).min
 """Stands for an unknown timestamp or position in integer arrays."""
 
 MS_PER_DAY = 86_400_000.0
+
+FAINT = 0.01
+"""Less than this share of a taste says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +262,11 @@ def fade_by_steps(
     newest: npt.NDArray[np.int32] | np.int32,
     weights: EventWeights,
 ) -> npt.NDArray[np.float32]:
-    """Strengths after fading: · 2^(−(newest − clock) / half_life_steps), `newest` the last reading of the customer."""
+    """Strengths after fading: · 2^(−(newest − clock) / half_life_steps), `newest` the last reading of the customer.
+
+    What has faded to less than `FAINT` is 0: it would change nothing, and asking it costs as much as the newest item.
+    """
     if weights.half_life_steps is None:
         return strength
-    return np.asarray(strength * np.exp2((clock - newest) / weights.half_life_steps), dtype=np.float32)
+    left = np.exp2((clock - newest) / weights.half_life_steps)
+    return np.asarray(np.where(left < FAINT, 0.0, strength * left), dtype=np.float32)

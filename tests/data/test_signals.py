@@ -80,6 +80,15 @@ def test_where_only_an_order_is_known_steps_count() -> None:
     assert strengths.tolist() == pytest.approx([0.5 * 2.0**-1, 0.5, 0.25])
 
 
+def test_what_has_faded_to_nothing_says_nothing() -> None:
+    """With a half-life of a quarter of a step, the item one step back still speaks, the one two steps back does not."""
+    rows = [did(item, EventKind.PURCHASE, None, position=place) for place, item in enumerate("abc")]
+    history = History.from_stored(StoredHistory(1, rows), ITEMS)
+    items, strengths = history.strengths(replace(WEIGHTS, half_life_steps=0.25))
+    assert items.tolist() == [ITEMS.position("b"), ITEMS.position("c")]
+    assert strengths.tolist() == pytest.approx([2.0**-4, 1.0])
+
+
 def test_positions_may_be_as_far_apart_as_they_are_large() -> None:
     """Between the smallest and the largest position lies one step of the customer's order, like between any others."""
     ends = (("a", 1 - 2**63), ("b", 2**63 - 1))

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -95,6 +95,8 @@ def test_without_frequent_terms_the_lists_are_the_dense_best(
 ) -> None:
     """Each row's weights are the largest of the dense product, best first, down to the floor."""
     model, product = nearest_rows(matrix, count, floor, most=40, threads=2), dense_product(matrix)
+    # What is at the floor to the last digits may be on either side of it.
+    assume(not (np.abs(product - floor) < 2e-5).any() or not floor)
     for row in range(40):
         expected = np.sort(product[row])[::-1][:count]
         expected = expected[(expected > 5e-6) & (expected >= floor)]

@@ -59,7 +59,7 @@ def test_the_missing_book_comes_first(bundle: ModelBundle) -> None:
     answer = ask(bundle, past, limit=2)
     assert set(ids(answer)) == {"c4", "c5"}
     assert answer.fallback is None
-    assert set(answer.sources) == {"item_item", "als", "spectral", "popular"}
+    assert set(answer.sources) == {"item_item", "als", "popular"}
 
 
 def test_one_view_changes_the_answer(bundle: ModelBundle) -> None:
@@ -241,7 +241,7 @@ def test_the_score_is_the_weighted_sum_of_the_manifest(bundle: ModelBundle) -> N
     items, strengths = past.strengths(bundle.manifest.event_weights)
     sources = [
         (factors.scores(factors.coordinates(items, strengths)), bundle.manifest.blend.weights[name][0])
-        for name, factors in (("spectral", bundle.spectral.factors()), ("als", bundle.als.factors()))
+        for name, factors in (("als", bundle.als.factors()),)
     ]
     _, about, value = bundle.item_item.contributions(items, strengths)
     sources.append((np.bincount(about, weights=value, minlength=len(bundle.items)), 1.0))

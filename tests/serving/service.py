@@ -9,8 +9,10 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 import orjson
+from starlette.types import ASGIApp
 
 from serving.http.app import create_app
+from serving.http.request_layer import RequestLayer
 from serving.http.settings import Settings
 from serving.http.state import Clocks, ServiceState
 from tests.serving.shop import DAY, START
@@ -80,6 +82,11 @@ class Service:
         """One request; `target` is the path and query as they would stand on the wire."""
         return self.runner.run(self.asking(method, target, body, **headers))
 
+    def ask_framework(self, method: str, target: str) -> Reply:
+        """One request that no hot route answers."""
+        layer = RequestLayer(self.app.framework, self.state.metrics, self.state.clocks.monotonic)
+        return self.runner.run(self.asking(method, target, app=layer))
+
     def get(self, target: str) -> Reply:
         """A GET request."""
         return self.ask("GET", target)
@@ -99,7 +106,9 @@ class Service:
         """What the background poll does."""
         self.runner.run(self.state.engines.look())
 
-    async def asking(self, method: str, target: str, body: bytes = b"", **headers: str) -> Reply:
+    async def asking(
+        self, method: str, target: str, body: bytes = b"", app: ASGIApp | None = None, **headers: str
+    ) -> Reply:
         """`ask` for those who are on the event loop already."""
         path, _, query = target.partition("?")
         raw_headers = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
@@ -126,7 +135,7 @@ class Service:
         async def send(message: MutableMapping[str, Any]) -> None:
             sent.append(message)
 
-        await self.app(scope, receive, send)
+        await (app or self.app)(scope, receive, send)
         start = sent[0]
         content = b"".join(message.get("body", b"") for message in sent[1:])
         return Reply(start["status"], {key.decode(): value.decode() for key, value in start["headers"]}, content)

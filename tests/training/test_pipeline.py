@@ -66,7 +66,6 @@ def test_a_store_becomes_a_bundle_in_force(tmp_path: Path) -> None:
         "compile",
         "popularity",
         "item-item",
-        "spectral",
         "als",
         "content",
         "repeat",
