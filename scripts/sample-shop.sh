@@ -4,8 +4,10 @@
 set -eu
 bookmatch=.venv/bin/bookmatch
 files=$SHOP/sample
-# The first training on a machine compiles; it may do so while the shop is being built.
+# The first training and the first answer on a machine compile; they may do so while the shop is being built.
 [ -e "$SHOP/models/current" ] || .venv/bin/python -m recsys.models.warm_up &
+learning=$!
+[ -e "$SHOP/models/current" ] || .venv/bin/python -m serving.warm_up &
 [ -d "$files" ] || $bookmatch simulate "$files"
 [ -e "$files/.imported" ] || {
     $bookmatch import "$files/items.parquet" --as items --home "$SHOP"
@@ -13,5 +15,6 @@ files=$SHOP/sample
     $bookmatch import "$files"/events-*.parquet --home "$SHOP"
     touch "$files/.imported"
 }
-wait
+wait "$learning"
 [ -e "$SHOP/models/current" ] || $bookmatch train --tune-budget 0 --home "$SHOP"
+wait

@@ -130,7 +130,7 @@ def _read_array(folder: Path, name: str, entry: ArrayEntry) -> npt.NDArray[np.ge
     try:
         if file_sha256(path) != entry.sha256:
             raise BundleError(f"{path} is damaged: its SHA-256 is not the manifest's", remedy=_REMEDY)
-        array = np.load(path, mmap_mode=None if 0 in entry.shape else "r", allow_pickle=False)
+        array = np.load(path, mmap_mode=None if 0 in entry.shape else "c", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read: {error}", remedy=_REMEDY) from error
     if array.dtype.str != entry.dtype or array.shape != entry.shape:

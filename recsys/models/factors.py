@@ -66,7 +66,7 @@ class Factors(NamedTuple):
         return np.divide(folded_, scale, out=np.zeros_like(folded_), where=scale > 0, casting="unsafe")
 
 
-@njit(nogil=True, cache=True, fastmath=_SUMS)
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
 def dot(one: Singles, other: Singles) -> np.float32:  # pragma: no cover - compiled
     """The sum of products."""
     total = np.float32(0.0)
@@ -75,7 +75,7 @@ def dot(one: Singles, other: Singles) -> np.float32:  # pragma: no cover - compi
     return total
 
 
-@njit(nogil=True, cache=True, fastmath=_SUMS)
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
 def folded(
     factors: Factors, items: Items, strengths: Singles
 ) -> tuple[Singles, Singles, Singles]:  # pragma: no cover - compiled
@@ -105,13 +105,15 @@ def folded(
     if alpha == 0.0:
         return left, pull, own
     found = np.zeros(width, np.float32)
-    direction = left.copy()
-    moved = np.empty(width, np.float32)
+    direction, moved = np.empty(width, np.float32), np.empty(width, np.float32)
+    for k in range(width):
+        direction[k] = left[k]
     size = dot(left, left)
     least = np.float32(TOLERANCE) * np.float32(TOLERANCE) * size
     steps = 0
     while size > least and steps < MOST_STEPS:
-        moved[:] = direction
+        for k in range(width):
+            moved[k] = direction[k]
         for place in range(many):
             along = confidence[place] * dot(own[place], direction)
             for k in range(width):

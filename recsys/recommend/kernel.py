@@ -128,7 +128,7 @@ class Listed(NamedTuple):
     excluded: int
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _hide(positions: Items, showable: Flags, work: Workspace) -> int:  # pragma: no cover - compiled
     """Keeps items out of the list; how many of them could have been in it."""
     removed, hidden = 0, work.hidden
@@ -139,7 +139,7 @@ def _hide(positions: Items, showable: Flags, work: Workspace) -> int:  # pragma:
     return removed
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _said(
     lists: Lists, weight: float, items: Items, strengths: Singles, touched: int, work: Workspace
 ) -> tuple[int, float]:  # pragma: no cover - compiled
@@ -170,7 +170,7 @@ def _said(
     return touched, factor
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _before(score: float, item: int, other_score: float, other: int, count: Places) -> bool:  # pragma: no cover
     """Whether an item comes before another."""
     if score != other_score:
@@ -180,7 +180,7 @@ def _before(score: float, item: int, other_score: float, other: int, count: Plac
     return item < other
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _retrieved(touched: int, most: int, showable: Flags, work: Workspace) -> tuple[Items, Floats]:  # pragma: no cover
     """The `most` touched items of largest total above 0 that may be shown, and the totals."""
     names, sums, hidden = work.touched, work.total, work.hidden
@@ -195,13 +195,14 @@ def _retrieved(touched: int, most: int, showable: Flags, work: Workspace) -> tup
     return item[:size], total[:size]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _widened(
     item: Items, total: Floats, order: Items, showable: Flags, work: Workspace
 ) -> tuple[Items, Floats]:  # pragma: no cover - compiled
     """The candidates and the most popular items that may be shown and are not among them."""
     wide, totals = np.empty(len(item) + POOL, np.int32), np.zeros(len(item) + POOL, np.float64)
-    wide[: len(item)], totals[: len(item)] = item, total
+    for place in range(len(item)):
+        wide[place], totals[place] = item[place], total[place]
     size, slots, sums, hidden = len(item), work.slot, work.total, work.hidden
     for place in range(min(POOL, len(order))):
         own = order[place]
@@ -213,7 +214,7 @@ def _widened(
     return wide[:size], totals[:size]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _factor(factors: Factors, weight: float, coordinates: Singles) -> float:  # pragma: no cover - compiled
     """w / scale of a low-rank source."""
     square, lengths = 0.0, factors.square
@@ -222,7 +223,7 @@ def _factor(factors: Factors, weight: float, coordinates: Singles) -> float:  # 
     return weight / np.sqrt(square / len(factors.rows)) if square > 0.0 else 0.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _add_low_rank(
     factors: Factors, factor: float, coordinates: Singles, candidates: Items, score: Floats
 ) -> None:  # pragma: no cover - compiled
@@ -232,7 +233,7 @@ def _add_low_rank(
         score[place] += factor * out[item] * dot(rows[item], coordinates)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _share_lists(
     lists: Lists, factor: float, items: Items, strengths: Singles, slots: Items, shares: Floats
 ) -> None:  # pragma: no cover - compiled
@@ -246,7 +247,7 @@ def _share_lists(
                 shares[-slot - 1, place] += weighed * weights[entry]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _share_low_rank(
     factors: Factors, factor: float, pull: Singles, own: Singles, chosen: Items, shares: Floats
 ) -> None:  # pragma: no cover - compiled
@@ -261,7 +262,7 @@ def _share_low_rank(
             shares[at, place] += weighed * pull[place] * products[at, place]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def listed(
     sources: Sources,
     weights: Floats,
@@ -395,10 +396,14 @@ def listed(
     for item in excluded:
         hidden[item] = 0
 
-    units = best[:size].astype(np.int64)
-    named = np.full((size if explained else 0, MOST_EVIDENCE), BY_NONE, np.int32)
-    share = np.zeros(named.shape, np.int64)
+    units = np.empty(size, np.int64)
+    for place in range(size):
+        units[place] = np.int64(best[place])
+    named = np.empty((size if explained else 0, MOST_EVIDENCE), np.int32)
+    share = np.zeros((size if explained else 0, MOST_EVIDENCE), np.int64)
     for place in range(len(named)):
+        for part in range(MOST_EVIDENCE):
+            named[place, part] = BY_NONE
         if place < personal:
             common = np.int64(np.rint(weights[POPULAR] * popular[chosen[place]] * UNITS))
             _name(shares[place], common, units[place], named[place], share[place])
@@ -407,7 +412,7 @@ def listed(
     return Listed(chosen[:size], units, personal, factor, named, share, removed_seen, removed_excluded)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _name(
     shares: Floats, common: np.int64, score: np.int64, named: Items, share: Places
 ) -> None:  # pragma: no cover - compiled
@@ -421,7 +426,9 @@ def _name(
     if common > 0:
         size += 1
         _place(BY_POPULARITY, common, size - 1, named, share)
-    rest = score - share[:size].sum()
+    rest = score
+    for at in range(size):
+        rest -= share[at]
     if size and abs(rest) <= ROUNDING:
         first = named[0]
         own = share[0] + rest
@@ -437,7 +444,7 @@ def _name(
         named[size], share[size] = BY_OTHERS, rest
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _place(what: int, own: np.int64, last: int, named: Items, share: Places) -> None:  # pragma: no cover - compiled
     """Puts one share into its place among those before `last`, behind those of the same size."""
     at = last
@@ -447,7 +454,7 @@ def _place(what: int, own: np.int64, last: int, named: Items, share: Places) -> 
     named[at], share[at] = what, own
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _add_shares(
     sources: Sources,
     factor: Floats,
@@ -478,10 +485,13 @@ def _add_shares(
         for entry in range(len(again)):
             slot = slots[again[entry]]
             if slot < 0:
-                shares[-slot - 1, np.searchsorted(items, again[entry])] += factor[REPEAT] * probability[entry]
+                place = 0
+                while items[place] != again[entry]:
+                    place += 1
+                shares[-slot - 1, place] += factor[REPEAT] * probability[entry]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def listed_rows(
     sources: Sources,
     weights: Floats,
@@ -514,6 +524,12 @@ def listed_rows(
             hidden, hidden[:0], item.shape[1], True, explained, work,
         )  # fmt: skip
         size = len(found.item)
-        item[row, :size], score[row, :size], personal[row] = found.item, found.score, found.personal
-        if explained:
-            named[row, :size], share[row, :size] = found.named, found.share
+        personal[row] = found.personal
+        for place in range(size):
+            item[row, place], score[row, place] = found.item[place], found.score[place]
+            if explained:
+                for part in range(MOST_EVIDENCE):
+                    named[row, place, part], share[row, place, part] = (
+                        found.named[place, part],
+                        found.share[place, part],
+                    )

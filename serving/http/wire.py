@@ -84,14 +84,14 @@ def written(found: Listed, code: int, ids: Texts, speakers: Items, kinds: Items,
     return text.tobytes(), ends
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _put(out: Bytes, at: int, text: Bytes) -> int:  # pragma: no cover - compiled
     for place in range(len(text)):
         out[at + place] = text[place]
     return at + len(text)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _put_text(out: Bytes, at: int, texts: Texts, which: int) -> int:  # pragma: no cover - compiled
     first, last, source = texts.start[which], texts.start[which + 1], texts.bytes
     for place in range(last - first):
@@ -99,7 +99,7 @@ def _put_text(out: Bytes, at: int, texts: Texts, which: int) -> int:  # pragma: 
     return int(at + last - first)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _put_number(out: Bytes, at: int, units: int) -> int:  # pragma: no cover - compiled
     """Units of 10^-5 as a number with a point, without needless zeros."""
     if units < 0:
@@ -126,7 +126,7 @@ def _put_number(out: Bytes, at: int, units: int) -> int:  # pragma: no cover - c
     return at + last + 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _written(
     item: Items,
     score: Places,

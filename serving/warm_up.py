@@ -1,0 +1,38 @@
+"""`python -m serving.warm_up`: pays ahead for what answering costs only the first time on a machine.
+
+Compiles the kernels of answers on a shop of two items. Nothing depends on it: without it, the first start of a service
+takes some seconds longer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recsys.data.vocabulary import Vocabulary
+from recsys.models.als import ALS
+from recsys.models.item_item import ItemItem
+from recsys.models.spectral import Spectral
+from recsys.recommend.kernel import Lists, Sources, Workspace, listed
+from serving.http.wire import HISTORY, Texts, written
+
+
+def warm_up() -> None:
+    """Makes one list and writes it."""
+    ids = Vocabulary.from_ids(["a", "b"])
+    nothing = ItemItem.nothing(2)
+    lists = Lists(nothing.indptr, nothing.neighbour, nothing.weight)
+    als = ALS(np.ones((2, 1), dtype=np.float32), np.ones(1), 1.0)
+    order = np.arange(2, dtype=np.int32)
+    sources = Sources(
+        lists, lists, lists, als.factors(), Spectral.nothing(2).factors(), np.ones(2), np.ones(2, dtype=np.int64), order
+    )
+    speakers, strengths, nobody = order[:1], np.ones(1, dtype=np.float32), order[:0]
+    found = listed(
+        sources, np.ones(7), speakers, strengths, nobody, np.zeros(0), strengths[:0], np.ones(2, dtype=np.bool_),
+        nobody, nobody, 1, True, True, Workspace.of(2),
+    )  # fmt: skip
+    written(found, HISTORY, Texts.of_ids(ids), speakers, np.zeros(1, dtype=np.int32), Texts.of(["view"]))
+
+
+if __name__ == "__main__":
+    warm_up()
