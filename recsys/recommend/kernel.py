@@ -22,7 +22,7 @@ from numba import njit
 from recsys.models.factors import Factors, dot, folded
 from recsys.models.kernels import Floats, Items, Places, Singles, largest_forward
 
-RETRIEVED = 200
+RETRIEVED = 100
 """So many candidates are put in order at least, and twice as many as are wanted."""
 
 FEWEST, POOL = 60, 2000
@@ -251,15 +251,11 @@ def _share_lists(
 def _share_low_rank(
     factors: Factors, factor: float, pull: Singles, own: Singles, chosen: Items, shares: Floats
 ) -> None:  # pragma: no cover - compiled
-    rows, all_rows, out = np.empty((len(chosen), own.shape[1]), np.float32), factors.rows, factors.out
+    rows, out = factors.rows, factors.out
     for at in range(len(chosen)):
-        for k in range(own.shape[1]):
-            rows[at, k] = all_rows[chosen[at], k]
-    products = np.dot(rows, own.T)
-    for at in range(len(chosen)):
-        weighed = factor * out[chosen[at]]
+        row, weighed = rows[chosen[at]], factor * out[chosen[at]]
         for place in range(len(pull)):
-            shares[at, place] += weighed * pull[place] * products[at, place]
+            shares[at, place] += weighed * pull[place] * dot(row, own[place])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -201,8 +201,9 @@ class Answerer:
         )
 
     def _fresh(self, asked: _Asked) -> RankedList:
-        # As long as a kept list even when none is kept: an answer must not depend on the cache.
-        return asked.rank(Request(limit=depth_for(asked.limit), now=asked.now))
+        # Spare items are for lists that are kept.
+        limit = asked.limit if self._cache is None else depth_for(asked.limit)
+        return asked.rank(Request(limit=limit, now=asked.now))
 
     def _keep(self, cache: Cache, key: str, payload: bytes) -> None:
         """Puts a list into a cache that is far, without the answer waiting for it."""
