@@ -13,7 +13,8 @@ puts items in order for which the history speaks; it speaks for none by itself.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -485,6 +486,101 @@ def _add_shares(
                 while items[place] != again[entry]:
                     place += 1
                 shares[-slot - 1, place] += factor[REPEAT] * probability[entry]
+
+
+def list_items(
+    flat: tuple[Any, ...],
+    work: Workspace,
+    weights: Floats,
+    items: Items,
+    strengths: Singles,
+    again: Items,
+    probability: Floats,
+    given: Singles,
+    showable: Flags,
+    seen: Items,
+    excluded: Items,
+    wanted: int,
+    *,
+    filled: bool,
+    explained: bool,
+) -> Listed:
+    """As `listed`, for callers outside compiled code; `flat` is `flattened(sources)`.
+
+    Plain arrays get into compiled code in a tenth of a microsecond each; tuples of tuples take a hundred times as long.
+    """
+    call: Callable[..., Any] = _listed_flat
+    rest = (weights, items, strengths, again, probability, given, showable, seen, excluded, wanted, filled, explained)
+    return Listed(*call(*flat, *work, *rest))
+
+
+def flattened(sources: Sources) -> tuple[Any, ...]:
+    """All fields of all fields, in their order."""
+    flat: list[Any] = []
+    for field in sources:
+        flat.extend(field if isinstance(field, tuple) else (field,))
+    return tuple(flat)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _listed_flat(
+    item_item_indptr: Places,
+    item_item_neighbour: Items,
+    item_item_weight: Singles,
+    rp3beta_indptr: Places,
+    rp3beta_neighbour: Items,
+    rp3beta_weight: Singles,
+    content_indptr: Places,
+    content_neighbour: Items,
+    content_weight: Singles,
+    als_rows: Singles,
+    als_into: Singles,
+    als_out: Singles,
+    als_square: Floats,
+    als_confidence: float,
+    spectral_rows: Singles,
+    spectral_into: Singles,
+    spectral_out: Singles,
+    spectral_square: Floats,
+    spectral_confidence: float,
+    popular: Floats,
+    events: Places,
+    order: Items,
+    slot: Items,
+    hidden: Bytes,
+    touched: Items,
+    own: Floats,
+    total: Floats,
+    weights: Floats,
+    items: Items,
+    strengths: Singles,
+    again: Items,
+    probability: Floats,
+    given: Singles,
+    showable: Flags,
+    seen: Items,
+    excluded: Items,
+    wanted: int,
+    filled: bool,
+    explained: bool,
+) -> tuple[Items, Places, int, Floats, Items, Places, int, int]:  # pragma: no cover - compiled
+    found = listed(
+        Sources(
+            Lists(item_item_indptr, item_item_neighbour, item_item_weight),
+            Lists(rp3beta_indptr, rp3beta_neighbour, rp3beta_weight),
+            Lists(content_indptr, content_neighbour, content_weight),
+            Factors(als_rows, als_into, als_out, als_square, als_confidence),
+            Factors(spectral_rows, spectral_into, spectral_out, spectral_square, spectral_confidence),
+            popular,
+            events,
+            order,
+        ),
+        weights, items, strengths, again, probability, given, showable, seen, excluded, wanted, filled, explained,
+        Workspace(slot, hidden, touched, own, total),
+    )  # fmt: skip
+    return (
+        found.item, found.score, found.personal, found.factor, found.named, found.share, found.seen, found.excluded
+    )  # fmt: skip
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -22,7 +22,7 @@ from recsys.models.item_item import ItemItem
 from recsys.models.related import Relation
 from recsys.recommend import kernel
 from recsys.recommend.explain import explained
-from recsys.recommend.kernel import UNITS, Listed, Workspace, listed
+from recsys.recommend.kernel import UNITS, Listed, Workspace, flattened, list_items
 from recsys.recommend.masks import EXCLUDED, SEEN, UNAVAILABLE
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.sources import (
@@ -49,6 +49,8 @@ _KNOWN_TO = {
 
 _NO_ITEMS = np.zeros(0, dtype=np.int32)
 _NO_PROBABILITY = np.zeros(0)
+_NOT_GIVEN = np.zeros(0, dtype=np.float32)
+_FEW = [BY_PLACE.index(name) for name in FEW]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class Recommender:
         self.placement = placement
         blend = placement.blend(bundle.manifest.blend)
         self._sources = sources_of(bundle, blend)
+        self._flat = flattened(self._sources)
         self._lengths, self._weights = blend.lengths, weights_by_class(blend)
         self._repeats = blend.counts(REPEAT) and placement.repeats(bundle.repeat.kinds)
         self._own = threading.local()
@@ -160,9 +163,10 @@ class Recommender:
         sources = sources_of(self.bundle, blend)._replace(order=_NO_ITEMS)
         strength = np.ones(1, dtype=np.float32)
         showable = catalog.showable(request.now)
-        found = listed(
-            sources, weights_by_class(blend)[0], one, strength, _NO_ITEMS, _NO_PROBABILITY, given_scores(None),
-            showable, one, self._positions(request), request.limit, False, True, self._workspace(),
+        found = list_items(
+            flattened(sources), self._workspace(), weights_by_class(blend)[0], one, strength, _NO_ITEMS,
+            _NO_PROBABILITY, _NOT_GIVEN, showable, one, self._positions(request), request.limit,
+            filled=False, explained=True,
         )  # fmt: skip
         return found, _removed(catalog.hidden(request.now), 0, found.excluded)
 
@@ -207,13 +211,13 @@ class Recommender:
             bought = repeat.bought(history, request.now)
             kept = np.isin(bought.item, items)  # What was bought and carries no taste does not come back.
             again, probability = bought.item[kept], repeat.score(bought, repeat.window)[kept]
-        given = given_scores(None)
-        if len(items) and not any(weights[BY_PLACE.index(name)] > 0 for name in FEW):
+        given = _NOT_GIVEN
+        if len(items) and not weights[_FEW].any():
             given = given_scores((self._sources, weights, items, strengths))
         showable = catalog.showable(request.now)
-        found = listed(
-            self._sources, weights, items, strengths, again, probability, given, showable, taste.seen,
-            self._positions(request), request.limit, True, explained, self._workspace(),
+        found = list_items(
+            self._flat, self._workspace(), weights, items, strengths, again, probability, given, showable, taste.seen,
+            self._positions(request), request.limit, filled=True, explained=explained,
         )  # fmt: skip
         return taste, found, _removed(catalog.hidden(request.now), found.seen, found.excluded)
 

@@ -68,17 +68,15 @@ def weights_by_class(blend: BlendWeights) -> npt.NDArray[np.float64]:
 
 
 def given_scores(
-    asked: tuple[Sources, npt.NDArray[np.float64], npt.NDArray[np.int32], npt.NDArray[np.float32]] | None,
+    asked: tuple[Sources, npt.NDArray[np.float64], npt.NDArray[np.int32], npt.NDArray[np.float32]],
 ) -> npt.NDArray[np.float32]:
     """What low-rank sources add to all items for a history, weighed, where no other source counts: float32, shape
-    (items,), or (0,) where nothing is asked.
+    (items,).
 
     Parameters
     ----------
     asked : the sources, their weights, and a history's items and strengths.
     """
-    if asked is None:
-        return np.zeros(0, dtype=np.float32)
     sources, weights, items, strengths = asked
     matrix = sparse.csr_matrix(
         (strengths, items, np.array([0, len(items)])), shape=(1, len(sources.popular)), dtype=np.float32

@@ -61,6 +61,7 @@ _ITEM, _SCORE = _constant(b'{"item_id":'), _constant(b',"score":')
 _REASON, _EVIDENCE = _constant(b',"reason":{"code":'), _constant(b',"evidence":[')
 _KIND, _SHARE, _END, _NULL = _constant(b',"kind":'), _constant(b',"share":'), _constant(b"]}}"), _constant(b"null")
 _CODES = Texts.of(["history", "related", "popular", "other"])
+_CODE_BYTES, _CODE_START = _CODES
 HISTORY, RELATED, _POPULAR, _OTHER = range(4)
 """Codes of the reasons of personal items, and of what is no item of the history."""
 
@@ -79,7 +80,7 @@ def written(found: Listed, code: int, ids: Texts, speakers: Items, kinds: Items,
     speakers, kinds : int32, shape (m,); the history's items, and the place of the kind of each among `names`.
     """
     text, ends = _written(
-        found.item, found.score, found.personal, found.named, found.share, code, ids, speakers, kinds, names, _CODES
+        found.item, found.score, found.personal, found.named, found.share, code, *ids, speakers, kinds, *names
     )
     return text.tobytes(), ends
 
@@ -134,12 +135,15 @@ def _written(
     named: Items,
     share: Places,
     code: int,
-    ids: Texts,
+    ids_bytes: Bytes,
+    ids_start: Places,
     speakers: Items,
     kinds: Items,
-    names: Texts,
-    codes: Texts,
+    names_bytes: Bytes,
+    names_start: Places,
 ) -> tuple[Bytes, Places]:  # pragma: no cover - compiled
+    # Built here: tuples take long to get into compiled code.
+    ids, names, codes = Texts(ids_bytes, ids_start), Texts(names_bytes, names_start), Texts(_CODE_BYTES, _CODE_START)
     longest_name = 8
     for which in range(len(names.start) - 1):
         longest_name = max(longest_name, names.start[which + 1] - names.start[which])
