@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 import structlog
 
+from recsys.data.history import History
 from recsys.models.related import Relation
 from recsys.recommend.types import Request
 from serving.cache.memory import MemoryCache
@@ -19,6 +20,7 @@ from serving.cache.protocol import DAMAGED, Cache, CacheUnavailableError
 from serving.http.engine import Engine, Engines
 from serving.http.live import STORE_UNAVAILABLE, LiveStore
 from serving.http.metrics import Metrics
+from serving.http.session_input import Session
 from serving.http.tokens import AnswerIdentity, RecommendationTokens
 
 log = structlog.get_logger("bookmatch.serving")
@@ -59,7 +61,7 @@ class CacheNote:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One question on its way: `rank` answers it anew."""
+    """One question on its way: `rank` answers it anew; `exclude` are ids that must not be in the list."""
 
     engine: Engine
     subject: tuple[str, ...]
@@ -67,6 +69,7 @@ class _Asked:
     rank: Callable[[Request], RankedList]
     limit: int
     now: int
+    exclude: frozenset[str]
 
 
 def depth_for(limit: int) -> int:
@@ -106,12 +109,11 @@ class Answerer:
         self._reported: str | None = None
         self._signing: tuple[bytes, Sealer, RecommendationTokens] | None = None
 
-    async def recommendations(self, customer_id: str, limit: int) -> bytes:
+    async def recommendations(self, customer_id: str, limit: int, exclude: frozenset[str] = frozenset()) -> bytes:
         """The body for a customer, JSON. Raises Problem while nothing can answer."""
         stamp = self._live.look()
         engine, confirmed = await self._engines.current(stamp)
         seen = self._live.history(customer_id, engine.bundle, stamp)
-        now = self._now()
         # Everybody without a history gets the same list, and it is kept once.
         subject = ("customer", customer_id) if seen.history.version else ("nobody",)
         asked = _Asked(
@@ -120,7 +122,8 @@ class Answerer:
             seen.history.version,
             lambda request: engine.for_customer(seen.history, request),
             limit,
-            now,
+            self._now(),
+            exclude,
         )
         ranked, note = await self._ranked(asked)
         if not seen.known:
@@ -128,7 +131,25 @@ class Answerer:
         degraded = seen.degraded or (None if confirmed else STORE_UNAVAILABLE)
         return self._body("recommendations", asked, ranked, note, degraded)
 
-    async def related(self, item_id: str, limit: int, relation: Relation) -> bytes:
+    async def session(self, session: Session) -> bytes:
+        """The body for somebody who is only known by what they did just now, JSON. Raises Problem as above."""
+        engine, confirmed = await self._engines.current(self._live.look())
+        history = History.from_stored(session.history, engine.bundle.items)
+        asked = _Asked(
+            engine,
+            ("session",),
+            0,
+            lambda request: engine.for_customer(history, request),
+            session.limit,
+            self._now(),
+            session.exclude,
+        )
+        ranked, note = self._ranked_once(asked)
+        return self._body("session", asked, ranked, note, None if confirmed else STORE_UNAVAILABLE)
+
+    async def related(
+        self, item_id: str, limit: int, relation: Relation, exclude: frozenset[str] = frozenset()
+    ) -> bytes:
         """The body for an item, JSON. Raises UnknownItemError, and Problem while nothing can answer."""
         engine, confirmed = await self._engines.current()
         asked = _Asked(
@@ -138,9 +159,14 @@ class Answerer:
             lambda request: engine.for_item(item_id, relation, request),
             limit,
             self._now(),
+            exclude,
         )
         ranked, note = await self._ranked(asked)
         return self._body("related", asked, ranked, note, None if confirmed else STORE_UNAVAILABLE)
+
+    def _ranked_once(self, asked: _Asked) -> tuple[RankedList, CacheNote]:
+        """A list for this answer alone."""
+        return asked.rank(Request(limit=asked.limit, now=asked.now, exclude=asked.exclude)), CacheNote(OFF)
 
     async def close(self) -> None:
         """Waits for lists on their way into the cache."""
@@ -149,8 +175,9 @@ class Answerer:
     async def _ranked(self, asked: _Asked) -> tuple[RankedList, CacheNote]:
         """The list, with as many items as asked for where there are any, from the cache or ranked now."""
         cache, signing = self._cache, self._signed_with()
-        if cache is None or signing is None:
-            return self._fresh(asked), CacheNote(OFF)
+        # Lists without some items are as many as there are pages that ask for them: they are not kept.
+        if cache is None or signing is None or asked.exclude:
+            return self._ranked_once(asked)
         if isinstance(cache, MemoryCache):
             return self._ranked_here(asked, cache)
         sealer = signing[0]
@@ -201,9 +228,7 @@ class Answerer:
         )
 
     def _fresh(self, asked: _Asked) -> RankedList:
-        # Spare items are for lists that are kept.
-        limit = asked.limit if self._cache is None else depth_for(asked.limit)
-        return asked.rank(Request(limit=limit, now=asked.now))
+        return asked.rank(Request(limit=depth_for(asked.limit), now=asked.now))
 
     def _keep(self, cache: Cache, key: str, payload: bytes) -> None:
         """Puts a list into a cache that is far, without the answer waiting for it."""

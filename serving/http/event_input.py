@@ -152,7 +152,7 @@ def _parsed(entry: object, index: int, now: int, new_id: Callable[[], str]) -> E
     try:
         given = EventIn.model_validate(entry)
     except ValidationError as error:
-        return Refused(_given_id(entry), tuple(_fault(place, detail) for detail in error.errors(include_url=False)))
+        return Refused(_given_id(entry), tuple(fault_of(place, detail) for detail in error.errors(include_url=False)))
     context = None if given.context is None else orjson.dumps(given.context).decode()
     timestamp = now if given.timestamp is None else given.timestamp
     faults = _faults_between_fields(given, context, timestamp, now, place)
@@ -202,13 +202,13 @@ def _name(key: object, limit: int = 80) -> str:
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
-def _fault(place: tuple[str | int, ...], detail: ErrorDetails) -> Fault:
+def fault_of(place: tuple[str | int, ...], detail: ErrorDetails, shape: type[BaseModel] = EventIn) -> Fault:
     """One of pydantic's findings in our words."""
     where = (*place, *(part if isinstance(part, int) else _name(part) for part in detail["loc"]))
     if detail["type"] == "extra_forbidden":
-        return Fault(where, "an unknown field", f"one of {', '.join(EventIn.model_fields)}")
+        return Fault(where, "an unknown field", f"one of {', '.join(shape.model_fields)}")
     if detail["type"] == "missing":
         return Fault(where, "nothing", "a value: this field is always needed")
-    field = detail["loc"][0] if detail["loc"] else None
+    field = detail["loc"][-1] if detail["loc"] else None
     expected = _TEXTS.get(field) or detail["msg"].removeprefix("Input should be ")
     return Fault(where, shortened(detail["input"]), expected)

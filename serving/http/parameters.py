@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
+from fastapi._compat import ModelField
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -14,21 +17,29 @@ from serving.http.event_input import id_fault
 from serving.http.problems import Fault, invalid, shortened
 from serving.http.raw_path import decoded_segment
 
+_REPEATED = frozenset({"exclude"})
+"""Parameters that may be given several times."""
+
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 200
+
+
+def _parameters(dependant: Dependant) -> list[ModelField]:
+    """The query parameters of a route and of what it depends on."""
+    return [*dependant.query_params, *(each for part in dependant.dependencies for each in _parameters(part))]
 
 
 def known_parameters_only(request: Request) -> None:
     """Raises Problem (422) for a query parameter that the route does not know or that is given more than once."""
     route = request.scope.get("route")
-    known = [field.alias for field in route.dependant.query_params] if isinstance(route, APIRoute) else []
+    known = [field.alias for field in _parameters(route.dependant)] if isinstance(route, APIRoute) else []
     expected = f"only {', '.join(known)}" if known else "no parameters"
     faults = []
     given = request.query_params
     for name in dict.fromkeys(key for key, _ in given.multi_items()):
         if name not in known:
             faults.append(Fault(("query", name[:80]), "an unknown parameter", expected))
-        elif len(given.getlist(name)) > 1:
+        elif len(given.getlist(name)) > 1 and name not in _REPEATED:
             faults.append(Fault(("query", name), f"{len(given.getlist(name))} values", "one value"))
     if faults:
         raise invalid(faults)
@@ -54,6 +65,30 @@ RelationWanted = Annotated[
         "chance; `after`: bought later, more than earlier and more than by chance."
     ),
 ]
+
+
+MAX_EXCLUDED = 200
+_Exclude = Annotated[
+    Sequence[str],
+    Query(description=f"An item that must not be in the list; may be given up to {MAX_EXCLUDED} times."),
+]
+
+
+def _excluded(exclude: _Exclude = ()) -> frozenset[str]:
+    """The items to leave out. Raises Problem (422) for one that no item can have as its id, and for too many."""
+    faults = [
+        Fault(("query", "exclude"), shortened(identifier), expected)
+        for identifier in exclude
+        if (expected := id_fault(identifier)) is not None
+    ]
+    if len(exclude) > MAX_EXCLUDED:
+        faults.append(Fault(("query", "exclude"), f"{len(exclude)} items", f"at most {MAX_EXCLUDED}"))
+    if faults:
+        raise invalid(faults)
+    return frozenset(exclude)
+
+
+Excluded = Annotated[frozenset[str], Depends(_excluded)]
 
 
 def _id_of(request: Request) -> str:

@@ -9,14 +9,16 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
 
 from recsys.data.events import Event
 from recsys.models.related import Relation
 from serving.http.body import read_json
 from serving.http.event_input import MAX_EVENTS, EventIn, Refused, parse_events
-from serving.http.parameters import DEFAULT_LIMIT, Limit, PathId, RelationWanted, known_parameters_only
+from serving.http.parameters import DEFAULT_LIMIT, Excluded, Limit, PathId, RelationWanted, known_parameters_only
 from serving.http.problems import Problem
 from serving.http.schemas import AnswerOut, EventResults, Health, ProblemOut
+from serving.http.session_input import SessionIn, parse_session
 from serving.http.state import State
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
@@ -44,9 +46,39 @@ def _json(content: object, status: int = 200) -> Response:
     tags=["recommendations"],
     openapi_extra={"parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]},
 )
-async def recommendations(customer_id: PathId, state: State, limit: Limit = DEFAULT_LIMIT) -> Response:
+async def recommendations(
+    customer_id: PathId, state: State, exclude: Excluded, limit: Limit = DEFAULT_LIMIT
+) -> Response:
     """The items that a customer is most likely to want, best first; popular ones to somebody unknown."""
-    return Response(await state.answerer.recommendations(customer_id, limit), media_type="application/json")
+    return Response(await state.answerer.recommendations(customer_id, limit, exclude), media_type="application/json")
+
+
+def _body_of(shape: type[BaseModel]) -> dict[str, Any]:
+    return {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}}},
+    }
+
+
+@api.post(
+    "/recommendations",
+    response_model=AnswerOut,
+    responses=_problems(
+        s400="The body is not JSON.",
+        s413="The body is too large.",
+        s415="The body is of another type.",
+        s422="The session does not fit.",
+        s503="No model answers yet.",
+    ),
+    tags=["recommendations"],
+    openapi_extra={"requestBody": _body_of(SessionIn)},
+)
+async def session_recommendations(request: Request, state: State) -> Response:
+    """The items that somebody without an id is most likely to want, by a session or a cart given here. Nothing of it is
+    stored."""
+    body = await read_json(request, state.settings.max_body_bytes)
+    session = parse_session(body, state.clocks.now())
+    return Response(await state.answerer.session(session), media_type="application/json")
 
 
 @api.get(
@@ -59,10 +91,14 @@ async def recommendations(customer_id: PathId, state: State, limit: Limit = DEFA
     openapi_extra={"parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]},
 )
 async def related(
-    item_id: PathId, state: State, limit: Limit = DEFAULT_LIMIT, relation: RelationWanted = Relation.SIMILAR
+    item_id: PathId,
+    state: State,
+    exclude: Excluded,
+    limit: Limit = DEFAULT_LIMIT,
+    relation: RelationWanted = Relation.SIMILAR,
 ) -> Response:
     """What goes with an item, best first."""
-    return Response(await state.answerer.related(item_id, limit, relation), media_type="application/json")
+    return Response(await state.answerer.related(item_id, limit, relation, exclude), media_type="application/json")
 
 
 _EVENTS_BODY = {
@@ -171,5 +207,5 @@ def recommendations_route() -> APIRoute:
     return next(route for route in api.routes if isinstance(route, APIRoute) and route.endpoint is recommendations)
 
 
-COMPONENTS = (ProblemOut, EventIn)
+COMPONENTS = (ProblemOut, EventIn, SessionIn)
 """Shapes that the API's description refers to by name."""

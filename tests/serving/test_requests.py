@@ -150,6 +150,7 @@ def test_the_api_describes_itself(service: Service) -> None:
     """OpenAPI names every route, the limit's range, the body of events and the problem document."""
     document = service.get("/openapi.json").json()
     assert set(document["paths"]) == {
+        "/v1/recommendations",
         "/v1/customers/{id}/recommendations",
         "/v1/items/{id}/related",
         "/v1/events",
@@ -159,7 +160,7 @@ def test_the_api_describes_itself(service: Service) -> None:
     }
     parameters = document["paths"]["/v1/items/{id}/related"]["get"]["parameters"]
     named = [(entry["name"], entry["in"]) for entry in parameters]
-    assert named == [("limit", "query"), ("relation", "query"), ("id", "path")]
+    assert named == [("limit", "query"), ("relation", "query"), ("exclude", "query"), ("id", "path")]
     assert parameters[0]["schema"]["maximum"] == 200
     assert "ProblemOut" in document["components"]["schemas"]
     body = document["paths"]["/v1/events"]["post"]["requestBody"]["content"]["application/json"]["schema"]

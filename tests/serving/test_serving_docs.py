@@ -91,19 +91,20 @@ def ask(service: Service, name: str) -> tuple[Any, Any]:
     """What the document shows and what the service answers."""
     method, target, blocks = examples()[name]
     if method == "POST":
-        return blocks[-1], service.post(orjson.dumps(blocks[0])).json()
+        return blocks[-1], service.ask("POST", target, orjson.dumps(blocks[0]), content_type="application/json").json()
     return blocks[-1], service.get(target).json()
 
 
 def test_there_is_an_example_for_every_route_that_speaks_json() -> None:
     """And one problem."""
-    assert set(examples()) == {"recommendations", "related", "events", "live", "ready", "problem"}
+    assert set(examples()) == {"recommendations", "session", "related", "events", "live", "ready", "problem"}
 
 
 @pytest.mark.parametrize(
     ("name", "model"),
     [
         ("recommendations", AnswerOut),
+        ("session", AnswerOut),
         ("related", AnswerOut),
         ("events", EventResults),
         ("live", Health),
@@ -129,7 +130,7 @@ def test_a_fixed_example_is_the_real_answer(bookshop: Service, name: str) -> Non
 
 def test_the_examples_of_lists_have_the_fields_of_real_ones(bookshop: Service) -> None:
     """Item by item and in `served_from`; the recommended book of the example is really recommended."""
-    for name in ("recommendations", "related"):
+    for name in ("recommendations", "session", "related"):
         shown, real = ask(bookshop, name)
         assert len(real["items"]) == len(shown["items"])
         assert real["items"][0]["item_id"] in NOVELS

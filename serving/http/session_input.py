@@ -1,0 +1,96 @@
+"""What is known of somebody without an id: the events of a session or the items of a cart, in a request's body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from recsys.data.events import EventKind
+from recsys.data.history import HistoryRow, StoredHistory
+from serving.http.event_input import MAX_FUTURE_MS, Amount, Id, Time, fault_of
+from serving.http.parameters import DEFAULT_LIMIT, MAX_LIMIT
+from serving.http.problems import Fault, invalid, shortened
+
+MAX_SESSION_EVENTS = 500
+MAX_EXCLUDED = 1_000
+
+
+class SessionEventIn(BaseModel):
+    """One thing that somebody did, on an item."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, title="SessionEvent")
+
+    item_id: Id
+    kind: Annotated[EventKind, Field(strict=False, description="`view` unless given.")] = EventKind.VIEW
+    timestamp: Time | None = Field(None, description="Where one event has none, the order of the list counts for all.")
+    quantity: Annotated[Amount, Field(gt=0)] | None = Field(None, description="Pieces; 1 unless given.")
+    rating: Amount | None = None
+
+
+class SessionIn(BaseModel):
+    """A session or a cart, oldest first, and what is asked for."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, title="Session")
+
+    events: Annotated[list[SessionEventIn], Field(max_length=MAX_SESSION_EVENTS)] = []
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
+    exclude: Annotated[list[Id], Field(max_length=MAX_EXCLUDED)] = Field(
+        [], description="Items that must not be in the list; unknown ones are fine."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session that fits.
+
+    Attributes
+    ----------
+    history : as a store would tell it, version 0 without events.
+    exclude : ids.
+    """
+
+    history: StoredHistory
+    limit: int
+    exclude: frozenset[str]
+
+
+def parse_session(body: object, now: int) -> Session:
+    """The session in a request's body. Raises Problem (422) with every fault; `now` in milliseconds UTC."""
+    if not isinstance(body, dict):
+        raise invalid([Fault(("body",), shortened(body), 'an object {"events": […]}')])
+    try:
+        given = SessionIn.model_validate(body)
+    except ValidationError as error:
+        raise invalid([_fault(detail) for detail in error.errors(include_url=False)]) from error
+    faults = []
+    for index, event in enumerate(given.events):
+        if not event.kind.needs_item:
+            expected = "a kind of event on an item"
+            faults.append(Fault(("body", "events", index, "kind"), str(event.kind), expected))
+        if event.timestamp is not None and not 0 <= event.timestamp <= now + MAX_FUTURE_MS:
+            expected = "a time from 1970 to at most 5 minutes after this moment"
+            faults.append(Fault(("body", "events", index, "timestamp"), shortened(event.timestamp), expected))
+    if faults:
+        raise invalid(faults)
+    timed = all(event.timestamp is not None for event in given.events)
+    rows = [
+        HistoryRow(
+            event.item_id,
+            event.kind.code,
+            event.timestamp if timed else None,
+            None if timed else index,
+            1.0 if event.quantity is None else event.quantity,
+            event.rating,
+        )
+        for index, event in enumerate(given.events)
+    ]
+    if timed:
+        rows.sort(key=lambda row: row.timestamp or 0)
+    return Session(StoredHistory(min(len(rows), 1), rows), given.limit, frozenset(given.exclude))
+
+
+def _fault(detail: ErrorDetails) -> Fault:
+    return fault_of(("body",), detail, SessionEventIn if len(detail["loc"]) > 1 else SessionIn)
