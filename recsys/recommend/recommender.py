@@ -6,7 +6,8 @@ import threading
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,9 @@ _KNOWN_TO = {
 _NO_ITEMS = np.zeros(0, dtype=np.int32)
 _NO_PROBABILITY = np.zeros(0)
 _NOT_GIVEN = np.zeros(0, dtype=np.float32)
+_Flat = tuple[tuple[Any, ...], npt.NDArray[np.float64]]
+"""Sources as `list_items` takes them, and their weights."""
+
 _FEW = [BY_PLACE.index(name) for name in FEW]
 
 
@@ -146,27 +150,38 @@ class Recommender:
         if lists is not None and (relation is not Relation.SIMILAR or len(lists.row(item)[0])):
             shown, masked = self._shown(lists, one, catalog, request)
             return Answer(shown, (str(relation),) if shown else (), None, masked, _why_few(shown, request, relation))
-        # Without a neighbour there is no evidence that anything goes with the item; factors alone would guess.
-        weights = {ITEM_ITEM: 1.0} | self.bundle.manifest.blend.of(1) | {REPEAT: 0.0}
-        if not len(self.bundle.item_item.row(item)[0]):
-            # Nobody bought it with anything yet: what the catalogue says of it is all there is.
-            weights = {CONTENT: 1.0}
-        found, masked = self._goes_with(one, weights, catalog, request)
+        # Where nobody bought it with anything yet, what the catalogue says of it is all there is.
+        has_neighbours = len(self.bundle.item_item.row(item)[0]) > 0
+        found, masked = self._goes_with(one, self._near if has_neighbours else self._alike, catalog, request)
         shown = explained(self.bundle.items, "related", found, one, ["item"])
         return Answer(shown, _counted(found), None, masked, _why_few(shown, request, relation))
 
+    @cached_property
+    def _near(self) -> _Flat:
+        """What speaks of an item that has neighbours: without one there is no evidence that anything goes with the
+        item, and factors alone would guess."""
+        return self._of_one({ITEM_ITEM: 1.0} | self.bundle.manifest.blend.of(1) | {REPEAT: 0.0})
+
+    @cached_property
+    def _alike(self) -> _Flat:
+        """What speaks of an item without neighbours."""
+        return self._of_one({CONTENT: 1.0})
+
+    def _of_one(self, weights: Mapping[str, float]) -> _Flat:
+        """Sources and weights for a history of one item, where popular items are no candidates."""
+        blend = BlendWeights.constant(weights)
+        return flattened(sources_of(self.bundle, blend)._replace(order=_NO_ITEMS)), weights_by_class(blend)[0]
+
     def _goes_with(
-        self, one: npt.NDArray[np.int32], weights: Mapping[str, float], catalog: Catalog, request: Request
+        self, one: npt.NDArray[np.int32], by: _Flat, catalog: Catalog, request: Request
     ) -> tuple[Listed, dict[str, int]]:
         """What the sources say of one item, among what its neighbours name."""
-        blend = BlendWeights.constant(weights)
-        sources = sources_of(self.bundle, blend)._replace(order=_NO_ITEMS)
+        flat, weights = by
         strength = np.ones(1, dtype=np.float32)
         showable = catalog.showable(request.now)
         found = list_items(
-            flattened(sources), self._workspace(), weights_by_class(blend)[0], one, strength, _NO_ITEMS,
-            _NO_PROBABILITY, _NOT_GIVEN, showable, one, self._positions(request), request.limit,
-            filled=False, explained=True,
+            flat, self._workspace(), weights, one, strength, _NO_ITEMS, _NO_PROBABILITY, _NOT_GIVEN, showable, one,
+            self._positions(request), request.limit, filled=False, explained=True,
         )  # fmt: skip
         return found, _removed(catalog.hidden(request.now), 0, found.excluded)
 
