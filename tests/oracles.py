@@ -267,18 +267,7 @@ def ndcg(scores: Sequence[float], masked: set[int], wanted: set[int], size: int,
     return float(sum(gains) / sum(1 / np.log2(rank + 2) for rank in range(min(k, size))))
 
 
-def blended_order(
-    personal: Sequence[float],
-    common: Sequence[float],
-    weight: float,
-    digits: int,
-    tie_break: Sequence[int],
-    limit: int,
-) -> list[int]:
-    """One customer's list: the places of the best items of those whose personal score, rounded, is above 0.
-
-    Ties go to the larger `tie_break`, then to the smaller place.
-    """
-    own = [np.round(value, digits) for value in personal]
-    score = {place: np.round(value + weight * common[place], digits) for place, value in enumerate(own) if value > 0}
-    return sorted(score, key=lambda place: (-score[place], -tie_break[place], place))[:limit]
+def best(scores: Dense, count: int, tie_break: npt.NDArray[np.int64]) -> list[int]:
+    """The places of the largest scores by a full sort; ties: the larger `tie_break`, the smaller place; never -inf."""
+    order = sorted(range(len(scores)), key=lambda place: (-scores[place], -tie_break[place], place))
+    return [place for place in order if scores[place] > -np.inf][:count]

@@ -95,7 +95,3 @@ class Catalog:
     def period(self, now: int) -> int:
         """How many times items appeared or expired by themselves until `now`: between equal periods nothing did."""
         return int(np.searchsorted(self._changes, now, side="right")) if len(self._changes) else 0
-
-    def is_showable(self, item: int, now: int) -> bool:
-        """Whether one item may be shown at `now`."""
-        return bool(self.available[item] and self.published[item] <= now < self.expires[item])

@@ -123,28 +123,6 @@ class ItemItem:
         size = len(self.indptr) - 1
         return sparse.csr_matrix((self.weight, self.neighbour, self.indptr), shape=(size, size))
 
-    def contributions(
-        self, items: npt.NDArray[np.int32], strengths: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-        """What each item of a history says about its neighbours.
-
-        Parameters
-        ----------
-        items, strengths : shape (m,); a history's items and how strong the taste for each is.
-
-        Returns
-        -------
-        Three arrays of one length: the place in `items` that speaks, the item it speaks about, and strength × weight.
-        The score of an item is the sum of the last over its rows.
-        """
-        starts, stops = self.indptr[items], self.indptr[items.astype(np.int64) + 1]
-        counts = stops - starts
-        speaker = np.repeat(np.arange(len(items)), counts)
-        first = np.cumsum(counts) - counts
-        entry = np.arange(len(speaker)) - first[speaker] + starts[speaker]
-        value = self.weight[entry].astype(np.float64) * strengths[speaker]
-        return speaker, self.neighbour[entry], value
-
 
 def fit_item_item(
     tastes: Tastes,

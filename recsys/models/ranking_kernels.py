@@ -15,7 +15,7 @@ Flags = npt.NDArray[np.bool_]
 def top_rows(scores: Floats, tie_break: Places, limit: int) -> Items:  # pragma: no cover - compiled
     """The places of the `limit` largest scores of each row, best first, -1 where a row has fewer above 0.
 
-    Ties go to the larger `tie_break` (shape (columns,)), then to the smaller place: as `top_k.best` does.
+    Ties go to the larger `tie_break` (shape (columns,)), then to the smaller place.
     """
     rows, columns = scores.shape
     chosen = np.full((rows, limit), -1, np.int32)
@@ -82,46 +82,3 @@ def blended_gains(
                 if rank < len(discount):
                     gains[place] += discount[rank]
     return gains
-
-
-@njit(nogil=True, cache=True)
-def blended_rows(
-    personal: Floats, common: Floats, weight: Floats, scale: float, tie_break: Places, limit: int
-) -> Items:  # pragma: no cover - compiled
-    """The places of the `limit` best items of each row of a blend, best first, -1 where a row has fewer.
-
-    The score of an item is r(r(personal) + weight · common), r rounding to 1/scale as NumPy does (half to even), where
-    r(personal) is above 0; other items are not listed. `weight` has shape (rows,), `common` and `tie_break` have shape
-    (items,); ties as in `top_rows`.
-    """
-    rows, columns = personal.shape
-    chosen = np.full((rows, limit), -1, np.int32)
-    score = np.empty(limit, np.float64)
-    for row in range(rows):
-        found = 0
-        for place in range(columns):
-            own = personal[row, place]
-            if own <= 0.0:
-                continue
-            own = np.rint(own * scale) / scale
-            if own <= 0.0:
-                continue
-            own = np.rint((own + weight[row] * common[place]) * scale) / scale
-            if found == limit:
-                last = chosen[row, limit - 1]
-                if own < score[limit - 1] or (own == score[limit - 1] and tie_break[place] <= tie_break[last]):
-                    continue
-            else:
-                found += 1
-            at = found - 1
-            while at > 0:
-                above = chosen[row, at - 1]
-                if own > score[at - 1] or (own == score[at - 1] and tie_break[place] > tie_break[above]):
-                    chosen[row, at] = above
-                    score[at] = score[at - 1]
-                    at -= 1
-                else:
-                    break
-            chosen[row, at] = place
-            score[at] = own
-    return chosen

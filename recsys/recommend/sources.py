@@ -29,9 +29,6 @@ BY_PLACE = (ITEM_ITEM, RP3BETA, CONTENT, ALS_SOURCE, SPECTRAL, REPEAT, POPULAR)
 FEW = (ITEM_ITEM, RP3BETA, CONTENT, REPEAT)
 """Sources that name few items for a history; without one of them all items are ranked."""
 
-IN_OWN_UNITS = frozenset({REPEAT})
-"""Sources whose scores mean the same for everybody (probabilities), and so are not divided by their spread."""
-
 
 def sources_of(bundle: ModelBundle, blend: BlendWeights) -> Sources:
     """The models of a bundle that count, ready for the kernel; the others are empty."""

@@ -53,6 +53,14 @@ async def recommendations(
     return Response(await state.answerer.recommendations(customer_id, limit, exclude), media_type="application/json")
 
 
+_UNREADABLE = {
+    "s400": "The body is not JSON.",
+    "s413": "The body is too large.",
+    "s415": "The body is of another type.",
+}
+"""How `read_json` may refuse."""
+
+
 def _body_of(shape: type[BaseModel]) -> dict[str, Any]:
     return {
         "required": True,
@@ -64,9 +72,7 @@ def _body_of(shape: type[BaseModel]) -> dict[str, Any]:
     "/recommendations",
     response_model=AnswerOut,
     responses=_problems(
-        s400="The body is not JSON.",
-        s413="The body is too large.",
-        s415="The body is of another type.",
+        **_UNREADABLE,
         s422="The session does not fit.",
         s503="No model answers yet.",
     ),
@@ -127,9 +133,7 @@ _EVENTS_BODY = {
     "/events",
     response_model=EventResults,
     responses=_problems(
-        s400="The body is not JSON.",
-        s413="The body is too large.",
-        s415="The body is of another type.",
+        **_UNREADABLE,
         s422="The body is not a list of 1 to 1,000 events.",
         s503="The store cannot be written; nothing of this request is stored.",
     ),

@@ -208,17 +208,6 @@ def test_few_neighbours_are_the_nearest_ones() -> None:
     assert weights[2, 1] == 0
 
 
-@settings(deadline=None)
-@given(STRENGTHS, CLOCKS)
-def test_contributions_sum_to_the_product(x: Dense, clock: Dense) -> None:
-    """What a history's items say, summed by item, is strengths · weights."""
-    model = fitted(x, x, clock)
-    items = np.flatnonzero(x[0]).astype(np.int32)
-    _, about, value = model.contributions(items, x[0, items].astype(np.float32))
-    total = np.bincount(about, weights=value, minlength=x.shape[1])
-    np.testing.assert_allclose(total, x[0] @ model.matrix().toarray(), rtol=1e-5, atol=1e-7)
-
-
 def test_no_tastes_make_no_neighbours() -> None:
     """A shop in which nothing carries taste has empty rows, not an error."""
     model = fitted(np.zeros((3, 4)), np.zeros((3, 4)), np.zeros((3, 4)))

@@ -1,4 +1,4 @@
-"""The best few are the same as sorting everything would give."""
+"""The strongest of each row are the same as sorting everything would give."""
 
 from __future__ import annotations
 
@@ -7,18 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys.models.top_k import best, strongest_per_row
-
-SCORES = st.lists(st.sampled_from([-np.inf, 0.0, 0.5, 1.0, 2.0]), min_size=1, max_size=30)
-
-
-@given(SCORES, st.integers(0, 35))
-def test_best_is_the_head_of_a_full_sort(scores: list[float], count: int) -> None:
-    """Descending score, then descending tie-break, then ascending place; -inf is never there."""
-    tie_break = [place % 3 for place in range(len(scores))]
-    order = sorted(range(len(scores)), key=lambda place: (-scores[place], -tie_break[place], place))
-    expected = [place for place in order if scores[place] > -np.inf][:count]
-    assert best(np.array(scores), count, np.array(tie_break)).tolist() == expected
+from recsys.models.top_k import strongest_per_row
 
 
 @given(

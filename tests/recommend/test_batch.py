@@ -18,11 +18,11 @@ from recsys.data.events import EventKind
 from recsys.data.interactions import Interactions
 from recsys.models.blend import BlendWeights
 from recsys.models.ranking_kernels import top_rows
-from recsys.models.top_k import best
 from recsys.recommend.batch import Histories, rank_many, repeat_probabilities
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Request
+from tests.oracles import best
 from tests.worlds import DAY, START, event_frame, event_table, published, titled
 from training.fitting import TrainingConfig
 
@@ -93,5 +93,5 @@ def test_top_rows_is_best_row_by_row(scores: list[list[float]], limit: int) -> N
     chosen = top_rows(np.array(scores), tie_break, limit)
     for row, found in zip(scores, chosen, strict=True):
         above = np.where(np.array(row) > 0, row, -np.inf)
-        expected = best(above, limit, tie_break).tolist()
+        expected = best(above, limit, tie_break)
         assert found.tolist() == expected + [-1] * (limit - len(expected))

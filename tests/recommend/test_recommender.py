@@ -243,8 +243,7 @@ def test_the_score_is_the_weighted_sum_of_the_manifest(bundle: ModelBundle) -> N
         (factors.scores(factors.coordinates(items, strengths)), bundle.manifest.blend.weights[name][0])
         for name, factors in (("als", bundle.als.factors()),)
     ]
-    _, about, value = bundle.item_item.contributions(items, strengths)
-    sources.append((np.bincount(about, weights=value, minlength=len(bundle.items)), 1.0))
+    sources.append((strengths @ bundle.item_item.matrix()[items], 1.0))
     expected = sum(weight * said / np.sqrt(np.mean(said**2)) for said, weight in sources)
     popular = bundle.popularity.score.astype(np.float64)
     weight = bundle.manifest.blend.weights["popular"][0]

@@ -12,10 +12,8 @@ from threadpoolctl import threadpool_limits
 
 from recsys.bundle.bundle import ModelBundle
 from recsys.data.vocabulary import UNKNOWN
-from recsys.models.blend import BlendWeights
 from recsys.recommend.batch import repeat_probabilities
-from recsys.recommend.kernel import Lists
-from recsys.recommend.sources import ALS_SOURCE, CONTENT, ITEM_ITEM, REPEAT, RP3BETA, SPECTRAL, sources_of
+from recsys.recommend.sources import ALS_SOURCE, CONTENT, ITEM_ITEM, REPEAT, RP3BETA, SPECTRAL
 from training.tuning.judging import Jury
 from training.tuning.weights import Candidates
 
@@ -41,10 +39,9 @@ def gather(bundle: ModelBundle, jury: Jury, common: Mapping[str, npt.NDArray[np.
     repeats = None
     if jury.held_out.rules.placement.repeats(bundle.repeat.kinds):
         repeats = jury.of(repeat_probabilities(bundle, history, jury.held_out.now))
-    sources = sources_of(bundle, BlendWeights.constant(dict.fromkeys(PERSONAL, 1.0)))
-    lists = {ITEM_ITEM: sources.item_item, RP3BETA: sources.rp3beta, CONTENT: sources.content}
-    near = {name: _matrix(each) for name, each in lists.items()}
-    low_rank = {ALS_SOURCE: sources.als, SPECTRAL: sources.spectral}
+    lists = {ITEM_ITEM: bundle.item_item, RP3BETA: bundle.rp3beta, CONTENT: bundle.content.neighbours}
+    near = {name: each.matrix() for name, each in lists.items()}
+    low_rank = {ALS_SOURCE: bundle.als.factors(), SPECTRAL: bundle.spectral.factors()}
     masked = jury.masked
     step = max(1, _CELLS // max(1, len(history.items)))
 
@@ -61,11 +58,6 @@ def gather(bundle: ModelBundle, jury: Jury, common: Mapping[str, npt.NDArray[np.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
         blocks = list(pool.map(block, range(0, len(jury.rows), step)))
     return _joined(blocks, np.diff(strengths.indptr).astype(np.int64))
-
-
-def _matrix(lists: Lists) -> sparse.csr_matrix:
-    size = len(lists.indptr) - 1
-    return sparse.csr_matrix((lists.weight, lists.neighbour, lists.indptr), shape=(size, size))
 
 
 def _in_units_of_spread(said: sparse.csr_matrix) -> npt.NDArray[np.float32]:
