@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.http.tokens import AnswerIdentity, RecommendationTokens
 from tests.serving.service import Service
 
+BORDERS = ["", "limit=1", "limit=20", "limit=200", "limit=201", "limit=0", "limit=020", "limit=1&limit=2"]
 QUERIES = st.one_of(
-    st.sampled_from(["", "limit=1", "limit=20", "limit=200", "limit=201", "limit=0", "limit=020", "limit=1&limit=2"]),
+    st.sampled_from(BORDERS),
     st.from_regex(r"\A[a-z]{1,5}=[0-9a-z]{0,4}\Z"),
 )
 CUSTOMERS = st.one_of(
@@ -40,6 +42,13 @@ def test_both_ways_give_the_same(shared_service: Service, customer: str, query: 
     assert hot.status == framework.status
     if method != "HEAD":
         assert comparable(hot) == comparable(framework)
+
+
+@pytest.mark.parametrize("query", BORDERS)
+def test_both_ways_draw_the_same_borders(shared_service: Service, query: str) -> None:
+    """The first limit that is too large is refused by either."""
+    target = f"/v1/customers/c00/recommendations?{query}"
+    assert comparable(shared_service.get(target)) == comparable(shared_service.ask_framework("GET", target))
 
 
 def test_the_token_is_the_librarys() -> None:

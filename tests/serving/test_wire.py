@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import orjson
 import pytest
@@ -58,6 +60,7 @@ def test_it_says_what_the_objects_say(data: st.DataObject) -> None:
         for place in range(count)
     ]
     assert orjson.loads(b"[" + text + b"]") == expected
+    assert not re.search(rb'"(score|share)":-?\d+\.\d+0[,}]', text), "a number ends in needless zeros"
     begins = [0, *(int(end) + 1 for end in ends[:-1])]
     assert [orjson.loads(text[begin:end]) for begin, end in zip(begins, ends, strict=False)] == expected
 
