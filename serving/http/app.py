@@ -23,7 +23,7 @@ from serving.http.logs import configure_logging
 from serving.http.metrics import Metrics
 from serving.http.problems import Fault, Problem, invalid, of_domain, of_status, shortened
 from serving.http.request_layer import RequestLayer, instance_of
-from serving.http.routes import COMPONENTS, api, operations
+from serving.http.routes import COMPONENTS, ROUTERS
 from serving.http.settings import Settings
 from serving.http.state import Clocks, open_state
 
@@ -78,8 +78,8 @@ def create_app(settings: Settings, clocks: Clocks = SYSTEM_CLOCKS) -> HttpServic
         swagger_ui_parameters={"validatorUrl": None},
         static_url="/docs/static",
     )
-    app.include_router(api)
-    app.include_router(operations)
+    for router in ROUTERS:
+        app.include_router(router)
     app.add_exception_handler(HTTPException, _bare_status)
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
     app.add_exception_handler(Problem, _problem)

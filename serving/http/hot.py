@@ -18,7 +18,7 @@ from serving.http.event_input import id_fault
 from serving.http.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from serving.http.problems import of_domain
 from serving.http.raw_path import decoded_segment
-from serving.http.routes import recommendations_route
+from serving.http.routes.lists import recommendations_route
 from serving.http.state import ServiceState
 
 _PATH: Final = re.compile(r"/v1/customers/([^/]+)/recommendations")

@@ -1,4 +1,4 @@
-"""Writing events: one thread with its own connection, so that waiting for the disk never holds up an answer.
+"""Writing: one thread with its own connection, so that waiting for the disk never holds up an answer.
 
 Requests that arrive while the disk is busy are written together with the next flush (group commit): a durable write
 costs milliseconds whether it holds one event or a thousand.
@@ -11,15 +11,21 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
 from recsys.data.events import Event
 from recsys.errors import StoreError, StoreUnavailableError
+from recsys.stores.protocols import Store
 from serving.http.metrics import Metrics
 from serving.http.store_handle import StoreHandle
 
 log = structlog.get_logger("bookmatch.serving")
+
+T = TypeVar("T")
+
+_STOP = "stop"
 
 MAX_GROUP = 5_000
 """Events in one durable write."""
@@ -48,6 +54,13 @@ class _Job:
         self.loop.call_soon_threadsafe(hand_over)
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Anything else that is written; `do` settles what waits for it."""
+
+    do: Callable[[StoreHandle], None]
+
+
 class EventWriter:
     """The writing side of one worker.
 
@@ -61,7 +74,7 @@ class EventWriter:
         self._handle = handle
         self._metrics = metrics
         self._clock = clock
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | _Work | None] = queue.SimpleQueue()
         self._waiting = 0
         self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
 
@@ -87,6 +100,34 @@ class EventWriter:
         self._jobs.put(_Job(events, loop, done))
         return await done
 
+    async def run(self, work: Callable[[Store], T]) -> T:
+        """What `work` returns, called on the writing connection after everything that was handed over before. What it
+        writes in a transaction is durable when this returns. Its errors are raised here."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def hand_over(result: T | None, error: BaseException | None) -> None:
+            if done.done():
+                return
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(result)  # type: ignore[arg-type]
+
+        def do(handle: StoreHandle) -> None:
+            result: T | None = None
+            failed: BaseException | None = None
+            try:
+                result = handle.use(work)
+            except BaseException as error:
+                failed = error
+                if isinstance(error, StoreError):
+                    self._metrics.store_failures.labels("write").inc()
+            loop.call_soon_threadsafe(hand_over, result, failed)
+
+        self._jobs.put(_Work(do))
+        return await done
+
     def close(self) -> None:
         """Writes what waits, then stops the thread and closes the connection."""
         self._jobs.put(None)
@@ -98,26 +139,29 @@ class EventWriter:
     def _run(self) -> None:
         stopping = False
         while not stopping:
-            group, stopping = self._next_group()
+            group, then = self._next_group()
             if group:
                 self._write(group)
+            if isinstance(then, _Work):
+                then.do(self._handle)
+            stopping = then is _STOP
         self._handle.close()
 
-    def _next_group(self) -> tuple[list[_Job], bool]:
-        """All jobs that wait, the first of them waited for; and whether it is time to stop."""
+    def _next_group(self) -> tuple[list[_Job], _Work | str | None]:
+        """All events that wait, the first of them waited for; and what came after them, if it was something else."""
         job = self._jobs.get()
         group: list[_Job] = []
         count = 0
-        while job is not None:
+        while isinstance(job, _Job):
             group.append(job)
             count += len(job.events)
             if count >= MAX_GROUP:
-                return group, False
+                return group, None
             try:
                 job = self._jobs.get_nowait()
             except queue.Empty:
-                return group, False
-        return group, True
+                return group, None
+        return group, _STOP if job is None else job
 
     def _write(self, group: Sequence[_Job]) -> None:
         events = [event for job in group for event in job.events]

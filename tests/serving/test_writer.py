@@ -149,3 +149,31 @@ def test_what_waits_is_written_before_the_writer_stops(tmp_path: Path) -> None:
     with writing(path, append) as writer:
         asyncio.run(scenario(writer))
     assert sum(written) == 12
+
+
+def test_other_work_is_done_after_the_events_before_it_and_hands_back_what_it_made(tmp_path: Path) -> None:
+    """Order is kept between events and other writes; an error goes to who asked, and the thread goes on."""
+    order: list[str] = []
+
+    def append(events: Sequence[Event]) -> list[bool]:
+        order.append("events")
+        return [True] * len(events)
+
+    def fails(_: object) -> int:
+        raise ValueError("no")
+
+    async def ask(writer: EventWriter) -> list[Any]:
+        def work(_: object) -> int:
+            order.append("work")
+            return 7
+
+        return await asyncio.gather(
+            writer.append(batches(1, 1)[0]), writer.run(work), writer.run(fails), writer.append(batches(1, 1)[0]),
+            return_exceptions=True,
+        )  # fmt: skip
+
+    with writing(tmp_path / "store.db", append) as writer:
+        first, made, failed, last = asyncio.run(ask(writer))
+    assert (first, made, last) == ([True], 7, [True])
+    assert isinstance(failed, ValueError)
+    assert order == ["events", "work", "events"]

@@ -80,3 +80,45 @@ VERSION_2 = (
     # Changes with every change of the table, so that a reader asks for the table only then.
     "INSERT INTO meta (key, value) VALUES ('archive', '')",
 )
+
+VERSION_3 = (
+    # Items: at which version of the catalogue a row changed, so that a reader fetches only what is new; and whether the
+    # shop took it off, which is more than not to know it.
+    "ALTER TABLE items ADD COLUMN changed INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE items ADD COLUMN removed INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX items_changed ON items (changed) WHERE changed > 0",
+    # A visitor who turned out to be a customer: their events stay where they are and are read as the customer's.
+    "ALTER TABLE customers ADD COLUMN merged_into INTEGER REFERENCES customers",
+    "CREATE INDEX customers_merged ON customers (merged_into) WHERE merged_into IS NOT NULL",
+    # What a customer said about being served, and the version of it; a row only for those who said something.
+    """
+    CREATE TABLE profiles (
+        customer INTEGER PRIMARY KEY REFERENCES customers,
+        version INTEGER NOT NULL,
+        recommendations INTEGER NOT NULL DEFAULT 1
+    )
+    """,
+    # Every statement is kept: who gave a consent, when and where, has to be shown years later.
+    """
+    CREATE TABLE consents (
+        customer INTEGER NOT NULL REFERENCES customers,
+        purpose TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        granted INTEGER NOT NULL,
+        source TEXT NOT NULL,
+        stated INTEGER NOT NULL,
+        PRIMARY KEY (customer, purpose, seq)
+    ) WITHOUT ROWID
+    """,
+    # Keyed hashes of the ids of customers who asked to be forgotten: a later import must not bring them back.
+    "CREATE TABLE forgotten (digest BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID",
+    # A customer's history up to `version` in one piece; events after it are read from their table.
+    """
+    CREATE TABLE packed_histories (
+        customer INTEGER PRIMARY KEY REFERENCES customers,
+        version INTEGER NOT NULL,
+        body BLOB NOT NULL
+    )
+    """,
+    "INSERT INTO meta (key, value) VALUES ('forgotten', 0)",
+)

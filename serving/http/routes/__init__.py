@@ -1,0 +1,14 @@
+"""All routes: one module per noun; a new one adds its router here."""
+
+from __future__ import annotations
+
+from serving.http.event_input import EventIn
+from serving.http.routes import events, lists, operations
+from serving.http.schemas import ProblemOut
+from serving.http.session_input import SessionIn
+
+ROUTERS = (lists.router, events.router, operations.router)
+"""In the order in which they stand in the API's description."""
+
+COMPONENTS = (ProblemOut, EventIn, SessionIn)
+"""Shapes that the API's description refers to by name."""

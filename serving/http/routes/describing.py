@@ -1,0 +1,46 @@
+"""What every route's description in OpenAPI is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel
+
+from serving.http.parameters import known_parameters_only
+
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
+
+UNREADABLE = {
+    "s400": "The body is not JSON.",
+    "s413": "The body is too large.",
+    "s415": "The body is of another type.",
+}
+"""How `read_json` may refuse."""
+
+WITH_ID: dict[str, Any] = {"parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]}
+"""A route whose path has one id: `PathId` reads it from the raw path, so the framework does not see it."""
+
+
+def versioned(tag: str) -> APIRouter:
+    """A router below /v1 that knows its parameters."""
+    return APIRouter(prefix="/v1", dependencies=[Depends(known_parameters_only)], tags=[tag])
+
+
+def problems(**reasons: str) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route for the API's description: `s404="…"`."""
+    return {int(status[1:]): {"description": text, "content": _PROBLEM} for status, text in reasons.items()}
+
+
+def body_of(shape: type[BaseModel]) -> dict[str, Any]:
+    """The request body of a route that reads its body itself; `shape` is among `COMPONENTS`."""
+    return {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}}},
+    }
+
+
+def json_response(content: object, status: int = 200) -> Response:
+    """An answer that is not a list written by compiled code."""
+    return Response(orjson.dumps(content), status, media_type="application/json")

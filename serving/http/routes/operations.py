@@ -1,0 +1,43 @@
+"""For the people and machines that look after the service."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from serving.http.parameters import known_parameters_only
+from serving.http.problems import Problem
+from serving.http.routes.describing import json_response, problems
+from serving.http.schemas import Health
+from serving.http.state import State
+
+router = APIRouter(dependencies=[Depends(known_parameters_only)])
+
+
+@router.get("/health/live", response_model=Health)
+async def live() -> Response:
+    """The process runs. Restart it when this does not answer."""
+    return json_response({"status": "ok"})
+
+
+@router.get(
+    "/health/ready",
+    response_model=Health,
+    responses=problems(s503="Not fit to answer yet; `detail` says why."),
+)
+async def ready(state: State) -> Response:
+    """A bundle is loaded and the store answers. Send requests here only while this says so."""
+    reasons = state.reasons_not_ready()
+    if reasons:
+        raise Problem(503, "not-ready", "; ".join(reasons), headers={"Retry-After": "1"})
+    return json_response({"status": "ok"})
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}}},
+)
+async def metrics(state: State) -> Response:
+    """What the service counted, over all its workers."""
+    return Response(state.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
