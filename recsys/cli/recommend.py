@@ -28,7 +28,7 @@ def recommend(
     from recsys.shop import ShopFolder
 
     with open_shop(ShopFolder(home)) as shop:
-        stored = shop.store.events.history(customer, HISTORY_LIMIT)
+        stored = shop.store.histories.get(customer, HISTORY_LIMIT)
         past = History.from_stored(stored, shop.bundle.items)
         answer = shop.recommender.recommend(past, shop.catalog, shop.request(limit, exclude or []))
         newest = list(reversed(stored.rows))[:history]

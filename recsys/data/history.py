@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys.data.events import KIND_BY_CODE, EventKind
+from recsys.data.packed import HistoryColumns, HistoryRow
 from recsys.data.signals import (
     MS_PER_DAY,
     UNKNOWN_TIME,
@@ -28,17 +29,6 @@ HISTORY_LIMIT = 500
 was had or refused."""
 
 
-class HistoryRow(NamedTuple):
-    """One event of a history as a store hands it out; fields as in `Event`, `kind` as its code."""
-
-    item_id: str
-    kind: int
-    timestamp: int | None
-    position: int | None
-    quantity: float
-    rating: float | None
-
-
 @dataclass(frozen=True, slots=True)
 class StoredHistory:
     """What a store knows of one customer's behaviour: exposures, undone events and undos are not in it.
@@ -47,14 +37,29 @@ class StoredHistory:
     ----------
     version : grows with every event of this customer that belongs to the history (undos included); 0 when there is
         none.
-    rows : the newest events, at most as many as were asked for, oldest first.
-    earlier : item and kind code of the events older than `rows`, each pair once: a customer owns or refused an item
-        however long ago that was.
+    columns : the newest events, at most as many as were asked for, oldest first; and which kinds of event there were on
+        which items before them: a customer owns or refused an item however long ago that was.
+    loose : how many events the store had to read one by one; much more than a few is worth packing.
     """
 
     version: int
-    rows: Sequence[HistoryRow]
-    earlier: Collection[tuple[str, int]] = ()
+    columns: HistoryColumns
+    loose: int = 0
+
+    @classmethod
+    def of(cls, version: int, rows: Sequence[HistoryRow], earlier: Collection[tuple[str, int]] = ()) -> Self:
+        """A history of these rows, oldest first; `earlier` has item and kind of older events, each pair once."""
+        return cls(version, HistoryColumns.of(rows, earlier))
+
+    @property
+    def rows(self) -> Sequence[HistoryRow]:
+        """The newest events, oldest first."""
+        return self.columns.rows()
+
+    @property
+    def earlier(self) -> Collection[tuple[str, int]]:
+        """Item and kind of the events older than `rows`, each pair once."""
+        return self.columns.earlier()
 
 
 def ages(
@@ -109,32 +114,27 @@ class History:
     @classmethod
     def from_stored(cls, stored: StoredHistory, items: Vocabulary) -> Self:
         """A stored history in the positions of `items`."""
-        positions = items.positions(row.item_id for row in stored.rows)
-        keep = positions != UNKNOWN
-        rows = [row for row, known in zip(stored.rows, keep, strict=True) if known]
-        earlier = items.positions(item_id for item_id, _ in stored.earlier)
-        earlier_kind = np.array([kind for _, kind in stored.earlier], dtype=np.int8)
-
-        def times(values: Sequence[int | None]) -> npt.NDArray[np.int64]:
-            return np.array([UNKNOWN_TIME if value is None else value for value in values], dtype=np.int64)
-
+        columns = stored.columns
+        positions = items.positions_of(columns.text, columns.offsets)
+        item, earlier = positions[columns.item], positions[columns.earlier_item]
+        keep, keep_earlier = item != UNKNOWN, earlier != UNKNOWN
         return cls(
-            item=positions[keep],
-            kind=np.array([row.kind for row in rows], dtype=np.int8),
-            timestamp=times([row.timestamp for row in rows]),
-            position=times([row.position for row in rows]),
-            quantity=np.array([row.quantity for row in rows], dtype=np.float32),
-            rating=np.array([np.nan if row.rating is None else row.rating for row in rows], dtype=np.float32),
-            earlier_item=earlier[earlier != UNKNOWN],
-            earlier_kind=earlier_kind[earlier != UNKNOWN],
+            item=item[keep],
+            kind=columns.kind[keep],
+            timestamp=columns.timestamp[keep],
+            position=columns.position[keep],
+            quantity=columns.quantity[keep].astype(np.float32),
+            rating=columns.rating[keep].astype(np.float32),
+            earlier_item=earlier[keep_earlier],
+            earlier_kind=columns.earlier_kind[keep_earlier],
             version=stored.version,
-            unknown_items=len(stored.rows) - len(rows),
+            unknown_items=int(len(item) - np.count_nonzero(keep)),
         )
 
     @classmethod
     def empty(cls) -> Self:
         """The history of somebody who has done nothing yet."""
-        return cls.from_stored(StoredHistory(0, ()), Vocabulary.from_ids(()))
+        return cls.from_stored(StoredHistory.of(0, ()), Vocabulary.from_ids(()))
 
     def __len__(self) -> int:
         return len(self.item)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from numba import njit
 
 UNKNOWN = -1
 """The position of an id that is not in the vocabulary."""
@@ -40,7 +41,7 @@ class Vocabulary(Sequence[str]):
         lengths = np.fromiter((len(raw) for raw in encoded), dtype=np.int64, count=len(encoded))
         offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
         np.cumsum(lengths, out=offsets[1:])
-        return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets)
+        return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8).copy(), offsets)
 
     @classmethod
     def from_sorted(cls, ids: pl.Series) -> Vocabulary:
@@ -49,7 +50,7 @@ class Vocabulary(Sequence[str]):
         np.cumsum(ids.str.len_bytes().to_numpy(), out=offsets[1:], dtype=np.int64)
         # polars joins texts of at most 4 GiB.
         parts = (ids.slice(start, _JOINED_AT_ONCE).str.join("")[0] for start in range(0, len(ids), _JOINED_AT_ONCE))
-        return cls(np.frombuffer(b"".join(part.encode() for part in parts), dtype=np.uint8), offsets)
+        return cls(np.frombuffer(b"".join(part.encode() for part in parts), dtype=np.uint8).copy(), offsets)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -83,3 +84,40 @@ class Vocabulary(Sequence[str]):
     def positions(self, ids: Iterable[str]) -> npt.NDArray[np.int32]:
         """The positions of many ids, in their order, `UNKNOWN` where there is none."""
         return np.fromiter((self.position(identifier) for identifier in ids), dtype=np.int32)
+
+    def positions_of(self, text: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+        """The same for ids that lie end to end as the vocabulary's own do; nothing is remembered."""
+        found = np.empty(len(offsets) - 1, dtype=np.int32)
+        _find(self.text, self.offsets, text, offsets, found)
+        return found
+
+
+@njit(nogil=True, cache=True)
+def _find(
+    own: npt.NDArray[np.uint8],
+    own_offsets: npt.NDArray[np.int64],
+    text: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    found: npt.NDArray[np.int32],
+) -> None:  # pragma: no cover - compiled
+    """Where each text is among texts in ascending order, or `UNKNOWN`."""
+    for which in range(len(found)):
+        first, length = offsets[which], offsets[which + 1] - offsets[which]
+        low, high = 0, len(own_offsets) - 1
+        while low < high:
+            middle = (low + high) // 2
+            start, size = own_offsets[middle], own_offsets[middle + 1] - own_offsets[middle]
+            place = 0
+            while place < length and place < size and own[start + place] == text[first + place]:
+                place += 1
+            if place == size and place == length:
+                low = high = middle
+                found[which] = middle
+            elif place == size or (place < length and own[start + place] < text[first + place]):
+                low = middle + 1
+                found[which] = UNKNOWN
+            else:
+                high = middle
+                found[which] = UNKNOWN
+        if len(own_offsets) == 1:
+            found[which] = UNKNOWN

@@ -11,7 +11,8 @@ from recsys.data.events import EVENT_SCHEMA, KIND_CODES, MAX_ID_LENGTH, Event, E
 from recsys.errors import InputError
 from recsys.stores.undo import undo_target
 
-_INT64 = range(-(2**63), 2**63)
+_INT64 = range(-(2**63) + 1, 2**63)
+"""The smallest number of 64 bits stands for an unknown time inside."""
 _ID = f"a text of 1 to {MAX_ID_LENGTH} characters"
 _TEXT = "text without NUL characters and lone surrogates"
 _UNDO = 'a context of {"undoes": "<event_id>"}'
@@ -27,6 +28,15 @@ def storable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def check_ids(field: str, ids: Sequence[str]) -> None:
+    """Raises InputError for the first id that no store can hold."""
+    for value in ids:
+        if not 1 <= len(value) <= MAX_ID_LENGTH:
+            raise InputError(f"{field} has {len(value)} characters", expected=_ID)
+        if not storable(value):
+            raise InputError(f"{field} is {value!a}", expected=_TEXT)
 
 
 def check_events(events: Sequence[Event]) -> None:

@@ -17,6 +17,7 @@ import polars as pl
 from recsys.data.events import Event
 from recsys.data.history import StoredHistory
 from recsys.data.interactions import EventTable
+from recsys.data.profile import Consent, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,24 @@ class EventStore(Protocol):
         """
         ...
 
-    def history(self, customer_id: str, limit: int) -> StoredHistory:
+    def read(self) -> EventTable:
+        """All customers' histories, as one consistent state, for training. While it reads it needs up to
+        about 250 bytes of memory per event; the table it returns needs 33."""
+        ...
+
+    def summary(self) -> Mapping[str, Any]:
+        """Counts for people: `customers`, `items`, `events` (dict of kind to number), `first` and `last` timestamps
+        (milliseconds UTC or None). Undone events, undos and exposures are counted too."""
+        ...
+
+
+class HistoryStore(Protocol):
+    """What each customer did, one customer at a time.
+
+    Whoever was met as a visitor and merged into a customer has the customer's history.
+    """
+
+    def get(self, customer_id: str, limit: int) -> StoredHistory:
         """The newest `limit` (0 or more, else InputError) events of a customer's history that name an item; empty,
         version 0, for one unknown.
 
@@ -66,18 +84,18 @@ class EventStore(Protocol):
         """
         ...
 
+    def at_once(self, customer_id: str, limit: int, most: int) -> StoredHistory | None:
+        """The same; None where more than `most` events would have to be read one by one, so that no single customer
+        holds up all others. After `pack` it is there at once."""
+        ...
+
     def version(self, customer_id: str) -> int:
         """The history version alone, cheaply; equal versions mean equal histories."""
         ...
 
-    def read(self) -> EventTable:
-        """All customers' histories, as one consistent state, for training. While it reads it needs up to
-        about 250 bytes of memory per event; the table it returns needs 33."""
-        ...
-
-    def summary(self) -> Mapping[str, Any]:
-        """Counts for people: `customers`, `items`, `events` (dict of kind to number), `first` and `last` timestamps
-        (milliseconds UTC or None). Undone events, undos and exposures are counted too."""
+    def pack(self, customer_ids: Sequence[str]) -> None:
+        """Puts what is known of these customers into one piece each, from which it is read quickly. Changes no
+        history and no version."""
         ...
 
 
@@ -118,6 +136,37 @@ class CustomerStore(Protocol):
         ...
 
 
+class ProfileStore(Protocol):
+    """What customers said about being served, and which ids are one person."""
+
+    def get(self, customer_id: str) -> Profile:
+        """Everything in force for a customer; of a visitor who was merged, the customer's. One unknown said nothing."""
+        ...
+
+    def put(
+        self, customer_id: str, consents: Sequence[Consent] = (), *, recommendations: bool | None = None
+    ) -> Profile:
+        """Adds statements and switches recommendations on or off (None leaves them); returns what is in force then. A
+        statement that is there already changes nothing. Raises InputError for an id or a statement that cannot be
+        kept."""
+        ...
+
+    def statements(self, customer_id: str) -> Sequence[Consent]:
+        """Every statement ever made, under any of the person's ids, in order of arrival."""
+        ...
+
+    def merge(self, visitor_id: str, customer_id: str, at: int) -> bool:
+        """From now on a visitor is this customer: what either did is one history, and whichever id is asked for, the
+        answer is the same. Refusals survive: where one of the two had said no and the other yes it is no as of `at`
+        (milliseconds UTC), and recommendations are off where they were off for one. False when they were one person
+        already; InputError for an id that cannot be kept and for twice the same."""
+        ...
+
+    def consenting(self, purpose: str) -> Sequence[str]:
+        """The customers, ascending, who may be served for a purpose and did not switch recommendations off."""
+        ...
+
+
 class Store(Protocol):
     """One database: its parts, and what holds for all of them.
 
@@ -129,10 +178,16 @@ class Store(Protocol):
     def events(self) -> EventStore: ...
 
     @property
+    def histories(self) -> HistoryStore: ...
+
+    @property
     def catalog(self) -> CatalogStore: ...
 
     @property
     def customers(self) -> CustomerStore: ...
+
+    @property
+    def profiles(self) -> ProfileStore: ...
 
     def transaction(self) -> AbstractContextManager[None]:
         """Everything written inside is stored together when the block ends, or not at all when it raises.

@@ -17,7 +17,8 @@ import structlog
 from recsys.bundle import BundleRepository, ModelBundle
 from recsys.data.catalog import ITEM_SCHEMA, Catalog
 from recsys.data.events import KIND_BY_CODE, EventKind
-from recsys.data.history import History, HistoryRow, StoredHistory
+from recsys.data.history import History, StoredHistory
+from recsys.data.packed import HistoryRow
 from recsys.errors import BundleError, StoreError
 from recsys.models.related import Relation
 from recsys.recommend.recommender import Recommender
@@ -117,7 +118,7 @@ class Engine:
         if len(order):
             item_id = self.bundle.items[int(order[0])]
             row = HistoryRow(item_id, EventKind.PURCHASE.code, None, None, 1.0, None)
-            self.for_customer(History.from_stored(StoredHistory(1, [row]), self.bundle.items), request)
+            self.for_customer(History.from_stored(StoredHistory.of(1, [row]), self.bundle.items), request)
             self.for_item(item_id, Relation.SIMILAR, request)
 
     def unchanged(self, catalog_version: int, computed_at: int, now: int) -> bool:

@@ -88,7 +88,7 @@ class EventIn(BaseModel):
         None, description="Needed by every kind but searches, undos, e-mail and (un)subscribing."
     )
     timestamp: Time | None = Field(None, description=f"{_TIME}. Absent: the time of receipt.")
-    position: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
+    position: Annotated[int, Field(gt=-(2**63), lt=2**63)] | None = Field(
         None, description="The event's place in the customer's order; larger is later."
     )
     quantity: Annotated[Amount, Field(gt=0)] | None = Field(None, description="Pieces; 1 unless given.")

@@ -132,9 +132,9 @@ class LiveStore:
         if copy is not None:
             if copy.stamp == stamp:
                 return copy
-            if store.events.version(customer_id) == copy.history.version:
+            if store.histories.version(customer_id) == copy.history.version:
                 return replace(copy, stamp=stamp)
-        stored = store.events.history(customer_id, self._history_limit)
+        stored = store.histories.get(customer_id, self._history_limit)
         return _Copy(bundle.bundle_id, History.from_stored(stored, bundle.items), stamp)
 
     def _remember(self, customer_id: str, copy: _Copy) -> None:

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from recsys.data.events import EventKind
-from recsys.data.history import HistoryRow, StoredHistory
+from recsys.data.history import StoredHistory
+from recsys.data.packed import HistoryRow
 from serving.http.event_input import MAX_FUTURE_MS, Amount, Id, Time, fault_of
 from serving.http.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from serving.http.problems import Fault, invalid, shortened
@@ -89,7 +90,7 @@ def parse_session(body: object, now: int) -> Session:
     ]
     if timed:
         rows.sort(key=lambda row: row.timestamp or 0)
-    return Session(StoredHistory(min(len(rows), 1), rows), given.limit, frozenset(given.exclude))
+    return Session(StoredHistory.of(min(len(rows), 1), rows), given.limit, frozenset(given.exclude))
 
 
 def _fault(detail: ErrorDetails) -> Fault:

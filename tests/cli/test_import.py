@@ -122,7 +122,7 @@ def test_every_option_reaches_the_importer(typed: Typed) -> None:
     assert (code, err) == (0, "")
     assert "set aside: ignored_item  1" in out
     store = open_store(typed.folder / "shop" / "store.db")
-    (row,) = store.events.history("Müller", 5).rows
+    (row,) = store.histories.get("Müller", 5).rows
     store.close()
     assert (row.item_id, row.timestamp) == ("007", 1714564800000)
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import polars as pl
 
 from recsys.data.events import EVENT_SCHEMA, Event, EventKind
-from recsys.data.history import HistoryRow
+from recsys.data.packed import HistoryRow
 from recsys.stores.protocols import Store
 
 OpenStore = Callable[[], Store]

@@ -127,7 +127,7 @@ def test_ids_seen_in_events_only_have_no_row(store: Store, part: Part) -> None:
     assert part.of(store).get(["x"])[part.key].to_list() == ["x"]
     table = store.events.read()
     assert (table.customer_ids.to_list(), table.item_ids.to_list()) == (["x"], ["x"])
-    assert len(store.events.history("x", 9).rows) == 1
+    assert len(store.histories.get("x", 9).rows) == 1
 
 
 def test_events_do_not_change_the_catalogue_version(store: Store) -> None:

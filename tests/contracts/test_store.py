@@ -146,9 +146,9 @@ def test_changes_differs_after_any_write(opened: OpenStore) -> None:
         expect(changed=True)
         writer.events.ingest(event_frame([view(f"f{len(seen)}")]))
         expect(changed=True)
-    store.events.history("ann", 5)
+    store.histories.get("ann", 5)
     store.events.read()
-    store.events.version("ann")
+    store.histories.version("ann")
     other.events.summary()
     expect(changed=False)
     with other.transaction():
@@ -161,11 +161,11 @@ def test_what_was_read_is_true_while_changes_stays(opened: OpenStore) -> None:
     """Reading, then finding the number unchanged, means that the version read is the current one."""
     store, other = opened(), opened()
     for place in range(20):
-        number, version = store.changes(), store.events.version("ann")
+        number, version = store.changes(), store.histories.version("ann")
         assert store.changes() == number
         other.events.append([view(f"e{place}")])
         assert store.changes() != number
-        assert store.events.version("ann") > version
+        assert store.histories.version("ann") > version
 
 
 def test_the_secret_is_made_once(fresh: Callable[[], AbstractContextManager[OpenStore]], opened: OpenStore) -> None:
@@ -193,7 +193,7 @@ def test_close_takes_back_what_is_open(opened: OpenStore) -> None:
         close_inside()
     store.close()
     with pytest.raises(StoreError):
-        store.events.version("ann")
+        store.histories.version("ann")
     with pytest.raises(StoreError):
         store.events.append([view("e1")])
     assert contents(opened()) == (0, 0, 0)
@@ -211,7 +211,7 @@ def test_threads_may_hand_a_store_to_one_another(store: Store) -> None:
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(write, place).result() == [True]
     assert threading.get_ident() not in threads
-    assert len(store.events.history("ann", 9).rows) == 3
+    assert len(store.histories.get("ann", 9).rows) == 3
 
 
 def test_read_is_one_state_while_others_write(opened: OpenStore) -> None:
@@ -220,7 +220,7 @@ def test_read_is_one_state_while_others_write(opened: OpenStore) -> None:
 
     def write() -> int:
         writer, place = opened(), 0
-        while not stop.is_set():
+        while place < 2 or not stop.is_set():
             batch = [view(f"{place}-{i}", f"i{place}-{i}", f"c{place}-{i}") for i in range(3)]
             writer.events.append(batch)
             place += 1

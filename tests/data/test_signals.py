@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data.events import KIND_BY_CODE, EventKind
-from recsys.data.history import History, HistoryRow, StoredHistory
+from recsys.data.history import History, StoredHistory
 from recsys.data.interactions import Interactions
+from recsys.data.packed import HistoryRow
 from recsys.data.signals import EventWeights, KindWeight
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import InputError
@@ -33,7 +34,7 @@ ITEMS = Vocabulary.from_ids(["a", "b", "c"])
 
 def tastes(*rows: HistoryRow) -> dict[str, float]:
     """The strengths of a history by item id."""
-    history = History.from_stored(StoredHistory(1, rows), ITEMS)
+    history = History.from_stored(StoredHistory.of(1, rows), ITEMS)
     items, strengths = history.strengths(WEIGHTS)
     return {ITEMS[int(item)]: float(value) for item, value in zip(items, strengths, strict=True)}
 
@@ -74,7 +75,7 @@ def test_where_only_an_order_is_known_steps_count() -> None:
     """With a half-life of one step, the last basket counts in full, the one before half, whatever their numbers are."""
     baskets = [("a", 3), ("a", 5), ("b", 3), ("c", 7), ("b", 7)]
     rows = [did(item, EventKind.VIEW, None, position=position) for item, position in baskets]
-    history = History.from_stored(StoredHistory(1, rows), ITEMS)
+    history = History.from_stored(StoredHistory.of(1, rows), ITEMS)
     items, strengths = history.strengths(replace(WEIGHTS, half_life_steps=1.0))
     assert items.tolist() == [ITEMS.position(item) for item in "abc"]
     assert strengths.tolist() == pytest.approx([0.5 * 2.0**-1, 0.5, 0.25])
@@ -83,7 +84,7 @@ def test_where_only_an_order_is_known_steps_count() -> None:
 def test_what_has_faded_to_nothing_says_nothing() -> None:
     """With a half-life of a quarter of a step, the item one step back still speaks, the one two steps back does not."""
     rows = [did(item, EventKind.PURCHASE, None, position=place) for place, item in enumerate("abc")]
-    history = History.from_stored(StoredHistory(1, rows), ITEMS)
+    history = History.from_stored(StoredHistory.of(1, rows), ITEMS)
     items, strengths = history.strengths(replace(WEIGHTS, half_life_steps=0.25))
     assert items.tolist() == [ITEMS.position("b"), ITEMS.position("c")]
     assert strengths.tolist() == pytest.approx([2.0**-4, 1.0])
@@ -93,7 +94,7 @@ def test_positions_may_be_as_far_apart_as_they_are_large() -> None:
     """Between the smallest and the largest position lies one step of the customer's order, like between any others."""
     ends = (("a", 1 - 2**63), ("b", 2**63 - 1))
     rows = [did(item, EventKind.PURCHASE, None, position=position) for item, position in ends]
-    history = History.from_stored(StoredHistory(1, rows), ITEMS)
+    history = History.from_stored(StoredHistory.of(1, rows), ITEMS)
     assert history.strengths(replace(WEIGHTS, half_life_steps=1.0))[1].tolist() == [0.5, 1.0]
 
 
@@ -194,7 +195,7 @@ CANCELLABLE = (EventKind.VIEW, EventKind.PURCHASE, EventKind.RETURN, EventKind.A
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(CANCELLABLE)), min_size=1, max_size=12))
 def test_the_strongest_kind_is_the_one_that_weighs_most(rows: list[tuple[str, EventKind]]) -> None:
     """Per item that carries taste, the kind of largest weight among those that happened and were not cancelled."""
-    history = History.from_stored(StoredHistory(1, [did(item, kind) for item, kind in rows]), ITEMS)
+    history = History.from_stored(StoredHistory.of(1, [did(item, kind) for item, kind in rows]), ITEMS)
     items, _ = history.strengths(WEIGHTS)
 
     def speaks(item: str, kind: EventKind) -> bool:
@@ -220,7 +221,7 @@ def test_what_was_cancelled_is_not_named_as_a_reason() -> None:
         did("c", EventKind.PURCHASE, 0, quantity=2.0),
         did("c", EventKind.RETURN, 1),
     ]
-    history = History.from_stored(StoredHistory(1, rows), ITEMS)
+    history = History.from_stored(StoredHistory.of(1, rows), ITEMS)
     items, _ = history.strengths(WEIGHTS)
     kinds = [KIND_BY_CODE[int(code)] for code in history.strongest_kinds(items, WEIGHTS)]
     assert kinds == [EventKind.VIEW, EventKind.VIEW, EventKind.PURCHASE]

@@ -16,8 +16,9 @@ from scipy import sparse
 from recsys.bundle import ModelBundle
 from recsys.data.catalog import ITEM_SCHEMA, Catalog
 from recsys.data.events import EventKind
-from recsys.data.history import History, HistoryRow, StoredHistory
+from recsys.data.history import History, StoredHistory
 from recsys.data.interactions import Interactions
+from recsys.data.packed import HistoryRow
 from recsys.errors import InputError
 from recsys.models.blend import BlendWeights
 from recsys.models.repeat import Repeat
@@ -81,7 +82,7 @@ def everything(bundle: ModelBundle) -> Catalog:
 def history(bundle: ModelBundle, *did: Did) -> History:
     """A history of what was done on which day."""
     rows = [HistoryRow(item, kind.code, START + day * DAY, None, 1.0, None) for item, kind, day in did]
-    return History.from_stored(StoredHistory(len(rows), rows), bundle.items)
+    return History.from_stored(StoredHistory.of(len(rows), rows), bundle.items)
 
 
 def ask(bundle: ModelBundle, past: History, placement: Placement = DEFAULT_PLACEMENT, limit: int = 50) -> Answer:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from recsys.bundle import ModelBundle
 from recsys.data.catalog import ITEM_SCHEMA, Catalog
 from recsys.data.events import EventKind
-from recsys.data.history import History, HistoryRow, StoredHistory
+from recsys.data.history import History, StoredHistory
+from recsys.data.packed import HistoryRow
 from recsys.errors import UnknownItemError
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Answer, Request
@@ -39,7 +40,7 @@ def catalog(bundle: ModelBundle, *unavailable: str, **published_days: int) -> Ca
 def history(bundle: ModelBundle, *did: tuple[str, EventKind]) -> History:
     """A history of these events, a day apart."""
     rows = [HistoryRow(item, kind.code, START + day * DAY, None, 1.0, None) for day, (item, kind) in enumerate(did)]
-    return History.from_stored(StoredHistory(len(rows), rows), bundle.items)
+    return History.from_stored(StoredHistory.of(len(rows), rows), bundle.items)
 
 
 def ask(bundle: ModelBundle, past: History, limit: int = 5, exclude: frozenset[str] = frozenset()) -> Answer:
@@ -108,7 +109,7 @@ def test_an_unknown_customer_gets_popular_items_and_is_told_so(bundle: ModelBund
 def test_a_history_without_known_items_says_so(bundle: ModelBundle) -> None:
     """Events on items newer than the model make no personal list, and no error."""
     rows = [HistoryRow("brand-new", EventKind.PURCHASE.code, START, None, 1.0, None)]
-    past = History.from_stored(StoredHistory(9, rows), bundle.items)
+    past = History.from_stored(StoredHistory.of(9, rows), bundle.items)
     assert past.unknown_items == 1
     assert ask(bundle, past).fallback == "no_usable_history"
 
@@ -123,7 +124,7 @@ def test_what_was_bought_long_ago_is_not_shown_again(bundle: ModelBundle) -> Non
         ("c3", EventKind.VIEW.code),
         ("no longer in the model", EventKind.PURCHASE.code),
     ]
-    past = History.from_stored(StoredHistory(9, rows, long_ago), bundle.items)
+    past = History.from_stored(StoredHistory.of(9, rows, long_ago), bundle.items)
     answer = ask(bundle, past)
     assert "c3" in ids(answer)
     assert not {"c0", "c1", "c2"} & set(ids(answer))

@@ -64,7 +64,7 @@ def test_what_is_acknowledged_is_in_the_store_with_every_field(service: Service,
     }
     assert service.post_events(event) == [{"event_id": "e/1", "status": "accepted"}]
     with store_of(home) as store:
-        newest = store.events.history("c1", 1).rows[0]
+        newest = store.histories.get("c1", 1).rows[0]
     assert newest.item_id == item(1, 2)
     assert newest.kind == EventKind.RATE.code
     assert newest.timestamp == 1_704_161_045_678
@@ -123,7 +123,7 @@ def test_a_time_is_read_exactly_or_refused(
         return
     assert result["status"] == "accepted"
     with store_of(home) as store:
-        assert [row.timestamp for row in store.events.history("t", 9).rows] == [stored]
+        assert [row.timestamp for row in store.histories.get("t", 9).rows] == [stored]
 
 
 def test_a_clock_may_be_five_minutes_ahead_and_no_more(service: Service, clock: FakeClock) -> None:
@@ -240,14 +240,14 @@ def test_nothing_is_stored_when_the_store_cannot_write(
 ) -> None:
     """503, told to come back, and none of the request's events is there."""
     with store_of(home) as blocking:
-        before = blocking.events.version("c1")
+        before = blocking.histories.version("c1")
         monkeypatch.setattr(
             type(blocking.events), "append", lambda *_: (_ for _ in ()).throw(StoreUnavailableError("disk full"))
         )
         reply = service.post(orjson.dumps({"events": [VIEW, VIEW]}))
         assert_problem(reply, 503, "store-unavailable")
         assert reply.headers["retry-after"] == "1"
-        assert blocking.events.version("c1") == before
+        assert blocking.histories.version("c1") == before
     assert b'bookmatch_store_failures_total{operation="write"} 1.0' in service.get("/metrics").body
 
 

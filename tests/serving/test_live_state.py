@@ -47,11 +47,11 @@ def test_a_history_is_read_again_only_when_its_version_changed(home: Path, clock
 
         def version(self, customer_id: str) -> int:
             asked.append("version")
-            return self._store.events.version(customer_id)
+            return self._store.histories.version(customer_id)
 
         def history(self, customer_id: str, limit: int) -> object:
             asked.append("history")
-            return self._store.events.history(customer_id, limit)
+            return self._store.histories.get(customer_id, limit)
 
     live = LiveStore(StoreHandle(shop.store, Counting, clock.clocks().monotonic), 500, 10)  # type: ignore[arg-type]
     repository = BundleRepository(shop.models)
@@ -214,7 +214,7 @@ def test_a_store_that_is_put_in_place_of_another_is_read_at_once(service: Servic
     store = open_store(other)
     store.events.append([purchase("c0", item(3, place), place) for place in range(10)])
     with store_of(home) as old:
-        assert store.events.version("c0") == old.events.version("c0")
+        assert store.histories.version("c0") == old.histories.version("c0")
     store.close()
     target = "/v1/customers/c0/recommendations"
     assert service.get(target).items[0].startswith("s0/")

@@ -277,7 +277,7 @@ def _post_until_refused(server: Server, acknowledged: list[str]) -> threading.Ev
 def assert_stored(home: Path, customers: list[str]) -> None:
     """Each of these customers has a history."""
     with store_of(home) as store:
-        assert [customer for customer in customers if not store.events.version(customer)] == []
+        assert [customer for customer in customers if not store.histories.version(customer)] == []
 
 
 def test_serving_imports_nothing_of_training() -> None:

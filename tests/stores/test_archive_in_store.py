@@ -68,7 +68,7 @@ def folders(path: Path) -> list[Path]:
 
 def items(store: Store, customer_id: str = "ann") -> list[str]:
     """The items of a history."""
-    return [row.item_id for row in store.events.history(customer_id, 99).rows]
+    return [row.item_id for row in store.histories.get(customer_id, 99).rows]
 
 
 class BothKinds(RuleBasedStateMachine):
@@ -129,9 +129,9 @@ class BothKinds(RuleBasedStateMachine):
     def agrees(self, store: Store) -> None:
         for customer in CUSTOMERS:
             for limit in (1, 99):
-                found = store.events.history(customer, limit)
+                found = store.histories.get(customer, limit)
                 assert (list(found.rows), set(found.earlier)) == self.plain.history(customer, limit)
-            assert found.version == store.events.version(customer)
+            assert found.version == store.histories.version(customer)
             assert (found.version > 0) == bool(self.plain.behaviour(customer))
         assert store.events.read().events.height == sum(len(self.plain.history(c, 99)[0]) for c in CUSTOMERS)
         assert store.events.summary()["events"] == dict(Counter(str(event.kind) for event in self.plain.events))
@@ -151,11 +151,11 @@ def test_any_order_of_writes_is_one_history() -> None:
 def test_an_archived_event_is_known_and_can_be_taken_back(store: SqliteStore) -> None:
     """Posting its id again changes nothing; an undo that comes later, live or by a file, hides it."""
     store.events.ingest(event_frame([view("a", "A"), view("b", "B"), view("c", "C")]))
-    version = store.events.version("ann")
+    version = store.histories.version("ann")
     assert store.events.append([view("a", "other")]) == [False]
-    assert store.events.version("ann") == version
+    assert store.histories.version("ann") == version
     store.events.append([undo("u", "a")])
-    assert store.events.version("ann") > version
+    assert store.histories.version("ann") > version
     assert items(store) == ["B", "C"]
     store.events.ingest(event_frame([undo("v", "b"), view("d", "D")]))
     assert items(store) == ["C", "D"]
@@ -272,7 +272,7 @@ def test_other_handles_see_a_partition_when_it_is_committed(store: SqliteStore, 
             assert items(reader) == []
         assert reader.changes() != before
         assert items(reader) == ["A"]
-        assert reader.events.version("ann") == store.events.version("ann")
+        assert reader.histories.version("ann") == store.histories.version("ann")
 
 
 def test_a_missing_partition_is_told(store: SqliteStore, path: Path) -> None:
@@ -281,8 +281,8 @@ def test_a_missing_partition_is_told(store: SqliteStore, path: Path) -> None:
     shutil.rmtree(path.with_name("store.db-archive"))
     with closing(open_store(path)) as other:
         for ask in (
-            lambda: other.events.history("ann", 5),
-            lambda: other.events.version("ann"),
+            lambda: other.histories.get("ann", 5),
+            lambda: other.histories.version("ann"),
             other.events.read,
             other.events.summary,
             lambda: other.events.append([view("b")]),

@@ -94,8 +94,8 @@ def test_processes_append_at_once(tmp_path: Path) -> None:
     assert set(new) == stored(path)
     assert {event_id.split("-")[0] for event_id in new} == {"left", "right", "both"}
     with closing(open_store(path)) as store:
-        assert len(store.events.history("ann", 10_000).rows) == len(new)
-        assert store.events.version("ann") == len(new)
+        assert len(store.histories.get("ann", 10_000).rows) == len(new)
+        assert store.histories.version("ann") == len(new)
 
 
 def test_a_full_disk_refuses_the_write_and_nothing_else(tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_a_full_disk_refuses_the_write_and_nothing_else(tmp_path: Path) -> None:
         store._database.query(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StoreUnavailableError, match=r"disk is full.*free space"):
             store.events.append(events(5, 500))
-        assert len(store.events.history("ann", 1000).rows) == 5
-        assert store.events.version("ann") == 5
+        assert len(store.histories.get("ann", 1000).rows) == 5
+        assert store.histories.version("ann") == 5
         assert store.events.append(events(0, 5)) == [False] * 5
         store._database.query("PRAGMA max_page_count = 1000000")
         assert store.events.append(events(5, 500)) == [True] * 500
@@ -160,6 +160,6 @@ def test_a_locked_store_is_told_after_the_wait(tmp_path: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailableError, match="another process is writing"):
             store.events.append(events(0, 1))
-        assert store.events.history("ann", 5).version == 0
+        assert store.histories.get("ann", 5).version == 0
         other.execute("ROLLBACK")
         assert store.events.append(events(0, 1)) == [True]

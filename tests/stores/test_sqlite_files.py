@@ -143,13 +143,13 @@ def test_a_store_of_version_1_opens(tmp_path: Path) -> None:
     """What the first release wrote is read, and has the tables that a new store has."""
     path = version_1_store(tmp_path / "old.db")
     with closing(open_store(path)) as store:
-        assert store.events.version("ann") == 1
-        (row,) = store.events.history("ann", 5).rows
+        assert store.histories.version("ann") == 1
+        (row,) = store.histories.get("ann", 5).rows
         assert (row.item_id, row.kind, row.timestamp, row.quantity) == ("0042", EventKind.PURCHASE.code, 1000, 2.0)
         assert store.catalog.get(["0042"])["title"].to_list() == ["A title"]
         assert store.secret() == bytes(range(32))
         assert store.events.append([EVENT]) == [True]
-        assert store.events.version("ann") == 3
+        assert store.histories.version("ann") == 3
     open_store(tmp_path / "new.db").close()
     assert shape(path) == shape(tmp_path / "new.db")
 
@@ -160,7 +160,7 @@ def test_an_older_store_is_migrated(tmp_path: Path) -> None:
     for _ in range(2):
         with closing(open_with(path, (*MIGRATIONS, add_column))) as store:
             assert store._database.query("SELECT customer_id, language FROM customers") == [("ann", "it")]
-            assert store.events.version("ann") == 1
+            assert store.histories.version("ann") == 1
         assert user_version(path) == len(MIGRATIONS) + 1
 
 
@@ -234,7 +234,7 @@ def test_a_store_opened_to_read_only_cannot_be_written(tmp_path: Path) -> None:
         assert reader.changes() == number
         writer.events.append([EVENT])
         assert reader.changes() != number
-        assert len(reader.events.history("ann", 5).rows) == 1
+        assert len(reader.histories.get("ann", 5).rows) == 1
     with closing(open_store(path, read_only=True)) as reader:
         assert len(reader.events.read().events) == 1
 

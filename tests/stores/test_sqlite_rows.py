@@ -10,8 +10,7 @@ import pytest
 
 from recsys.data.events import Event, EventKind
 from recsys.stores import open_store
-from recsys.stores.sqlite import events as sqlite_events
-from recsys.stores.sqlite import ingest, scan, undone
+from recsys.stores.sqlite import histories, ingest, scan, undone
 from recsys.stores.sqlite.store import SqliteStore
 from tests.contracts.plain_store import event_frame, undo, view
 
@@ -90,22 +89,26 @@ def test_the_hot_queries_never_scan(store: SqliteStore) -> None:
         return "\n".join(row[-1] for row in store._database.query(f"EXPLAIN QUERY PLAN {sql}", values))
 
     for sql, values in (
-        (sqlite_events._VERSION, ("ann",)),
-        (sqlite_events._CUSTOMER_AND_VERSION, ("ann",)),
-        (sqlite_events._ALL_OWN.format(undone=""), (1,)),
-        (sqlite_events._NEWEST_OWN.format(undone=""), (1, 5)),
+        (histories._WHO, ("ann",)),
+        (histories._NEWEST_AMONG, ("[1, 2]",)),
+        (histories._PACKED, (1,)),
+        (histories._LATER, ("[1, 2]", 5, 9)),
+        (histories._COUNT, (1, 9)),
+        (histories._ANY_UNDO, (1,)),
+        (histories._ALL_OWN.format(undone=""), (1,)),
+        (histories._NEWEST_OWN.format(undone=""), (1, 5)),
         (undone._UNDOS_OF_ONE, (1,)),
-        ("SELECT max(seq) FROM events WHERE customer = ? AND exposure = 0", (1,)),
     ):
         told = plan(sql, *values)
         assert "SCAN events" not in told
         assert "SCAN items" not in told
+        assert "SCAN customers" not in told
         assert "SEARCH" in told
     assert plan(scan._READ) == "SCAN events"
     assert plan(scan._READ_WITHOUT, "[1]").startswith("SCAN events\n")
     assert "USING INDEX undos" in plan(undone._UNDOS_OF_ONE, 1)
     assert "USING INDEX undos" in plan(undone._ALL_UNDOS)
-    assert "TEMP B-TREE" not in plan(sqlite_events._ALL_OWN.format(undone=""), 1)
+    assert "TEMP B-TREE" not in plan(histories._ALL_OWN.format(undone=""), 1)
 
 
 def test_ids_are_stored_once(store: SqliteStore) -> None:

@@ -89,6 +89,11 @@ class Archive:
                 newest = max(newest, int(partition.arrival[own.stop - 1]) + partition.first_seq)
         return newest
 
+    def count(self, customer: int) -> int:
+        """How many events of a customer's behaviour are here."""
+        own = (partition.behaviour_of(customer) for partition in self.partitions())
+        return sum(rows.stop - rows.start for rows in own)
+
     def rows(self, customer: int) -> list[HistoryRowByNumber]:
         """A customer's behaviour on items: seq, item, kind, timestamp, position, quantity, rating."""
         found: list[HistoryRowByNumber] = []

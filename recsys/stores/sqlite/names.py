@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -61,10 +61,16 @@ class Names:
         """The ids of these numbers."""
         return dict(self._database.query(self._texts, (orjson.dumps(numbers).decode(),)))
 
-    def all(self) -> tuple[pl.Series, npt.NDArray[np.int32]]:
-        """All ids, and the row of each number among them: int32, shape (largest number + 1,), -1 where none is."""
+    def all(self, merged: Mapping[int, int]) -> tuple[pl.Series, npt.NDArray[np.int32]]:
+        """All ids, and the row of each number among them: int32, shape (largest number + 1,), -1 where none is.
+
+        `merged` tells of numbers that stand for another one: they have its row, and their ids are left out.
+        """
         rows = self._database.query(self._all)
-        numbers = np.fromiter((number for number, _ in rows), dtype=np.int64, count=len(rows))
-        row_of = np.full(int(numbers[-1]) + 1 if len(rows) else 1, -1, dtype=np.int32)
-        row_of[numbers] = np.arange(len(rows), dtype=np.int32)
-        return pl.Series([text for _, text in rows], dtype=pl.String), row_of
+        largest = rows[-1][0] if rows else 0
+        row_of = np.full(largest + 1, -1, dtype=np.int32)
+        own = [(number, text) for number, text in rows if number not in merged] if merged else rows
+        row_of[np.fromiter((number for number, _ in own), dtype=np.int64, count=len(own))] = np.arange(len(own))
+        for number, other in merged.items():
+            row_of[number] = row_of[other]
+        return pl.Series([text for _, text in own], dtype=pl.String), row_of

@@ -18,7 +18,7 @@ from recsys.stores.sqlite import schema
 from recsys.stores.sqlite.archived import Archive
 from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.names import Names
-from recsys.stores.sqlite.undone import undone_seqs
+from recsys.stores.sqlite.undone import merged, undone_seqs
 
 _COLUMNS: dict[str, pl.DataType] = {
     "customer": pl.Int32(),
@@ -48,8 +48,8 @@ def as_json(numbers: Sequence[int]) -> str:
 
 def read(database: Database, customers: Names, items: Names, archive: Archive) -> EventTable:
     """See `EventStore.read`; inside a snapshot."""
-    customer_ids, customer_row = customers.all()
-    item_ids, item_row = items.all()
+    customer_ids, customer_row = customers.all(merged(database))
+    item_ids, item_row = items.all({})
     undone = undone_seqs(database, archive)
     # Looking for what was taken back touches pages all over the archive, which count as memory while they are mapped.
     archive.release()
@@ -105,7 +105,7 @@ def summary(database: Database, archive: Archive) -> Mapping[str, Any]:
         times += [partition.details["first"], partition.details["last"]]
     known = [time for time in times if time is not None]
     return {
-        "customers": database.one("SELECT count(*) FROM customers")[0],
+        "customers": database.one("SELECT count(*) FROM customers WHERE merged_into IS NULL")[0],
         "items": database.one("SELECT count(*) FROM items")[0],
         "events": {str(KIND_BY_CODE[code]): counts[code] for code in sorted(counts)},
         "first": min(known, default=None),

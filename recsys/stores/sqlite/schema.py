@@ -95,7 +95,8 @@ VERSION_3 = (
     CREATE TABLE profiles (
         customer INTEGER PRIMARY KEY REFERENCES customers,
         version INTEGER NOT NULL,
-        recommendations INTEGER NOT NULL DEFAULT 1
+        recommendations INTEGER NOT NULL DEFAULT 1,
+        merged INTEGER NOT NULL DEFAULT 0
     )
     """,
     # Every statement is kept: who gave a consent, when and where, has to be shown years later.

@@ -14,6 +14,8 @@ from recsys.stores.sqlite.catalog import SqliteCatalog
 from recsys.stores.sqlite.customers import SqliteCustomers
 from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.events import SqliteEvents
+from recsys.stores.sqlite.histories import SqliteHistories
+from recsys.stores.sqlite.profiles import SqliteProfiles
 
 
 class SqliteStore:
@@ -23,8 +25,10 @@ class SqliteStore:
         self._database = database
         archive = Archive(database, database.path.with_name(f"{database.path.name}-archive"))
         self._events = SqliteEvents(database, archive)
+        self._histories = SqliteHistories(database, archive)
         self._catalog = SqliteCatalog(database)
         self._customers = SqliteCustomers(database)
+        self._profiles = SqliteProfiles(database)
         self._changes = 0
         self._seen = (0, 0)
         (secret,) = database.one("SELECT value FROM meta WHERE key = 'secret'")
@@ -69,6 +73,11 @@ class SqliteStore:
         return self._events
 
     @property
+    def histories(self) -> SqliteHistories:
+        """See `Store`."""
+        return self._histories
+
+    @property
     def catalog(self) -> SqliteCatalog:
         """See `Store`."""
         return self._catalog
@@ -77,6 +86,11 @@ class SqliteStore:
     def customers(self) -> SqliteCustomers:
         """See `Store`."""
         return self._customers
+
+    @property
+    def profiles(self) -> SqliteProfiles:
+        """See `Store`."""
+        return self._profiles
 
     def transaction(self) -> AbstractContextManager[None]:
         """See `Store`."""

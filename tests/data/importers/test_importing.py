@@ -165,7 +165,7 @@ def test_rows_that_wait_on_disk_are_the_same(shop: Shop, monkeypatch: pytest.Mon
     report = shop.run(*contents)
     assert [file.events.added for file in report.files] == [2, 2, 2]
     store = open_store(shop.folder.store)
-    assert [row.item_id for row in store.events.history("c1", 9).rows] == ["i1", "i1", "i2", "i3"]
+    assert [row.item_id for row in store.histories.get("c1", 9).rows] == ["i1", "i1", "i2", "i3"]
     store.close()
     assert sorted(path.name for path in shop.folder.home.parent.iterdir()) == ["files", "shop"]
 
