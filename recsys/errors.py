@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class BookmatchError(Exception):
     """The root of every error this project raises on purpose.
@@ -46,6 +48,30 @@ class UnknownItemError(BookmatchError):
             f"item {item_id!r} is not in the model that answers",
             expected="the id of an item that had events or a catalogue row when the model was trained",
             remedy="check the id, or train again if the item is new",
+        )
+
+
+class UnknownCustomerError(BookmatchError):
+    """No customer with this id is known to the store."""
+
+    def __init__(self, customer_id: str) -> None:
+        self.customer_id = customer_id
+        super().__init__(
+            f"customer {customer_id!r} is not known",
+            expected="the id of a customer with events, a row or a profile",
+            remedy="check the id",
+        )
+
+
+class ForgottenCustomerError(BookmatchError):
+    """Customers who asked to be forgotten: nothing is stored of them ever again."""
+
+    def __init__(self, customer_ids: Sequence[str]) -> None:
+        self.customer_ids = tuple(customer_ids)
+        super().__init__(
+            f"customer {', '.join(map(repr, self.customer_ids))} asked to be forgotten",
+            expected="ids of customers of whom something may be stored",
+            remedy="give a person who comes back a new id",
         )
 
 

@@ -22,7 +22,7 @@ from recsys.data.profile import Consent, Profile
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What became of a frame of rows; the three numbers sum to its height.
+    """What became of a frame of rows; the numbers sum to its height.
 
     Attributes
     ----------
@@ -30,11 +30,13 @@ class Ingested:
     known : rows that changed nothing: the same was there before, or another row of the same frame with the same id
         counted instead (the first of two events, the last of two items or customers).
     changed : rows that replaced a different row with the same id; never events.
+    forgotten : rows of customers who asked to be forgotten; they were left out.
     """
 
     added: int
     known: int
     changed: int = 0
+    forgotten: int = 0
 
 
 class EventStore(Protocol):
@@ -44,7 +46,7 @@ class EventStore(Protocol):
         """Stores live events; True for each that is new, False for one whose `event_id` was there (or came before
         in the same call). All or nothing: StoreUnavailableError means that none of them is stored, and so does
         InputError, for an event that no store can hold (an empty or overlong id, a kind without the item it needs, a
-        number that is not finite, an `undo` whose context names no event)."""
+        number that is not finite, an `undo` whose context names no event), and ForgottenCustomerError."""
         ...
 
     def ingest(self, events: pl.DataFrame, progress: Callable[[int], None] | None = None) -> Ingested:
@@ -143,6 +145,10 @@ class ProfileStore(Protocol):
         """Everything in force for a customer; of a visitor who was merged, the customer's. One unknown said nothing."""
         ...
 
+    def version(self, customer_id: str) -> int:
+        """The profile's version alone, cheaply; equal versions mean equal profiles."""
+        ...
+
     def put(
         self, customer_id: str, consents: Sequence[Consent] = (), *, recommendations: bool | None = None
     ) -> Profile:
@@ -167,6 +173,52 @@ class ProfileStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was removed of one person.
+
+    Attributes
+    ----------
+    ids : the person's ids; the one asked for, the customer they were merged into, and the visitors.
+    at : when it was first asked for, milliseconds UTC.
+    events, rows, consents : how many events, rows of attributes and statements of consent were removed.
+    """
+
+    ids: tuple[str, ...]
+    at: int
+    events: int
+    rows: int
+    consents: int
+
+
+class PersonStore(Protocol):
+    """Everything that is stored of one person, to hand it over or to remove it."""
+
+    def events(self, customer_id: str) -> pl.DataFrame:
+        """All events under any of the person's ids, exposures and what was taken back included, in `EVENT_SCHEMA`, in
+        order of arrival."""
+        ...
+
+    def forget(self, customer_id: str, at: int) -> Erased:
+        """Removes a person from the database and the archive, under all their ids; when it returns, no file of the
+        store holds anything of them but a keyed hash of each id, which keeps later writes from bringing them back.
+
+        At once nobody sees them any more; that much holds even when the process is killed before this returns, and
+        asking again does what is left. Asking again later removes nothing and tells when it was first asked.
+        Raises UnknownCustomerError, and StoreUnavailableError while somebody else keeps old pages of the file in use:
+        then everything is removed but these, and asking again tries again.
+        """
+        ...
+
+    def forgotten(self, customer_ids: Sequence[str]) -> Mapping[str, int]:
+        """Those of these ids whose owners asked to be forgotten, and when."""
+        ...
+
+    def forgetting(self) -> int:
+        """A number that grows whenever somebody is forgotten: copies made before are then to be thrown away."""
+        ...
+
+
 class Store(Protocol):
     """One database: its parts, and what holds for all of them.
 
@@ -188,6 +240,9 @@ class Store(Protocol):
 
     @property
     def profiles(self) -> ProfileStore: ...
+
+    @property
+    def persons(self) -> PersonStore: ...
 
     def transaction(self) -> AbstractContextManager[None]:
         """Everything written inside is stored together when the block ends, or not at all when it raises.

@@ -25,14 +25,11 @@ from serving.http.tokens import AnswerIdentity, RecommendationTokens
 
 log = structlog.get_logger("bookmatch.serving")
 
-PROFILE_VERSION = 0
-"""Consent and feedback have no store of their own yet."""
-
 MAX_PENDING_WRITES = 64
 """Lists on their way into the cache; when it is slower than the answers, further ones are not kept."""
 
-HISTORY_UNAVAILABLE = "history_unavailable"
-"""The fallback of an answer to somebody whose history could not be read."""
+RECOMMENDATIONS_OFF = "recommendations_off"
+"""The fallback of an answer to somebody who switched personal recommendations off."""
 
 Lists = MemoryCache[tuple[bytes | None, Question], RankedList]
 """Lists in this process's own memory, by the store's secret and the question."""
@@ -66,6 +63,7 @@ class _Asked:
     engine: Engine
     subject: tuple[str, ...]
     history_version: int
+    profile_version: int
     rank: Callable[[Request], RankedList]
     limit: int
     now: int
@@ -114,20 +112,24 @@ class Answerer:
         stamp = self._live.look()
         engine, confirmed = await self._engines.current(stamp)
         seen = self._live.history(customer_id, engine.bundle, stamp)
+        history, why_not = seen.history, seen.unknown
+        if not seen.profile.recommendations:
+            history, why_not = History.empty(), RECOMMENDATIONS_OFF
         # Everybody without a history gets the same list, and it is kept once.
-        subject = ("customer", customer_id) if seen.history.version else ("nobody",)
+        subject = ("customer", seen.profile.customer_id) if history.version else ("nobody",)
         asked = _Asked(
             engine,
             subject,
-            seen.history.version,
-            lambda request: engine.for_customer(seen.history, request),
+            history.version,
+            seen.profile.version if history.version else 0,
+            lambda request: engine.for_customer(history, request),
             limit,
             self._now(),
             exclude,
         )
         ranked, note = await self._ranked(asked)
-        if not seen.known:
-            ranked = replace(ranked, fallback=HISTORY_UNAVAILABLE)
+        if why_not is not None:
+            ranked = replace(ranked, fallback=why_not)
         degraded = seen.degraded or (None if confirmed else STORE_UNAVAILABLE)
         return self._body("recommendations", asked, ranked, note, degraded)
 
@@ -138,6 +140,7 @@ class Answerer:
         asked = _Asked(
             engine,
             ("session",),
+            0,
             0,
             lambda request: engine.for_customer(history, request),
             session.limit,
@@ -155,6 +158,7 @@ class Answerer:
         asked = _Asked(
             engine,
             ("item", item_id, str(relation)),
+            0,
             0,
             lambda request: engine.for_item(item_id, relation, request),
             limit,
@@ -220,7 +224,7 @@ class Answerer:
             bundle=asked.engine.bundle.bundle_id,
             subject=asked.subject,
             history_version=asked.history_version,
-            profile_version=PROFILE_VERSION,
+            profile_version=asked.profile_version,
             placement=placement.name,
             policy_version=placement.version,
             history_limit=self._history_limit,

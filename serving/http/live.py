@@ -1,4 +1,5 @@
-"""What the store knows this moment: histories and the catalogue's version, re-read only when something changed.
+"""What the store knows this moment: histories, profiles and the catalogue's version, re-read only when something
+changed.
 
 An answer whose request starts after an event was acknowledged counts that event, on every worker: before each answer
 the store is asked whether anything was written (microseconds); if not, every copy is still true; if so, the customer's
@@ -8,10 +9,12 @@ version decides.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from recsys.bundle import ModelBundle
 from recsys.data.history import History
+from recsys.data.profile import Profile
 from recsys.errors import StoreError
 from recsys.stores.protocols import Store
 from serving.http.store_handle import StoreHandle
@@ -23,26 +26,43 @@ Stamp = tuple[int, int]
 """The state of the store that something was read in: generation of the connection, and its `changes()`."""
 
 
+HISTORY_UNAVAILABLE = "history_unavailable"
+"""Nothing is known of a customer whom the store may well know: it does not answer."""
+
+HISTORY_TOO_LONG = "history_too_long"
+"""A history that takes longer to read than one answer may wait; it is put into one piece meanwhile."""
+
+MOST_AT_ONCE = 5_000
+"""So many events are read one by one for an answer, at most: some milliseconds."""
+
+LOOSE_AT_MOST = 48
+"""When more events than so many had to be read one by one, the history is put into one piece for the next time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A customer's history as an answer uses it.
+    """A customer as an answer sees them.
 
     Attributes
     ----------
     history : empty when nothing is known.
-    degraded : None when it is the store's word of this moment; else why it is not.
-    known : whether the history is the store's word, of now or of an earlier moment.
+    profile : what the customer said; nothing when it is not known.
+    degraded : None when both are the store's word of this moment; else why they are not.
+    unknown : why nothing is known although the store may know something; None when this is its word, of now or of an
+        earlier moment.
     """
 
     history: History
+    profile: Profile
     degraded: str | None = None
-    known: bool = True
+    unknown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
     bundle: str
     history: History
+    profile: Profile
     stamp: Stamp
 
 
@@ -54,12 +74,16 @@ class LiveStore:
     handle : a connection of its own.
     history_limit : the newest events of a customer that are read.
     max_copies : histories kept; the one used longest ago goes first.
+    pack : asks for a customer's history to be put into one piece; returns at once.
     """
 
-    def __init__(self, handle: StoreHandle, history_limit: int, max_copies: int) -> None:
+    def __init__(
+        self, handle: StoreHandle, history_limit: int, max_copies: int, pack: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._handle = handle
         self._history_limit = history_limit
         self._max_copies = max_copies
+        self._pack = pack
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
         self._catalog: tuple[Stamp, int] | None = None
         self._copied_from: bytes | None = None
@@ -77,7 +101,7 @@ class LiveStore:
             return None
 
     def history(self, customer_id: str, bundle: ModelBundle, now: Stamp | None = None) -> Seen:
-        """The customer's history in the bundle's positions, as of `now` or later: what `look` gave a moment ago.
+        """The customer with the history in the bundle's positions, as of `now` or later: what `look` gave a moment ago.
 
         Never raises for a store that does not answer.
         """
@@ -86,16 +110,23 @@ class LiveStore:
             copy = None
         if copy is not None and copy.stamp == now and self._copied_from == self._handle.secret:
             self._copies.move_to_end(customer_id)
-            return Seen(copy.history)
+            return Seen(copy.history, copy.profile)
         try:
             fresh = self._handle.use(lambda store: self._fresh(store, customer_id, bundle, copy))
         except StoreError:
-            if copy is None:
-                return Seen(History.empty(), STORE_UNAVAILABLE, known=False)
-            self._copies.move_to_end(customer_id)
-            return Seen(copy.history, STORE_UNAVAILABLE)
+            return self._behind(customer_id, copy, STORE_UNAVAILABLE, HISTORY_UNAVAILABLE)
+        if fresh is None:
+            self._pack(customer_id)
+            return self._behind(customer_id, copy, HISTORY_TOO_LONG, HISTORY_TOO_LONG)
         self._remember(customer_id, fresh)
-        return Seen(fresh.history)
+        return Seen(fresh.history, fresh.profile)
+
+    def _behind(self, customer_id: str, copy: _Copy | None, degraded: str, unknown: str) -> Seen:
+        """What was known before, when what is known now cannot be had."""
+        if copy is None:
+            return Seen(History.empty(), Profile(customer_id), degraded, unknown)
+        self._copies.move_to_end(customer_id)
+        return Seen(copy.history, copy.profile, degraded)
 
     def catalog_version(self, now: Stamp | None = None) -> int:
         """The version of the catalogue as of `now`, as in `history`. Raises StoreError."""
@@ -121,7 +152,8 @@ class LiveStore:
     def _stamp(self, store: Store) -> Stamp:
         return self._handle.generation, store.changes()
 
-    def _fresh(self, store: Store, customer_id: str, bundle: ModelBundle, copy: _Copy | None) -> _Copy:
+    def _fresh(self, store: Store, customer_id: str, bundle: ModelBundle, copy: _Copy | None) -> _Copy | None:
+        """The customer now; None where that takes too long."""
         if self._copied_from != self._handle.secret:
             # Another store was put in this one's place; its versions mean other histories.
             self._copies.clear()
@@ -133,13 +165,21 @@ class LiveStore:
             if copy.stamp == stamp:
                 return copy
             if store.histories.version(customer_id) == copy.history.version:
-                return replace(copy, stamp=stamp)
-        stored = store.histories.get(customer_id, self._history_limit)
-        return _Copy(bundle.bundle_id, History.from_stored(stored, bundle.items), stamp)
+                if store.profiles.version(customer_id) == copy.profile.version:
+                    return replace(copy, stamp=stamp)
+                return replace(copy, stamp=stamp, profile=store.profiles.get(customer_id))
+        stored = store.histories.at_once(customer_id, self._history_limit, MOST_AT_ONCE)
+        if stored is None:
+            return None
+        if stored.loose > LOOSE_AT_MOST:
+            self._pack(customer_id)
+        return _Copy(
+            bundle.bundle_id, History.from_stored(stored, bundle.items), store.profiles.get(customer_id), stamp
+        )
 
     def _remember(self, customer_id: str, copy: _Copy) -> None:
         # Nobody's history is not worth a place: whoever asks for made-up ids would push real customers out.
-        if not copy.history.version:
+        if not copy.history.version and not copy.profile.version:
             self._copies.pop(customer_id, None)
             return
         self._copies[customer_id] = copy

@@ -93,15 +93,16 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
 
     A store or a bundle that is not there is no error here: `/health/ready` says so until it is.
     """
+    writer = EventWriter(StoreHandle(settings.shop.store, _writable, clocks.monotonic), metrics, clocks.monotonic)
     live = LiveStore(
         StoreHandle(settings.shop.store, _read_only, clocks.monotonic),
         settings.history_limit,
         settings.history_cache_size,
+        writer.pack,
     )
     cache = _open_cache(settings, clocks.monotonic)
     repository = BundleRepository(settings.shop.models)
     engines = Engines(repository, settings.shop.store, live, metrics, settings.bundle_poll, clocks.now)
-    writer = EventWriter(StoreHandle(settings.shop.store, _writable, clocks.monotonic), metrics, clocks.monotonic)
     answerer = Answerer(engines, live, cache, metrics, settings.history_limit, clocks.now)
     writer.start()
     await engines.look()

@@ -30,6 +30,10 @@ _STOP = "stop"
 MAX_GROUP = 5_000
 """Events in one durable write."""
 
+MAX_TO_PACK = 1_000
+PACK_AT_ONCE = 8
+"""Histories that may wait to be put into one piece, and how many are in one durable write."""
+
 MAX_WAITING = 20_000
 """Events that may wait for the disk; beyond that requests are told to come back."""
 
@@ -76,6 +80,9 @@ class EventWriter:
         self._clock = clock
         self._jobs: queue.SimpleQueue[_Job | _Work | None] = queue.SimpleQueue()
         self._waiting = 0
+        self._to_pack: dict[str, None] = {}
+        self._packing = False
+        self._pack_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
 
     def start(self) -> None:
@@ -127,6 +134,33 @@ class EventWriter:
 
         self._jobs.put(_Work(do))
         return await done
+
+    def pack(self, customer_id: str) -> None:
+        """Sees to it that a customer's history is put into one piece soon; returns at once. Only reading becomes
+        quicker: when it cannot be done, nothing is lost."""
+        with self._pack_lock:
+            if len(self._to_pack) < MAX_TO_PACK:
+                self._to_pack[customer_id] = None
+            if self._packing:
+                return
+            self._packing = True
+        self._jobs.put(_Work(self._pack_some))
+
+    def _pack_some(self, handle: StoreHandle) -> None:
+        """A few at a time, so that events do not wait for many."""
+        with self._pack_lock:
+            some = [self._to_pack.popitem()[0] for _ in range(min(PACK_AT_ONCE, len(self._to_pack)))]
+        try:
+            handle.use(lambda store: store.histories.pack(some))
+        except StoreError as error:
+            self._metrics.store_failures.labels("pack").inc()
+            log.warning("histories not packed", customers=len(some), cause=str(error))
+        finally:
+            with self._pack_lock:
+                self._packing = bool(self._to_pack)
+                again = self._packing
+            if again:
+                self._jobs.put(_Work(self._pack_some))
 
     def close(self) -> None:
         """Writes what waits, then stops the thread and closes the connection."""

@@ -24,6 +24,7 @@ def test_nothing_said_is_no(store: Store) -> None:
     store.events.append([view("e1")])
     for customer in ("ann", "nobody", "\ud800", ""):
         assert store.profiles.get(customer) == Profile(customer)
+        assert store.profiles.version(customer) == 0
         assert not store.profiles.get(customer).allows("email")
         assert list(store.profiles.statements(customer)) == []
     assert list(store.profiles.consenting("email")) == []
@@ -55,7 +56,8 @@ def test_saying_it_again_changes_nothing(store: Store) -> None:
     assert not off.recommendations
     assert off.allows("email")
     assert not off.allows("post")
-    assert store.profiles.put("ann", recommendations=True).version > off.version
+    on = store.profiles.put("ann", recommendations=True)
+    assert store.profiles.version("ann") == on.version > off.version
 
 
 def test_who_consents(store: Store) -> None:
@@ -100,6 +102,7 @@ def test_a_visitor_becomes_a_customer(store: Store) -> None:
         assert [row.item_id for row in store.histories.get(customer, 9).rows] == ["b", "a"]
         assert store.histories.version(customer) > max(before.values())
         assert store.profiles.get(customer).customer_id == "ann"
+        assert store.profiles.version(customer) == store.profiles.get(customer).version > 0
         assert store.profiles.get(customer).visitors == ("visitor",)
     for place, customer in enumerate(("visitor", "ann")):
         store.histories.pack([customer])

@@ -43,15 +43,15 @@ def test_a_history_is_read_again_only_when_its_version_changed(home: Path, clock
             self._store = open_store(path, create=False)
             self.catalog = self._store.catalog
             self.changes, self.secret, self.close = self._store.changes, self._store.secret, self._store.close
-            self.events = self
+            self.histories, self.profiles = self, self._store.profiles
 
         def version(self, customer_id: str) -> int:
             asked.append("version")
             return self._store.histories.version(customer_id)
 
-        def history(self, customer_id: str, limit: int) -> object:
+        def at_once(self, customer_id: str, limit: int, most: int) -> object:
             asked.append("history")
-            return self._store.histories.get(customer_id, limit)
+            return self._store.histories.at_once(customer_id, limit, most)
 
     live = LiveStore(StoreHandle(shop.store, Counting, clock.clocks().monotonic), 500, 10)  # type: ignore[arg-type]
     repository = BundleRepository(shop.models)

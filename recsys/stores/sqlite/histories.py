@@ -35,7 +35,8 @@ _WHO = f"""
 """  # noqa: S608
 _PACKED = "SELECT version, body FROM packed_histories WHERE customer = ?"
 _PACK = """
-    INSERT INTO packed_histories (customer, version, body) VALUES (?, ?, ?)
+    INSERT INTO packed_histories (customer, version, body)
+    SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM customers WHERE customer = ?)
     ON CONFLICT (customer) DO UPDATE SET (version, body) = (excluded.version, excluded.body)
 """
 _AMONG = "customer IN (SELECT value FROM json_each(?))"
@@ -141,14 +142,23 @@ class SqliteHistories:
 
     def pack(self, customer_ids: Sequence[str]) -> None:
         """See `HistoryStore`."""
-        with self._database.transaction():
-            for customer_id in customer_ids:
-                who = self._who(customer_id) if storable(customer_id) else None
-                if who is None or not who.version:
-                    continue
-                columns = self._columns(who, PACKED_ROWS)
-                undos = any(self._database.query(_ANY_UNDO, (number,)) for number in who.numbers)
-                self._database.run(_PACK, (who.number, who.version, columns.to_bytes(undos=undos)))
+        # Read before the write lock is taken: a long history takes seconds, and what arrives meanwhile is added later.
+        pieces = [piece for customer_id in customer_ids if (piece := self._piece(customer_id)) is not None]
+        if pieces:
+            with self._database.transaction():
+                self._database.run_many(_PACK, pieces)
+
+    def _piece(self, customer_id: str) -> tuple[int, int, bytes, int] | None:
+        """The values of one packed row; None for somebody without a history."""
+        if not storable(customer_id):
+            return None
+        with self._database.snapshot():
+            who = self._who(customer_id)
+            if who is None or not who.version:
+                return None
+            columns = self._columns(who, PACKED_ROWS)
+            undos = any(self._database.query(_ANY_UNDO, (number,)) for number in who.numbers)
+        return who.number, who.version, columns.to_bytes(undos=undos), who.number
 
     def _who(self, customer_id: str) -> _Who | None:
         """Inside a snapshot."""

@@ -19,6 +19,10 @@ _WHO = """
     SELECT customer, customer_id, profiles.version, recommendations FROM customers LEFT JOIN profiles USING (customer)
     WHERE customer = (SELECT coalesce(merged_into, customer) FROM customers WHERE customer_id = ?)
 """
+_VERSION = """
+    SELECT version FROM profiles
+    WHERE customer = (SELECT coalesce(merged_into, customer) FROM customers WHERE customer_id = ?)
+"""
 _VISITORS = "SELECT customer_id FROM customers WHERE merged_into = ? ORDER BY customer_id"
 _GROUP = "customer = ? OR customer IN (SELECT customer FROM customers WHERE merged_into = ?)"
 _STATEMENTS = f"""
@@ -59,6 +63,11 @@ class SqliteProfiles:
             # Nothing was said: there is nothing to look for.
             consents = in_force(self._said(number)) if version else {}
         return Profile(own_id, version or 0, recommendations != 0, consents, visitors)
+
+    def version(self, customer_id: str) -> int:
+        """See `ProfileStore`."""
+        found = self._database.query(_VERSION, (customer_id,)) if storable(customer_id) else []
+        return int(found[0][0]) if found else 0
 
     def put(
         self, customer_id: str, consents: Sequence[Consent] = (), *, recommendations: bool | None = None

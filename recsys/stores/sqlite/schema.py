@@ -113,6 +113,8 @@ VERSION_3 = (
     """,
     # Keyed hashes of the ids of customers who asked to be forgotten: a later import must not bring them back.
     "CREATE TABLE forgotten (digest BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID",
+    # Numbers of forgotten customers whose closed events are still to be removed from the archive.
+    "CREATE TABLE erasures (customer INTEGER PRIMARY KEY)",
     # A customer's history up to `version` in one piece; events after it are read from their table.
     """
     CREATE TABLE packed_histories (

@@ -41,7 +41,7 @@ def undone_seqs(database: Database, archive: Archive, customers: Sequence[int] |
     for number, event_id, context, _ in undos:
         target = undo_target(context)
         if target is not None:
-            own[owner_of[number] if number in owner_of else number].append(Undo(event_id, target))
+            own[owner_of.get(int(number), int(number))].append(Undo(event_id, target))
     gone = {(owner, target) for owner, pairs in own.items() for target in undone(pairs)}
     targets = sorted({target for _, target in gone})
     there = [*database.matching(_TARGETS, targets), *archive.seqs(targets)]
