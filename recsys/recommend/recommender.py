@@ -217,7 +217,7 @@ class Recommender:
         The masks, in this order: `unavailable` (not available, not yet published or expired), `seen` (the customer has
         had, judged or refused it), `excluded` (named in the request).
         """
-        taste = history.kept(self, lambda: self._taste(history))
+        taste = self.taste(history)
         items, strengths = taste.items, taste.strengths
         weights = self._weights[bisect_right(self._lengths, len(items))]
         again, probability = _NO_ITEMS, _NO_PROBABILITY
@@ -235,6 +235,10 @@ class Recommender:
             self._positions(request), request.limit, filled=True, explained=explained,
         )  # fmt: skip
         return taste, found, _removed(catalog.hidden(request.now), found.seen, found.excluded)
+
+    def taste(self, history: History) -> Taste:
+        """What a history says, made once."""
+        return history.kept(self, lambda: self._taste(history))
 
     def _taste(self, history: History) -> Taste:
         weights = self.bundle.manifest.event_weights

@@ -50,7 +50,8 @@ class EventStore(Protocol):
         ...
 
     def ingest(self, events: pl.DataFrame, progress: Callable[[int], None] | None = None) -> Ingested:
-        """Stores a frame in `EVENT_SCHEMA`, already checked; rows whose `event_id` is there already change nothing.
+        """Stores a frame in `EVENT_SCHEMA`, already checked; rows whose `event_id` is there already change nothing, and
+        those of forgotten customers are left out.
 
         All or nothing, and InputError, as in `append`. `progress` is called now and then with the number of rows of
         the frame that are dealt with, last of all with its height. In memory it needs a few times the frame's size.
@@ -125,7 +126,8 @@ class CustomerStore(Protocol):
     """What is known of customers, in `CUSTOMER_SCHEMA`."""
 
     def put(self, customers: pl.DataFrame) -> Ingested:
-        """Adds or replaces customers (whole rows) from a frame in `CUSTOMER_SCHEMA`; an equal row changes nothing."""
+        """Adds or replaces customers (whole rows) from a frame in `CUSTOMER_SCHEMA`; an equal row changes nothing, and
+        one of a forgotten customer is left out."""
         ...
 
     def read(self) -> pl.DataFrame:
@@ -154,7 +156,7 @@ class ProfileStore(Protocol):
     ) -> Profile:
         """Adds statements and switches recommendations on or off (None leaves them); returns what is in force then. A
         statement that is there already changes nothing. Raises InputError for an id or a statement that cannot be
-        kept."""
+        kept, and ForgottenCustomerError."""
         ...
 
     def statements(self, customer_id: str) -> Sequence[Consent]:
@@ -197,6 +199,10 @@ class PersonStore(Protocol):
     def events(self, customer_id: str) -> pl.DataFrame:
         """All events under any of the person's ids, exposures and what was taken back included, in `EVENT_SCHEMA`, in
         order of arrival."""
+        ...
+
+    def known(self, customer_id: str) -> bool:
+        """Whether anything was ever stored of a customer who is not forgotten."""
         ...
 
     def forget(self, customer_id: str, at: int) -> Erased:

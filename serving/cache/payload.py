@@ -105,7 +105,12 @@ class Sealer:
     def key(self, question: Question) -> str:
         """The cache key of a question."""
         content = FORMAT + orjson.dumps(question)
-        return f"bookmatch:{hashlib.blake2b(content, digest_size=20, key=self._secret).hexdigest()}"
+        return self.prefix(question.subject) + hashlib.blake2b(content, digest_size=20, key=self._secret).hexdigest()
+
+    def prefix(self, subject: tuple[str, ...]) -> str:
+        """How the keys of everything about a subject begin."""
+        about = hashlib.blake2b(orjson.dumps(subject), digest_size=12, key=self._secret, person=b"subject").hexdigest()
+        return f"bookmatch:{about}:"
 
     def seal(self, key: str, ranked: RankedList) -> bytes:
         """The payload to put under the key."""

@@ -40,6 +40,10 @@ class Cache(Protocol):
         """Keeps the value for at most the cache's time to live. Raises CacheUnavailableError within a bounded time."""
         ...
 
+    async def forget(self, prefix: str) -> int:
+        """Removes everything whose key begins so; how much there was. Raises CacheUnavailableError."""
+        ...
+
     async def close(self) -> None:
         """Lets go of connections; the cache is not used afterwards."""
         ...

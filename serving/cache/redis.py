@@ -87,6 +87,25 @@ class RedisCache:
         await self._bounded(write, key)
         self._refusal = None
 
+    async def forget(self, prefix: str) -> int:
+        """See `Cache`. Keys are met in steps, each bounded as every call; there are no wildcards in a prefix."""
+        found: set[bytes] = set()
+        cursor = 0
+
+        async def step(_: str) -> tuple[int, list[bytes]]:
+            following, keys = await self._redis.scan(cursor, match=f"{prefix}*", count=1_000)
+            return int(following), [key for key in keys if isinstance(key, bytes)]
+
+        async def remove(_: str) -> int:
+            return int(await self._redis.unlink(*found))
+
+        while True:
+            cursor, keys = await self._bounded(step, prefix)
+            found.update(keys)
+            if not cursor:
+                break
+        return await self._bounded(remove, prefix) if found else 0
+
     async def close(self) -> None:
         """See `Cache`."""
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ import orjson
 import structlog
 
 from recsys.data.history import History
+from recsys.errors import StoreUnavailableError
 from recsys.models.related import Relation
 from recsys.recommend.types import Request
 from serving.cache.memory import MemoryCache
@@ -106,6 +107,8 @@ class Answerer:
         self._writes: set[asyncio.Task[None]] = set()
         self._reported: str | None = None
         self._signing: tuple[bytes, Sealer, RecommendationTokens] | None = None
+        if isinstance(cache, MemoryCache):
+            live.when_forgotten.append(cache.clear)
 
     async def recommendations(self, customer_id: str, limit: int, exclude: frozenset[str] = frozenset()) -> bytes:
         """The body for a customer, JSON. Raises Problem while nothing can answer."""
@@ -171,6 +174,30 @@ class Answerer:
     def _ranked_once(self, asked: _Asked) -> tuple[RankedList, CacheNote]:
         """A list for this answer alone."""
         return asked.rank(Request(limit=asked.limit, now=asked.now, exclude=asked.exclude)), CacheNote(OFF)
+
+    async def forget(self, customer_ids: Sequence[str]) -> int:
+        """Removes the lists of these ids from a cache that outlives this process; how many there were.
+
+        Memory is emptied by every worker before its next answer. Raises StoreUnavailableError while the cache does not
+        serve: its lists go by themselves at the end of their time.
+        """
+        cache, signing = self._cache, self._signed_with()
+        self._live.look()
+        if cache is None or signing is None or isinstance(cache, MemoryCache):
+            return 0
+        try:
+            return sum([await cache.forget(signing[0].prefix(("customer", each))) for each in customer_ids])
+        except CacheUnavailableError as error:
+            self._failed("forget", error)
+            raise StoreUnavailableError(
+                f"the customer is removed from the store, but lists in the cache were not reached: {error}",
+                remedy="ask again when the cache works; the lists go by themselves at the end of their time",
+            ) from error
+
+    def signed_receipt(self, customer_ids: Sequence[str], at: int) -> str | None:
+        """Proof that these ids were forgotten at that time."""
+        signing = self._signed_with()
+        return None if signing is None else signing[1].sign_receipt(customer_ids, at)
 
     async def close(self) -> None:
         """Waits for lists on their way into the cache."""

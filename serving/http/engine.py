@@ -220,6 +220,11 @@ class Engines:
                 return self._engine, True
 
     @property
+    def in_force(self) -> Engine | None:
+        """The engine that answers now, under the catalogue that it was asked with last; None until there is one."""
+        return self._engine
+
+    @property
     def ready(self) -> bool:
         """Whether there is a bundle that answers."""
         return self._engine is not None

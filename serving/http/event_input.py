@@ -56,15 +56,16 @@ def _milliseconds(value: object) -> object:
     raise PydanticCustomError("time", _TIME)
 
 
-def _depth_fits(value: object, left: int = MAX_CONTEXT_DEPTH) -> bool:
+def depth_fits(value: object, left: int = MAX_CONTEXT_DEPTH) -> bool:
+    """Whether a parsed value is nested at most so many levels deep."""
     if not isinstance(value, dict | list):
         return True
     parts = value.values() if isinstance(value, dict) else value
-    return left > 0 and all(_depth_fits(part, left - 1) for part in parts)
+    return left > 0 and all(depth_fits(part, left - 1) for part in parts)
 
 
 def _context(value: object) -> object:
-    if not isinstance(value, dict) or not _depth_fits(value):
+    if not isinstance(value, dict) or not depth_fits(value):
         raise PydanticCustomError("context", f"a JSON object at most {MAX_CONTEXT_DEPTH} levels deep")
     return value
 

@@ -87,6 +87,10 @@ class LiveStore:
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
         self._catalog: tuple[Stamp, int] | None = None
         self._copied_from: bytes | None = None
+        self._looked: Stamp | None = None
+        self._forgetting = 0
+        self.when_forgotten: list[Callable[[], None]] = [self._copies.clear]
+        """What is done before the next answer once somebody was forgotten, here or by another process."""
 
     @property
     def secret(self) -> bytes | None:
@@ -96,9 +100,20 @@ class LiveStore:
     def look(self) -> Stamp | None:
         """The state of the store now, None while it does not answer: what a request looks at once, when it starts."""
         try:
-            return self._handle.use(self._stamp)
+            return self._handle.use(self._look)
         except StoreError:
             return None
+
+    def _look(self, store: Store) -> Stamp:
+        stamp = self._stamp(store)
+        if stamp != self._looked:
+            forgetting = store.persons.forgetting()
+            if forgetting != self._forgetting:
+                self._forgetting = forgetting
+                for forget in self.when_forgotten:
+                    forget()
+            self._looked = stamp
+        return stamp
 
     def history(self, customer_id: str, bundle: ModelBundle, now: Stamp | None = None) -> Seen:
         """The customer with the history in the bundle's positions, as of `now` or later: what `look` gave a moment ago.

@@ -17,7 +17,7 @@ from serving.http.event_input import id_fault
 from serving.http.problems import Fault, invalid, shortened
 from serving.http.raw_path import decoded_segment
 
-_REPEATED = frozenset({"exclude"})
+_REPEATED = frozenset({"exclude", "id"})
 """Parameters that may be given several times."""
 
 DEFAULT_LIMIT = 20
@@ -89,6 +89,30 @@ def _excluded(exclude: _Exclude = ()) -> frozenset[str]:
 
 
 Excluded = Annotated[frozenset[str], Depends(_excluded)]
+
+
+MAX_WANTED = 100
+_Wanted = Annotated[
+    Sequence[str],
+    Query(alias="id", description=f"Whom or what to tell of; 1 to {MAX_WANTED} times."),
+]
+
+
+def _wanted(ids: _Wanted) -> tuple[str, ...]:
+    """The ids asked for, each once. Raises Problem (422) for one that nothing can have as its id, and for too many."""
+    faults = [
+        Fault(("query", "id"), shortened(identifier), expected)
+        for identifier in ids
+        if (expected := id_fault(identifier)) is not None
+    ]
+    if len(ids) > MAX_WANTED:
+        faults.append(Fault(("query", "id"), f"{len(ids)} ids", f"at most {MAX_WANTED}"))
+    if faults:
+        raise invalid(faults)
+    return tuple(dict.fromkeys(ids))
+
+
+WantedIds = Annotated[tuple[str, ...], Depends(_wanted)]
 
 
 def _id_of(request: Request) -> str:

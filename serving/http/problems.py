@@ -9,7 +9,15 @@ from http import HTTPStatus
 import orjson
 from starlette.responses import Response
 
-from recsys.errors import BookmatchError, BundleError, InputError, StoreError, UnknownItemError
+from recsys.errors import (
+    BookmatchError,
+    BundleError,
+    ForgottenCustomerError,
+    InputError,
+    StoreError,
+    UnknownCustomerError,
+    UnknownItemError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -19,6 +27,8 @@ TITLES: dict[str, str] = {
     "malformed-body": "The body cannot be read",
     "no-such-route": "There is nothing at this path",
     "unknown-item": "The item is not known",
+    "unknown-customer": "The customer is not known",
+    "forgotten-customer": "The customer asked to be forgotten",
     "method-not-allowed": "The method does not fit this path",
     "body-too-large": "The body is too large",
     "unsupported-media-type": "The body's type is not understood",
@@ -128,6 +138,10 @@ def of_domain(error: BookmatchError) -> Problem | None:
     """The problem that an error of the domain is for the client, or None when it is the service's own fault."""
     if isinstance(error, UnknownItemError):
         return Problem(404, "unknown-item", str(error))
+    if isinstance(error, UnknownCustomerError):
+        return Problem(404, "unknown-customer", str(error))
+    if isinstance(error, ForgottenCustomerError):
+        return Problem(410, "forgotten-customer", str(error))
     if isinstance(error, StoreError):
         return Problem(503, "store-unavailable", str(error), headers={"Retry-After": "1"})
     if isinstance(error, BundleError):

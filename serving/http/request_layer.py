@@ -82,7 +82,8 @@ class RequestLayer:
         self._metrics.requested(route, method, str(status), seconds)
         # Asked first: preparing a line that is not wanted takes longer than all else here.
         if _LEVEL.isEnabledFor(logging.DEBUG):
-            log.debug("request", method=method, path=own["path"], status=status, ms=round(seconds * 1000, 2))
+            # The route and not the path: who is forgotten must not be found in old logs.
+            log.debug("request", method=method, route=route, status=status, ms=round(seconds * 1000, 2))
 
 
 class _Reply:

@@ -7,11 +7,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class _Shape(BaseModel):
+class Shape(BaseModel):
+    """Every shape says all that it holds."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class EvidenceOut(_Shape):
+class EvidenceOut(Shape):
     """One part of an item's score."""
 
     item_id: str | None = Field(description="The item of the customer's history; null for parts that come from none.")
@@ -19,14 +21,14 @@ class EvidenceOut(_Shape):
     share: float = Field(description="How much of the score it brought.")
 
 
-class ReasonOut(_Shape):
+class ReasonOut(Shape):
     """Why an item is there; the shares sum to the score."""
 
     code: str = Field(description="`history`, `related` or `popular`.")
     evidence: list[EvidenceOut]
 
 
-class ItemOut(_Shape):
+class ItemOut(Shape):
     """One item of a list."""
 
     item_id: str
@@ -34,7 +36,7 @@ class ItemOut(_Shape):
     reason: ReasonOut
 
 
-class CacheOut(_Shape):
+class CacheOut(Shape):
     """What the cache did."""
 
     status: Literal["hit", "miss", "recomputed", "unavailable", "off"]
@@ -42,7 +44,7 @@ class CacheOut(_Shape):
     trouble: str | None = Field(description="What is wrong with the cache.")
 
 
-class ServedFrom(_Shape):
+class ServedFrom(Shape):
     """How the list came about."""
 
     bundle: str = Field(description="The models that answered.")
@@ -54,7 +56,7 @@ class ServedFrom(_Shape):
     degraded: str | None = Field(description="Why the answer may not know the latest.")
 
 
-class AnswerOut(_Shape):
+class AnswerOut(Shape):
     """A list of items."""
 
     items: list[ItemOut]
@@ -64,7 +66,7 @@ class AnswerOut(_Shape):
     )
 
 
-class FaultOut(_Shape):
+class FaultOut(Shape):
     """One thing that is wrong."""
 
     place: list[str | int]
@@ -72,14 +74,14 @@ class FaultOut(_Shape):
     expected: str
 
 
-class RefusalOut(_Shape):
+class RefusalOut(Shape):
     """Why an event was refused."""
 
     detail: str
     errors: list[FaultOut]
 
 
-class EventResult(_Shape):
+class EventResult(Shape):
     """What became of one event."""
 
     event_id: str | None = Field(description="Given or made; null for a refused event that gave none.")
@@ -87,13 +89,13 @@ class EventResult(_Shape):
     error: RefusalOut | None = None
 
 
-class EventResults(_Shape):
+class EventResults(Shape):
     """One result per event, in their order."""
 
     results: list[EventResult]
 
 
-class ProblemOut(_Shape):
+class ProblemOut(Shape):
     """RFC 9457 problem details."""
 
     type: str
@@ -104,7 +106,7 @@ class ProblemOut(_Shape):
     errors: list[FaultOut]
 
 
-class Health(_Shape):
+class Health(Shape):
     """Whether the service is fit to answer; `reasons` says why not."""
 
     status: Literal["ok"]

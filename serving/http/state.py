@@ -56,6 +56,10 @@ class ServiceState:
     writer: EventWriter
     answerer: Answerer
 
+    def open_writable(self) -> Store:
+        """A writing connection beside the writer's, for what takes long; to be closed by the caller."""
+        return _writable(self.settings.shop.store)
+
     def reasons_not_ready(self) -> list[str]:
         """Why this worker should get no requests; empty when it should."""
         reasons = []

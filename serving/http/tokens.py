@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +38,9 @@ class RecommendationTokens:
 
     def __init__(self, secret: bytes) -> None:
         self._serializer = URLSafeSerializer(secret, salt=_SALT, signer_kwargs={"digest_method": hashlib.sha256})
+        self._receipts = URLSafeSerializer(
+            secret, salt=b"bookmatch.forgotten", signer_kwargs={"digest_method": hashlib.sha256}
+        )
         self._key = self._serializer.make_signer(_SALT).derive_key()
 
     def sign(self, identity: AnswerIdentity) -> str:
@@ -49,6 +53,10 @@ class RecommendationTokens:
         payload = urlsafe_b64encode(content).rstrip(b"=")
         signature = urlsafe_b64encode(hmac.digest(self._key, payload, "sha256")).rstrip(b"=")
         return f"{payload.decode()}.{signature.decode()}"
+
+    def sign_receipt(self, customer_ids: Sequence[str], at: int) -> str:
+        """A token that says that these customers were forgotten at that time (milliseconds UTC)."""
+        return str(self._receipts.dumps([sorted(customer_ids), at]))
 
     def verify(self, token: str) -> AnswerIdentity | None:
         """What the token says, or None when this store did not sign it."""

@@ -108,7 +108,7 @@ def test_ids_come_back(ids: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(event_ids, "_IDS_AT_ONCE", 2)
         column = IdColumn.of(ids)
-        assert column.texts().to_list() == ids
+        assert column.texts(0, len(ids)).to_list() == ids
         assert len(column.text) == sum(len(each.encode()) + 1 for each in ids)
 
 

@@ -54,11 +54,11 @@ class IdColumn:
         """uint64, shape (n,)."""
         return np.asarray(_hashes(self.text, self.offsets))
 
-    def texts(self) -> pl.Series:
-        """The ids as a column."""
+    def texts(self, first: int, last: int) -> pl.Series:
+        """Successive ids as a column."""
         parts = [pl.Series([], dtype=pl.String)]
-        for start in range(0, len(self.offsets) - 1, _IDS_AT_ONCE):
-            stop = min(start + _IDS_AT_ONCE, len(self.offsets) - 1)
+        for start in range(first, last, _IDS_AT_ONCE):
+            stop = min(start + _IDS_AT_ONCE, last)
             whole = self.text[self.offsets[start] : self.offsets[stop] - 1].tobytes().decode()
             parts.append(pl.Series([whole]).str.split("\0").explode())
         return pl.concat(parts)

@@ -138,6 +138,13 @@ class Partition:
             return slice(0, 0)
         return slice(int(self.starts[place]), int(self.behaviour[place]))
 
+    def everything_of(self, customer: int) -> slice:
+        """The rows of one customer, exposures too."""
+        place = int(np.searchsorted(self.customers, np.int32(customer)))
+        if place == len(self.customers) or self.customers[place] != customer:
+            return slice(0, 0)
+        return slice(int(self.starts[place]), int(self.starts[place + 1]))
+
     def customer_of(self, rows: Places) -> npt.NDArray[np.int32]:
         """The customers of some rows."""
         return self.customers[np.searchsorted(self.starts, rows, side="right") - 1]
@@ -159,26 +166,27 @@ class Partition:
         """The row of each event: int64, -1 for one that is not here."""
         return event_ids.find(wanted, hashes, self.ids, self.hashes, self.hash_rows)
 
-    def rows(self) -> pl.DataFrame:
-        """Everything, as it was written: a frame in `ROWS`."""
-        counts = np.diff(self.starts)
-        exposure = np.ones(len(self), dtype=np.int64)
-        for_behaviour = np.repeat(self.behaviour, counts)
-        exposure[np.arange(len(self)) < for_behaviour] = 0
-        numbers = {name: _series(name, *column.part(0, len(self))) for name, column in self.numbers.items()}
-        item = self.item.astype(np.int64)
+    def rows(self, part: slice | None = None) -> pl.DataFrame:
+        """Everything, or successive rows, as it was written: a frame in `ROWS`."""
+        first, last = (part.start, part.stop) if part is not None else (0, len(self))
+        size = last - first
+        rows = np.arange(first, last)
+        owner = np.searchsorted(self.starts, rows, side="right") - 1
+        numbers = {name: _series(name, *column.part(first, last)) for name, column in self.numbers.items()}
+        item = self.item[first:last].astype(np.int64)
         columns = {
-            "customer": pl.Series(np.repeat(self.customers.astype(np.int64), counts)),
-            "exposure": pl.Series(exposure),
-            "seq": pl.Series(self.seq_of(slice(None))),
+            "customer": pl.Series(self.customers[owner].astype(np.int64)),
+            "exposure": pl.Series((rows >= self.behaviour[owner]).astype(np.int64)),
+            "seq": pl.Series(self.seq_of(slice(first, last))),
             "item": _series("item", item, item == 0),
-            "kind": pl.Series(self.kind.astype(np.int64)),
-            "event_id": self.ids.texts(),
+            "kind": pl.Series(self.kind[first:last].astype(np.int64)),
+            "event_id": self.ids.texts(first, last),
             **numbers,
         }
-        seldom = pl.read_parquet(self.folder / _SELDOM_FILE)
-        columns |= {column.name: column for column in seldom}
-        nothing = pl.Series([None], dtype=pl.Null).new_from_index(0, len(self))
+        seldom = pl.scan_parquet(self.folder / _SELDOM_FILE)
+        names = seldom.collect_schema().names()
+        columns |= {column.name: column for column in (seldom.slice(first, size).collect() if names else ())}
+        nothing = pl.Series([None], dtype=pl.Null).new_from_index(0, size)
         return pl.DataFrame([columns.get(name, nothing).cast(dtype).alias(name) for name, dtype in ROWS.items()])
 
 

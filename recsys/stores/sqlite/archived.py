@@ -7,6 +7,7 @@ is left over from a transaction that was taken back.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
@@ -17,6 +18,7 @@ import numpy as np
 import orjson
 import polars as pl
 
+from recsys.durable import sync
 from recsys.errors import StoreUnavailableError
 from recsys.stores.archive import partition as partitions
 from recsys.stores.archive.event_ids import HashSet, IdColumn, Places
@@ -34,6 +36,8 @@ _STATE = "SELECT value FROM meta WHERE key = 'archive'"
 _PARTITION = re.compile(r"\d{12,}-[0-9a-f]{16}")
 _LISTED = "SELECT folder, details FROM archive_partitions ORDER BY first_seq"
 _ADD = "INSERT INTO archive_partitions (folder, first_seq, details) VALUES (?, ?, ?)"
+_IS_LISTED = "SELECT 1 FROM archive_partitions WHERE folder = ?"
+_ERASING = ".erasing-"
 _DROP = "DELETE FROM archive_partitions WHERE folder = ?"
 _LIVE_IDS = "SELECT event_id FROM events"
 _LIVE_AT_ONCE = 200_000
@@ -112,6 +116,59 @@ class Archive:
             found += [row for row in rows if row[1]]
         return found
 
+    def events_of(self, customer: int) -> pl.DataFrame:
+        """Everything of a customer, exposures too: a frame in `partition.ROWS`."""
+        parts = [pl.DataFrame(schema=partitions.ROWS)]
+        for partition in self.partitions():
+            own = partition.everything_of(customer)
+            if own.start < own.stop:
+                parts.append(partition.rows(own))
+        return pl.concat(parts)
+
+    def erase(self, customers: Sequence[int]) -> None:
+        """Removes everything of these customers, who are nobody's numbers any more; outside of transactions.
+
+        A partition is written anew beside the old one, while others go on writing, and then takes its place.
+        """
+        self._remove_unfinished()
+        for name, details in self._database.query(_LISTED):
+            partition = Partition.open(self._folder / name, orjson.loads(details))
+            if not np.isin(customers, partition.customers).any():
+                continue
+            unfinished = self._folder / f"{_ERASING}{os.getpid()}-{secrets.token_hex(8)}"
+            try:
+                self._replace(partition, customers, unfinished)
+            except OSError as error:
+                raise self._refused(error) from error
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _replace(self, partition: Partition, customers: Sequence[int], unfinished: Path) -> None:
+        """Puts what others did in a partition in its place."""
+        rows = partition.rows().filter(~pl.col("customer").is_in(list(customers)))
+        details = None
+        if rows.height:
+            details = partitions.write(unfinished, rows)
+            partitions.seal(unfinished)
+        with self._database.transaction():
+            if not self._database.query(_IS_LISTED, (partition.folder.name,)):
+                return  # Somebody else did it.
+            self._database.run(_DROP, (partition.folder.name,))
+            if details is not None:
+                folder = self._folder / _new_name(rows)
+                unfinished.rename(folder)
+                sync(self._folder)
+                self._database.run(_ADD, (folder.name, details["first_seq"], orjson.dumps(details).decode()))
+            self._changed()
+        shutil.rmtree(partition.folder)
+
+    def _remove_unfinished(self) -> None:
+        """Removes what processes that were killed left of `erase`."""
+        for path in self._folder.glob(f"{_ERASING}*"):
+            pid = path.name.removeprefix(_ERASING).partition("-")[0]
+            if pid.isdigit() and not _runs(int(pid)):
+                shutil.rmtree(path, ignore_errors=True)
+
     def seqs(self, event_ids: Sequence[str]) -> list[tuple[int, str, int]]:
         """Customer, id and `seq` of those of these events that are here."""
         found = []
@@ -168,7 +225,7 @@ class Archive:
         self._add(rows, progress, quickly=True)
 
     def _add(self, rows: pl.DataFrame, progress: Callable[[int], None] | None, *, quickly: bool) -> Path:
-        name = f"{int(rows['seq'].min()):012d}-{secrets.token_hex(8)}"  # type: ignore[arg-type]
+        name = _new_name(rows)
         try:
             details = partitions.write(self._folder / name, rows, progress, quickly=quickly)
         except OSError as error:
@@ -238,6 +295,21 @@ class Archive:
             f"the store's archive {self._folder} cannot be written: {error}; nothing of this write was stored",
             remedy="see that there is room on that disk and that this user may write there, then try again",
         )
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # It is somebody else's, but it is there.
+    return True
+
+
+def _new_name(rows: pl.DataFrame) -> str:
+    """A folder's name that was never used before."""
+    return f"{int(rows['seq'].min()):012d}-{secrets.token_hex(8)}"  # type: ignore[arg-type]
 
 
 def _groups(new: Sequence[Partition]) -> list[list[Partition]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -10,17 +11,23 @@ from recsys.data.catalog import CUSTOMER_SCHEMA
 from recsys.stores.protocols import Ingested
 from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.described import DescribedTable
+from recsys.stores.sqlite.forgotten import Forgotten, without_forgotten
 
 
 class SqliteCustomers:
     """Implements `CustomerStore`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, forgotten: Forgotten) -> None:
+        self._database = database
+        self._forgotten = forgotten
         self._rows = DescribedTable(database, "customers", CUSTOMER_SCHEMA)
 
     def put(self, customers: pl.DataFrame) -> Ingested:
         """See `CustomerStore`."""
-        return self._rows.put(customers)
+        with self._database.transaction():
+            kept = without_forgotten(customers, self._forgotten)
+            done = self._rows.put(kept)
+        return replace(done, forgotten=len(customers) - len(kept))
 
     def read(self) -> pl.DataFrame:
         """See `CustomerStore`."""

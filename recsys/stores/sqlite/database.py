@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,8 +46,10 @@ class Database:
         # PRAGMA synchronous = FULL: with WAL, each commit is on the disk before it returns.
         # PRAGMA foreign_keys = OFF: the numbers of customers and items are given out in the transaction that uses
         # them; checking each again costs a tenth of a bulk load. The tests run foreign_key_check instead.
+        # PRAGMA secure_delete = ON: what is deleted is overwritten, as somebody who is forgotten must be able to trust.
         pragmas = (
             "PRAGMA synchronous = FULL",
+            "PRAGMA secure_delete = ON",
             "PRAGMA foreign_keys = OFF",
             f"PRAGMA cache_size = -{_CACHE_KIB}",
             f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}",
@@ -123,6 +126,11 @@ class Database:
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             yield from self.query(sql, (orjson.dumps(texts[start : start + _TEXTS_AT_ONCE]).decode(),))
 
+    def of_numbers(self, sql: str, numbers: Sequence[int]) -> Iterator[Row]:
+        """The same, over any number of numbers."""
+        for start in range(0, len(numbers), _TEXTS_AT_ONCE):
+            yield from self.query(sql, (orjson.dumps(numbers[start : start + _TEXTS_AT_ONCE]).decode(),))
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """A write transaction; inside another one, a part of it that can be taken back alone."""
@@ -184,6 +192,16 @@ class Database:
             yield
         finally:
             self.run(f"PRAGMA cache_size = -{_CACHE_KIB}")
+
+    def empty_log(self, seconds: float) -> bool:
+        """Moves everything from the write-ahead log into the file and empties it, old pages included; waits so long for
+        others who still read from it. Whether it is empty."""
+        deadline = time.monotonic() + seconds
+        while True:
+            (busy, _, _) = self.one("PRAGMA wal_checkpoint(TRUNCATE)")
+            if not busy or time.monotonic() > deadline:
+                return not busy
+            time.sleep(0.02)
 
     def _check_alive(self) -> None:
         if not self._in_transaction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,7 @@ from recsys.stores.protocols import Ingested
 from recsys.stores.sqlite import ingest, scan
 from recsys.stores.sqlite.archived import Archive
 from recsys.stores.sqlite.database import Database
+from recsys.stores.sqlite.forgotten import Forgotten, without_forgotten
 from recsys.stores.sqlite.names import Names
 from recsys.stores.sqlite.sequence import known_ids, reserve
 
@@ -27,8 +29,9 @@ _INSERT = """
 class SqliteEvents:
     """Implements `EventStore`."""
 
-    def __init__(self, database: Database, archive: Archive) -> None:
+    def __init__(self, database: Database, archive: Archive, forgotten: Forgotten) -> None:
         self._database = database
+        self._forgotten = forgotten
         self._archive = archive
         self._customers = Names(database, "customers", "customer")
         self._items = Names(database, "items", "item")
@@ -37,6 +40,7 @@ class SqliteEvents:
         """See `EventStore`."""
         check_events(events)
         with self._database.transaction():
+            self._forgotten.check({event.customer_id for event in events})
             ids = [event.event_id for event in events]
             seen = known_ids(self._database, ids) | self._archive.known(ids)
             new: list[bool] = []
@@ -82,7 +86,11 @@ class SqliteEvents:
         """See `EventStore`."""
         check_event_frame(events)
         with self._database.bulk(), self._database.transaction():
-            return ingest.ingest(self._database, self._customers, self._items, self._archive, events, progress)
+            kept = without_forgotten(events, self._forgotten)
+            left_out = len(events) - len(kept)
+            told = None if progress is None else lambda done: progress(left_out + done)
+            done = ingest.ingest(self._database, self._customers, self._items, self._archive, kept, told)
+        return replace(done, forgotten=left_out)
 
     def read(self) -> EventTable:
         """See `EventStore`."""

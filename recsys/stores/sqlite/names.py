@@ -20,7 +20,10 @@ class Names:
         text = f"{number}_id"
         self._find = f"SELECT {text}, {number} FROM {table} WHERE {text} IN (SELECT value FROM json_each(?))"  # noqa: S608
         self._add = f"INSERT INTO {table} ({number}, {text}) VALUES (?, ?)"  # noqa: S608
-        self._last = f"SELECT coalesce(max({number}), 0) FROM {table}"  # noqa: S608
+        self._last = (
+            f"SELECT max(coalesce((SELECT max({number}) FROM {table}), 0),"  # noqa: S608
+            f" coalesce((SELECT value FROM meta WHERE key = 'last_{number}'), 0))"
+        )
         self._all = f"SELECT {number}, {text} FROM {table} ORDER BY {number}"  # noqa: S608
         self._texts = f"SELECT {number}, {text} FROM {table} WHERE {number} IN (SELECT value FROM json_each(?))"  # noqa: S608
         self._kept: dict[str, int] = {}

@@ -9,6 +9,7 @@ from recsys.data.profile import Consent, Profile, check_consent, in_force
 from recsys.errors import InputError
 from recsys.stores.admission import check_ids, storable
 from recsys.stores.sqlite.database import Database
+from recsys.stores.sqlite.forgotten import Forgotten
 from recsys.stores.sqlite.names import Names
 from recsys.stores.sqlite.sequence import reserve
 
@@ -46,8 +47,9 @@ _UNPACK = "DELETE FROM packed_histories WHERE customer IN (?, ?)"
 class SqliteProfiles:
     """Implements `ProfileStore`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, forgotten: Forgotten) -> None:
         self._database = database
+        self._forgotten = forgotten
         self._customers = Names(database, "customers", "customer")
 
     def get(self, customer_id: str) -> Profile:
@@ -77,6 +79,7 @@ class SqliteProfiles:
         for consent in consents:
             check_consent(consent)
         with self._database.transaction():
+            self._forgotten.check([customer_id])
             before = self.get(customer_id)
             number = self._customers.intern([before.customer_id])[before.customer_id]
             said = set(self._said(number))
@@ -99,6 +102,7 @@ class SqliteProfiles:
         """See `ProfileStore`."""
         check_ids("customer_id", [visitor_id, customer_id])
         with self._database.transaction():
+            self._forgotten.check([visitor_id, customer_id])
             visitor, customer = self.get(visitor_id), self.get(customer_id)
             if visitor.customer_id == customer.customer_id:
                 if visitor_id == customer_id:

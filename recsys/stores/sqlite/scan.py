@@ -39,6 +39,7 @@ _READ = f"{_FROM} {_IN_TABLE_ORDER}"
 _READ_WITHOUT = f"{_FROM} AND seq NOT IN (SELECT value FROM json_each(?)) {_IN_TABLE_ORDER}"  # noqa: S608
 _KINDS = "SELECT kind, count(*), min(timestamp), max(timestamp) FROM events GROUP BY kind ORDER BY kind"
 _ROWS_AT_ONCE = 50_000
+_NOBODY = -1
 
 
 def as_json(numbers: Sequence[int]) -> str:
@@ -64,8 +65,20 @@ def read(database: Database, customers: Names, items: Names, archive: Archive) -
             part.drop_in_place(name)
     numbers = {"customer": customer_row, "item": item_row}
     for name, row_of in numbers.items():
-        columns[name] = pl.Series(name, row_of[columns[name].to_numpy()], dtype=pl.Int32)
-    return EventTable(events=pl.DataFrame(columns), customer_ids=customer_ids, item_ids=item_ids)
+        columns[name] = pl.Series(name, _rows(row_of, columns[name].to_numpy()), dtype=pl.Int32)
+    events = pl.DataFrame(columns)
+    # What the archive still has of somebody who is being forgotten is nobody's.
+    if (events["customer"] == _NOBODY).any():
+        events = events.filter(pl.col("customer") != _NOBODY)
+    return EventTable(events=events, customer_ids=customer_ids, item_ids=item_ids)
+
+
+def _rows(row_of: npt.NDArray[np.int32], numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """The rows of numbers, `_NOBODY` for one that there is not any more."""
+    if not len(numbers) or int(numbers.max()) < len(row_of):
+        return np.asarray(row_of[numbers])
+    known = numbers < len(row_of)
+    return np.where(known, row_of[np.where(known, numbers, 0)], np.int32(_NOBODY))
 
 
 def _live(database: Database, undone: Sequence[int]) -> Iterator[pl.DataFrame]:

@@ -112,7 +112,7 @@ VERSION_3 = (
     ) WITHOUT ROWID
     """,
     # Keyed hashes of the ids of customers who asked to be forgotten: a later import must not bring them back.
-    "CREATE TABLE forgotten (digest BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE forgotten (digest TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID",
     # Numbers of forgotten customers whose closed events are still to be removed from the archive.
     "CREATE TABLE erasures (customer INTEGER PRIMARY KEY)",
     # A customer's history up to `version` in one piece; events after it are read from their table.
@@ -123,5 +123,6 @@ VERSION_3 = (
         body BLOB NOT NULL
     )
     """,
-    "INSERT INTO meta (key, value) VALUES ('forgotten', 0)",
+    # last_customer: no number of a customer is given out again, whoever it belonged to.
+    "INSERT INTO meta (key, value) VALUES ('forgotten', 0), ('last_customer', 0)",
 )

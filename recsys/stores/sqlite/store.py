@@ -14,7 +14,9 @@ from recsys.stores.sqlite.catalog import SqliteCatalog
 from recsys.stores.sqlite.customers import SqliteCustomers
 from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.events import SqliteEvents
+from recsys.stores.sqlite.forgotten import Forgotten
 from recsys.stores.sqlite.histories import SqliteHistories
+from recsys.stores.sqlite.persons import SqlitePersons
 from recsys.stores.sqlite.profiles import SqliteProfiles
 
 
@@ -24,11 +26,13 @@ class SqliteStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         archive = Archive(database, database.path.with_name(f"{database.path.name}-archive"))
-        self._events = SqliteEvents(database, archive)
+        forgotten = Forgotten(database)
+        self._events = SqliteEvents(database, archive, forgotten)
         self._histories = SqliteHistories(database, archive)
         self._catalog = SqliteCatalog(database)
-        self._customers = SqliteCustomers(database)
-        self._profiles = SqliteProfiles(database)
+        self._customers = SqliteCustomers(database, forgotten)
+        self._profiles = SqliteProfiles(database, forgotten)
+        self._persons = SqlitePersons(database, archive, forgotten)
         self._changes = 0
         self._seen = (0, 0)
         (secret,) = database.one("SELECT value FROM meta WHERE key = 'secret'")
@@ -91,6 +95,11 @@ class SqliteStore:
     def profiles(self) -> SqliteProfiles:
         """See `Store`."""
         return self._profiles
+
+    @property
+    def persons(self) -> SqlitePersons:
+        """See `Store`."""
+        return self._persons
 
     def transaction(self) -> AbstractContextManager[None]:
         """See `Store`."""

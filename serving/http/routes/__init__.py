@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from serving.http.customer_input import CustomerEntryIn, CustomerIn, MergeIn
 from serving.http.event_input import EventIn
-from serving.http.routes import events, lists, operations
+from serving.http.routes import customers, events, lists, operations
 from serving.http.schemas import ProblemOut
 from serving.http.session_input import SessionIn
 
-ROUTERS = (lists.router, events.router, operations.router)
+ROUTERS = (lists.router, events.router, customers.router, operations.router)
 """In the order in which they stand in the API's description."""
 
-COMPONENTS = (ProblemOut, EventIn, SessionIn)
+COMPONENTS = (ProblemOut, EventIn, SessionIn, CustomerIn, CustomerEntryIn, MergeIn)
 """Shapes that the API's description refers to by name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel
 
 from serving.http.parameters import known_parameters_only
+from serving.http.problems import Fault
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
 
@@ -39,6 +41,22 @@ def body_of(shape: type[BaseModel]) -> dict[str, Any]:
         "required": True,
         "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}}},
     }
+
+
+def list_body_of(field: str, shape: str | None, most: int) -> dict[str, Any]:
+    """A request body `{field: [...]}` of so many entries; None for a list of ids."""
+    entry = {"type": "string"} if shape is None else {"$ref": f"#/components/schemas/{shape}"}
+    entries = {"type": "array", "minItems": 1, "maxItems": most, "items": entry}
+    schema = {"type": "object", "required": [field], "additionalProperties": False, "properties": {field: entries}}
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def refusal(faults: Sequence[Fault]) -> dict[str, Any]:
+    """Why one of many is refused."""
+    detail = "; ".join(
+        f"{'.'.join(map(str, fault.place))}: found {fault.found}, expected {fault.expected}" for fault in faults
+    )
+    return {"detail": detail, "errors": [fault.to_json() for fault in faults]}
 
 
 def json_response(content: object, status: int = 200) -> Response:

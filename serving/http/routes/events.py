@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastapi import Request, Response
 
 from recsys.data.events import Event
+from recsys.errors import ForgottenCustomerError
 from serving.http.body import read_json
 from serving.http.event_input import MAX_EVENTS, EventIn, Refused, parse_events
-from serving.http.routes.describing import UNREADABLE, json_response, problems, versioned
+from serving.http.problems import Fault
+from serving.http.routes.describing import UNREADABLE, json_response, list_body_of, problems, refusal, versioned
 from serving.http.schemas import EventResults
-from serving.http.state import State
+from serving.http.state import ServiceState, State
 
 router = versioned("events")
-
-_EVENTS_BODY = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["events"],
-                "additionalProperties": False,
-                "properties": {
-                    "events": {
-                        "type": "array",
-                        "minItems": 1,
-                        "maxItems": MAX_EVENTS,
-                        "items": {"$ref": f"#/components/schemas/{EventIn.__name__}"},
-                    }
-                },
-            }
-        }
-    },
-}
 
 
 @router.post(
@@ -46,7 +28,7 @@ _EVENTS_BODY = {
         s422="The body is not a list of 1 to 1,000 events.",
         s503="The store cannot be written; nothing of this request is stored.",
     ),
-    openapi_extra={"requestBody": _EVENTS_BODY},
+    openapi_extra={"requestBody": list_body_of("events", EventIn.__name__, MAX_EVENTS)},
 )
 async def events(request: Request, state: State) -> Response:
     """Stores what customers did. Each event is accepted, a duplicate, or refused for a reason of its own.
@@ -57,11 +39,33 @@ async def events(request: Request, state: State) -> Response:
     now = state.clocks.now()
     parsed = parse_events(body, now, lambda: time_ordered_id(now))
     good = [event for event in parsed if isinstance(event, Event)]
-    added = iter(await state.writer.append(good) if good else ())
-    results = [_refusal(entry) if isinstance(entry, Refused) else _result(entry, next(added)) for entry in parsed]
+    added, forgotten = await _stored(state, good)
+    results = [
+        _refused(entry.event_id, entry.faults)
+        if isinstance(entry, Refused)
+        else _refused(entry.event_id, [_FORGOTTEN])
+        if entry.customer_id in forgotten
+        else _result(entry, next(added))
+        for entry in parsed
+    ]
     for result in results:
         state.metrics.events.labels(result["status"]).inc()
     return json_response({"results": results})
+
+
+_FORGOTTEN = Fault(("customer_id",), "a customer who asked to be forgotten", "one of whom something may be stored")
+
+
+async def _stored(state: ServiceState, events: list[Event]) -> tuple[Iterator[bool], frozenset[str]]:
+    """Whether each event of customers who are not forgotten is new, and who is forgotten."""
+    forgotten: frozenset[str] = frozenset()
+    while events:
+        try:
+            return iter(await state.writer.append(events)), forgotten
+        except ForgottenCustomerError as error:
+            forgotten |= set(error.customer_ids)
+            events = [event for event in events if event.customer_id not in forgotten]
+    return iter(()), forgotten
 
 
 def time_ordered_id(now: int) -> str:
@@ -75,9 +79,5 @@ def _result(event: Event, is_new: bool) -> dict[str, Any]:
     return {"event_id": event.event_id, "status": "accepted" if is_new else "duplicate"}
 
 
-def _refusal(refused: Refused) -> dict[str, Any]:
-    detail = "; ".join(
-        f"{'.'.join(map(str, fault.place))}: found {fault.found}, expected {fault.expected}" for fault in refused.faults
-    )
-    error = {"detail": detail, "errors": [fault.to_json() for fault in refused.faults]}
-    return {"event_id": refused.event_id, "status": "refused", "error": error}
+def _refused(event_id: str | None, faults: Sequence[Fault]) -> dict[str, Any]:
+    return {"event_id": event_id, "status": "refused", "error": refusal(faults)}

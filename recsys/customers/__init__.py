@@ -1,0 +1,1 @@
+"""Who the customers are: what is known of one, and how one is forgotten."""

@@ -1,0 +1,64 @@
+"""Forgetting a customer everywhere in a shop's folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recsys.durable import replace_file
+from recsys.errors import StoreUnavailableError
+from recsys.shop import ShopFolder
+from recsys.stores.protocols import Erased, Store
+
+_ROW = "row"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was removed.
+
+    Attributes
+    ----------
+    erased : from the store.
+    quarantined : how many rows of files of refused rows.
+    """
+
+    erased: Erased
+    quarantined: int
+
+
+def forget(shop: ShopFolder, store: Store, customer_id: str, at: int) -> Receipt:
+    """Removes a customer from a shop's store and from the files of refused rows beside it.
+
+    Models name no customers: what they learned from this one among all others goes with the next training. Raises
+    UnknownCustomerError, and StoreUnavailableError where something could not be removed yet; asking again goes on.
+    """
+    erased = store.persons.forget(customer_id, at)
+    return Receipt(erased, sum(_without(path, erased.ids) for path in sorted(shop.quarantine.glob("*.csv"))))
+
+
+def _without(path: Path, ids: Sequence[str]) -> int:
+    """Removes the rows that name one of these ids from a file of refused rows; how many."""
+    # An id is named where it does not go on as a longer word: `c1` is not in `c12`.
+    named = re.compile("|".join(rf"(?<![^\W_]){re.escape(each)}(?![^\W_])" for each in ids))
+    # Ids may come as numbers were written: 0042 as "42" is another customer, and stays.
+    try:
+        text = path.read_bytes().decode()
+        if named.search(text) is None:
+            return 0
+        header, *rows = list(csv.reader(io.StringIO(text, newline="")))
+        kept = [row for row in rows if not any(named.search(cell) for cell in row)]
+        out = io.StringIO(newline="")
+        csv.writer(out, lineterminator=os.linesep if "\r\n" in text else "\n").writerows([header, *kept])
+        replace_file(path, out.getvalue().encode())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise StoreUnavailableError(
+            f"the customer is removed from the store, but not from the refused rows in {path}: {error}",
+            remedy="see that this user may write there, then ask again; or remove the file",
+        ) from error
+    return len(rows) - len(kept)

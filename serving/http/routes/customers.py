@@ -1,0 +1,265 @@
+"""Customers: what the shop knows of them, what they said, and how they are forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import orjson
+import polars as pl
+from fastapi import Request, Response
+
+from recsys.customers.forgetting import Receipt, forget
+from recsys.data.catalog import CUSTOMER_SCHEMA
+from recsys.errors import ForgottenCustomerError, UnknownCustomerError
+from recsys.stores.protocols import Store
+from serving.http.body import read_json
+from serving.http.customer_input import (
+    MAX_FORGOTTEN,
+    CustomerIn,
+    CustomerPut,
+    MergeIn,
+    RefusedEntry,
+    parse_customer,
+    parse_customers,
+    parse_ids,
+    parse_merge,
+)
+from serving.http.customer_shapes import (
+    CustomerExport,
+    CustomerOut,
+    CustomerResult,
+    CustomerResults,
+    CustomersOut,
+    MergedOut,
+    ReceiptOut,
+    ReceiptsOut,
+)
+from serving.http.parameters import PathId, WantedIds
+from serving.http.people import about, export, moment, reading
+from serving.http.problems import Fault
+from serving.http.routes.describing import (
+    UNREADABLE,
+    WITH_ID,
+    body_of,
+    json_response,
+    list_body_of,
+    problems,
+    refusal,
+    versioned,
+)
+from serving.http.state import ServiceState, State
+
+T = TypeVar("T")
+
+router = versioned("customers")
+
+_UNKNOWN = {"s404": "The customer is not known.", "s410": "The customer asked to be forgotten."}
+_WRITING = {"s503": "The store cannot be written; nothing of this request is stored."}
+
+
+@router.put(
+    "/customers/{id}",
+    response_model=CustomerResult,
+    responses={
+        201: {"description": "The customer was not known before.", "model": CustomerResult},
+        **problems(
+            **UNREADABLE,
+            s410=_UNKNOWN["s410"],
+            s422="Something in the body does not fit.",
+            **_WRITING,
+        ),
+    },
+    openapi_extra=WITH_ID | {"requestBody": body_of(CustomerIn)},
+)
+async def put_customer(customer_id: PathId, request: Request, state: State) -> Response:
+    """Says what is known of a customer and what they said. It counts in every answer asked for from now on.
+
+    `account_id` and `attributes` take the place of what was there; `recommendations` and `consents` change only where
+    they are given.
+    """
+    wanted = parse_customer(await read_json(request, state.settings.max_body_bytes), customer_id, state.clocks.now())
+    result = await state.writer.run(lambda store: _put(store, wanted))
+    return json_response(result, 201 if result["status"] == "added" else 200)
+
+
+@router.put(
+    "/customers",
+    response_model=CustomerResults,
+    responses=problems(**UNREADABLE, s422="The body is not a list of customers.", **_WRITING),
+    openapi_extra={"requestBody": list_body_of("customers", "CustomerEntryIn", 1_000)},
+)
+async def put_customers(request: Request, state: State) -> Response:
+    """The same for many. Each is stored or refused for a reason of its own, in their order."""
+    parsed = parse_customers(await read_json(request, state.settings.max_body_bytes), state.clocks.now())
+
+    def put_all(store: Store) -> list[dict[str, Any]]:
+        with store.transaction():
+            return [_put_or_refuse(store, entry) for entry in parsed]
+
+    return json_response({"results": await state.writer.run(put_all)})
+
+
+@router.get(
+    "/customers/{id}",
+    response_model=CustomerOut,
+    responses=problems(**_UNKNOWN, s422="The id does not fit.", s503="The store cannot be read."),
+    openapi_extra=WITH_ID,
+)
+async def get_customer(customer_id: PathId, state: State) -> Response:
+    """What is known of a customer, and what speaks for items because of it."""
+    return json_response(await _read(state, lambda store: _about(state, store, customer_id)))
+
+
+@router.get(
+    "/customers",
+    response_model=CustomersOut,
+    responses=problems(s422="The ids do not fit.", s503="The store cannot be read."),
+)
+async def get_customers(state: State, ids: WantedIds) -> Response:
+    """The same for up to 100 customers; null for one who is not known or forgotten."""
+
+    def ask(store: Store) -> list[dict[str, Any] | None]:
+        found: list[dict[str, Any] | None] = []
+        for customer_id in ids:
+            try:
+                found.append(_about(state, store, customer_id))
+            except (UnknownCustomerError, ForgottenCustomerError):
+                found.append(None)
+        return found
+
+    return json_response({"customers": await _read(state, ask)})
+
+
+@router.get(
+    "/customers/{id}/export",
+    response_model=CustomerExport,
+    responses=problems(**_UNKNOWN, s422="The id does not fit.", s503="The store cannot be read."),
+    openapi_extra=WITH_ID,
+)
+async def export_customer(customer_id: PathId, state: State) -> Response:
+    """Everything that is stored of a customer, to hand it over: every event and every statement."""
+
+    def ask(store: Store) -> bytes:
+        return orjson.dumps(export(store, customer_id))
+
+    return Response(await _read(state, ask), media_type="application/json")
+
+
+@router.post(
+    "/customers/{id}/merge",
+    response_model=MergedOut,
+    responses=problems(
+        **UNREADABLE, s410=_UNKNOWN["s410"], s422="The ids do not fit, or are one and the same.", **_WRITING
+    ),
+    openapi_extra=WITH_ID | {"requestBody": body_of(MergeIn)},
+)
+async def merge_customer(customer_id: PathId, request: Request, state: State) -> Response:
+    """From now on a visitor is this customer: what either did is one history, under either id. Refusals survive."""
+    visitor_id = parse_merge(await read_json(request, state.settings.max_body_bytes), customer_id)
+    now = state.clocks.now()
+    merged = await state.writer.run(lambda store: store.profiles.merge(visitor_id, customer_id, now))
+    status = "merged" if merged else "already_merged"
+    return json_response({"customer_id": customer_id, "visitor_id": visitor_id, "status": status})
+
+
+@router.delete(
+    "/customers/{id}",
+    response_model=ReceiptOut,
+    responses=problems(
+        s404=_UNKNOWN["s404"],
+        s422="The id does not fit.",
+        s503="Something could not be removed yet; the customer is not seen any more, and asking again goes on.",
+    ),
+    openapi_extra=WITH_ID,
+)
+async def forget_customer(customer_id: PathId, state: State) -> Response:
+    """Forgets a customer: removes the person from store, archive, caches and files, under all their ids, and keeps only
+    a keyed hash of each id, so that no later import brings them back. Asking again gives the receipt again."""
+    return json_response(await _forget(state, customer_id))
+
+
+@router.delete(
+    "/customers",
+    response_model=ReceiptsOut,
+    responses=problems(**UNREADABLE, s422="The body is not a list of ids.", **_WRITING),
+    openapi_extra={"requestBody": list_body_of("customer_ids", None, MAX_FORGOTTEN)},
+)
+async def forget_customers(request: Request, state: State) -> Response:
+    """The same for up to 100 customers, one after the other; null for one who is not known."""
+    ids = parse_ids(await read_json(request, state.settings.max_body_bytes), "customer_ids", MAX_FORGOTTEN)
+    receipts: list[dict[str, Any] | None] = []
+    for customer_id in ids:
+        try:
+            receipts.append(await _forget(state, customer_id))
+        except UnknownCustomerError:
+            receipts.append(None)
+    return json_response({"receipts": receipts})
+
+
+async def _read(state: ServiceState, ask: Callable[[Store], T]) -> T:
+    """In a thread and through a connection of its own: a long history must not hold up answers."""
+    return await asyncio.to_thread(reading, state.settings.shop.store, ask)
+
+
+def _about(state: ServiceState, store: Store, customer_id: str) -> dict[str, Any]:
+    return about(store, state.engines.in_force, customer_id, state.settings.history_limit)
+
+
+def _put(store: Store, wanted: CustomerPut) -> dict[str, Any]:
+    """Stores one customer; what became of it. Raises ForgottenCustomerError."""
+    with store.transaction():
+        was_known = store.persons.known(wanted.customer_id)
+        before = store.profiles.version(wanted.customer_id)
+        profile = store.profiles.put(wanted.customer_id, wanted.consents, recommendations=wanted.recommendations)
+        row = {"customer_id": profile.customer_id, "account_id": wanted.account_id, "attributes": wanted.attributes}
+        done = store.customers.put(pl.DataFrame([row], schema=CUSTOMER_SCHEMA))
+    changed = done.added or done.changed or profile.version != before
+    status = "added" if not was_known else "changed" if changed else "unchanged"
+    return {"customer_id": wanted.customer_id, "status": status}
+
+
+def _put_or_refuse(store: Store, entry: CustomerPut | RefusedEntry) -> dict[str, Any]:
+    if isinstance(entry, RefusedEntry):
+        return {"customer_id": entry.identifier, "status": "refused", "error": refusal(entry.faults)}
+    try:
+        return _put(store, entry)
+    except ForgottenCustomerError as error:
+        fault = Fault(("customer_id",), error.found, error.expected)
+        return {"customer_id": entry.customer_id, "status": "refused", "error": refusal([fault])}
+
+
+async def _forget(state: ServiceState, customer_id: str) -> dict[str, Any]:
+    now = state.clocks.now()
+    receipt = await asyncio.to_thread(_forget_in, state, customer_id, now)
+    return await _receipt(state, receipt)
+
+
+def _forget_in(state: ServiceState, customer_id: str, now: int) -> Receipt:
+    """Through a connection of its own: writing a large archive anew must not hold up events."""
+    store = state.open_writable()
+    try:
+        return forget(state.settings.shop, store, customer_id, now)
+    finally:
+        store.close()
+
+
+async def _receipt(state: ServiceState, receipt: Receipt) -> dict[str, Any]:
+    """The receipt, signed, so that it can be shown to be ours years later."""
+    erased = receipt.erased
+    cached = await state.answerer.forget(erased.ids)
+    removed = {
+        "events": erased.events,
+        "rows": erased.rows,
+        "consents": erased.consents,
+        "quarantined_rows": receipt.quarantined,
+        "cached_lists": cached,
+    }
+    return {
+        "customer_ids": sorted(erased.ids),
+        "forgotten_at": moment(erased.at),
+        "removed": removed,
+        "kept": "a keyed hash of each id",
+        "receipt": state.answerer.signed_receipt(erased.ids, erased.at),
+    }
