@@ -21,15 +21,14 @@ MAX_FORGOTTEN = 100
 MAX_ASKED = 100
 MAX_PURPOSES = 100
 MAX_ATTRIBUTES = 100_000
-"""Characters of the attributes of one customer or item, as JSON."""
+"""Bytes of the attributes of one customer or item, as JSON."""
 
 
 def _attributes(value: object) -> object:
     if not isinstance(value, dict) or not depth_fits(value):
         raise PydanticCustomError("attributes", f"a JSON object at most {MAX_CONTEXT_DEPTH} levels deep")
-    text = orjson.dumps(value).decode()
-    if len(text) > MAX_ATTRIBUTES or not storable(text):
-        raise PydanticCustomError("attributes", f"at most {MAX_ATTRIBUTES:,} characters of JSON, none of them NUL")
+    if len(orjson.dumps(value)) > MAX_ATTRIBUTES:
+        raise PydanticCustomError("attributes", f"at most {MAX_ATTRIBUTES:,} bytes of JSON")
     return value
 
 
