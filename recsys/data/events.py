@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import polars as pl
 
@@ -92,9 +92,8 @@ MAX_AMOUNT = 1e15
 where a number beyond 3.4e38 is infinite."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One thing a customer did.
+class Event(NamedTuple):
+    """One thing a customer did. A tuple, as one is made for every event that is posted: name its fields all the same.
 
     Attributes
     ----------

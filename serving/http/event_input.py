@@ -9,8 +9,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError
+from pydantic_core.core_schema import custom_error_schema
 
 from recsys.data.events import MAX_AMOUNT, MAX_ID_LENGTH, Event, EventKind
 from recsys.stores.undo import undo_target
@@ -24,8 +34,13 @@ MAX_CONTEXT_DEPTH = 32
 _SECONDS_BELOW = 100_000_000_000
 """Whole numbers below this are seconds (until the year 5138), others milliseconds (from 1973 on)."""
 
-_FINE_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
-"""No control characters: Unicode's category Cc is just these."""
+_CONTROL = r"\x00-\x1f\x7f-\x9f"
+"""Unicode's category Cc is just these."""
+
+_FINE = rf"[^{_CONTROL}]*[^{_CONTROL}\s][^{_CONTROL}]*"
+"""No control characters, and not only blanks. Python's expressions and Rust's, which pydantic uses, agree on it."""
+
+_FINE_ID = re.compile(_FINE)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = "an ISO 8601 time with its zone (2026-03-01T12:00:00Z), or whole seconds or milliseconds since 1970"
@@ -34,13 +49,17 @@ _ID = f"a text of 1 to {MAX_ID_LENGTH} characters, not blank and without control
 
 def id_fault(text: str) -> str | None:
     """What is expected instead of this id, or None when it is fine."""
-    return None if len(text) <= MAX_ID_LENGTH and _FINE_ID.fullmatch(text) and not text.isspace() else _ID
+    return None if len(text) <= MAX_ID_LENGTH and _FINE_ID.fullmatch(text) else _ID
 
 
-def _id(value: object) -> object:
-    if not isinstance(value, str) or id_fault(value) is not None:
-        raise PydanticCustomError("id", _ID)
-    return value
+@dataclass(frozen=True, slots=True)
+class _Says:
+    """Replaces whatever pydantic finds wrong by one text, without leaving its compiled code."""
+
+    text: str
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return custom_error_schema(handler(source), "id", custom_error_message=self.text)
 
 
 def _milliseconds(value: object) -> object:
@@ -71,7 +90,10 @@ def _context(value: object) -> object:
 
 
 Id = Annotated[
-    str, BeforeValidator(_id, json_schema_input_type=Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)])
+    str,
+    Field(strict=True, max_length=MAX_ID_LENGTH, pattern=f"^{_FINE}$"),
+    _Says(_ID),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH}),
 ]
 Time = Annotated[int, BeforeValidator(_milliseconds, json_schema_input_type=str | int)]
 Amount = Annotated[float, Field(allow_inf_nan=False, ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
@@ -105,6 +127,8 @@ class EventIn(BaseModel):
     )
 
 
+_ALL = TypeAdapter(list[EventIn])
+
 _TEXTS: dict[str | int | None, str] = {
     "currency": "three letters such as EUR",
     "recommendation_id": "1 to 1,024 printable ASCII characters without spaces",
@@ -128,7 +152,17 @@ def parse_events(body: object, now: int, new_id: Callable[[], str]) -> list[Even
     now : the time of receipt, milliseconds UTC.
     new_id : makes ids for events without one.
     """
-    return [_parsed(entry, index, now, new_id) for index, entry in enumerate(_entries(body))]
+    entries = _entries(body)
+    fitting: Sequence[EventIn | Refused]
+    try:
+        # All in one call, which takes half the time. What is wrong with which is asked only if something is.
+        fitting = _ALL.validate_python(entries)
+    except ValidationError:
+        fitting = [_fitting(entry, index) for index, entry in enumerate(entries)]
+    return [
+        given if isinstance(given, Refused) else _event(given, index, now, new_id)
+        for index, given in enumerate(fitting)
+    ]
 
 
 def _entries(body: object) -> Sequence[object]:
@@ -146,17 +180,21 @@ def _entries(body: object) -> Sequence[object]:
     return entries
 
 
-def _parsed(entry: object, index: int, now: int, new_id: Callable[[], str]) -> Event | Refused:
+def _fitting(entry: object, index: int) -> EventIn | Refused:
+    """One event by itself, as far as each of its fields says."""
     place = ("body", "events", index)
     if not isinstance(entry, dict):
         return Refused(None, (Fault(place, shortened(entry), "an object"),))
     try:
-        given = EventIn.model_validate(entry)
+        return EventIn.model_validate(entry)
     except ValidationError as error:
         return Refused(_given_id(entry), tuple(fault_of(place, detail) for detail in error.errors(include_url=False)))
+
+
+def _event(given: EventIn, index: int, now: int, new_id: Callable[[], str]) -> Event | Refused:
     context = None if given.context is None else orjson.dumps(given.context).decode()
     timestamp = now if given.timestamp is None else given.timestamp
-    faults = _faults_between_fields(given, context, timestamp, now, place)
+    faults = _faults_between_fields(given, context, timestamp, now, index)
     if faults:
         return Refused(given.event_id, tuple(faults))
     return Event(
@@ -176,11 +214,10 @@ def _parsed(entry: object, index: int, now: int, new_id: Callable[[], str]) -> E
     )
 
 
-def _faults_between_fields(
-    given: EventIn, context: str | None, timestamp: int, now: int, place: tuple[str | int, ...]
-) -> list[Fault]:
+def _faults_between_fields(given: EventIn, context: str | None, timestamp: int, now: int, index: int) -> list[Fault]:
+    place = ("body", "events", index)
     faults = []
-    if given.kind.needs_item and given.item_id is None:
+    if given.item_id is None and given.kind.needs_item:
         faults.append(Fault((*place, "item_id"), "nothing", f"the id of an item, as the kind is {given.kind}"))
     if not 0 <= timestamp <= now + MAX_FUTURE_MS:
         when = "before 1970" if timestamp < 0 else "in the future"

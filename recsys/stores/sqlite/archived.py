@@ -215,8 +215,7 @@ class Archive:
 
         That a part of the transaction may be taken back does no harm: what is in the set is looked up all the same.
         """
-        self._begin()
-        if self._seen is not None:
+        if self._seen is not None and self._transaction == self._database.transactions:
             self._seen.add(IdColumn.of(event_ids).hashes())
 
     def stage(self, rows: pl.DataFrame, progress: Callable[[int], None] | None) -> None:

@@ -18,7 +18,7 @@ class Names:
     def __init__(self, database: Database, table: str, number: str) -> None:
         self._database = database
         text = f"{number}_id"
-        self._find = f"SELECT {text}, {number} FROM {table} WHERE {text} IN (SELECT value FROM json_each(?))"  # noqa: S608
+        self._find = f"SELECT {text}, {number} FROM json_each(?) CROSS JOIN {table} ON {text} = value"  # noqa: S608
         self._add = f"INSERT INTO {table} ({number}, {text}) VALUES (?, ?)"  # noqa: S608
         self._last = (
             f"SELECT max(coalesce((SELECT max({number}) FROM {table}), 0),"  # noqa: S608

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from recsys.stores.sqlite.database import Database
 
-_KNOWN = "SELECT event_id FROM events WHERE event_id IN (SELECT value FROM json_each(?))"
+_KNOWN = "SELECT event_id FROM json_each(?) CROSS JOIN events INDEXED BY event_ids ON event_id = value"
 
 
 def reserve(database: Database, count: int) -> int:
