@@ -29,7 +29,7 @@ def _parameters(dependant: Dependant) -> list[ModelField]:
     return [*dependant.query_params, *(each for part in dependant.dependencies for each in _parameters(part))]
 
 
-def known_parameters_only(request: Request) -> None:
+async def known_parameters_only(request: Request) -> None:
     """Raises Problem (422) for a query parameter that the route does not know or that is given more than once."""
     route = request.scope.get("route")
     known = [field.alias for field in _parameters(route.dependant)] if isinstance(route, APIRoute) else []
@@ -74,7 +74,7 @@ _Exclude = Annotated[
 ]
 
 
-def _excluded(exclude: _Exclude = ()) -> frozenset[str]:
+async def _excluded(exclude: _Exclude = ()) -> frozenset[str]:
     """The items to leave out. Raises Problem (422) for one that no item can have as its id, and for too many."""
     faults = [
         Fault(("query", "exclude"), shortened(identifier), expected)
@@ -98,7 +98,7 @@ _Wanted = Annotated[
 ]
 
 
-def _wanted(ids: _Wanted) -> tuple[str, ...]:
+async def _wanted(ids: _Wanted) -> tuple[str, ...]:
     """The ids asked for, each once. Raises Problem (422) for one that nothing can have as its id, and for too many."""
     faults = [
         Fault(("query", "id"), shortened(identifier), expected)
@@ -115,7 +115,7 @@ def _wanted(ids: _Wanted) -> tuple[str, ...]:
 WantedIds = Annotated[tuple[str, ...], Depends(_wanted)]
 
 
-def _id_of(request: Request) -> str:
+async def _id_of(request: Request) -> str:
     """The id in the path, decoded once. Raises Problem (422) for one that no customer and no item can have."""
     (identifier,) = (decoded_segment(value) for value in request.path_params.values())
     expected = id_fault(identifier)

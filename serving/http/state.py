@@ -126,7 +126,7 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
         metrics.close(os.getpid())
 
 
-def _state(request: Request) -> ServiceState:
+async def _state(request: Request) -> ServiceState:
     state: ServiceState = request.app.state.service
     return state
 
