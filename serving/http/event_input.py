@@ -89,13 +89,25 @@ def _context(value: object) -> object:
     return value
 
 
+ID_SHAPE: dict[str, Any] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_ID_LENGTH,
+    "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$",
+}
+"""What an id looks like, for the API's description."""
+
 Id = Annotated[
     str,
     Field(strict=True, max_length=MAX_ID_LENGTH, pattern=f"^{_FINE}$"),
     _Says(_ID),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH}),
+    WithJsonSchema(ID_SHAPE),
 ]
-Time = Annotated[int, BeforeValidator(_milliseconds, json_schema_input_type=str | int)]
+Time = Annotated[
+    int,
+    BeforeValidator(_milliseconds),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]}),
+]
 Amount = Annotated[float, Field(allow_inf_nan=False, ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
 
 

@@ -9,11 +9,11 @@ from fastapi import Depends, Query, Request
 from fastapi._compat import ModelField
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from recsys.models.related import Relation
-from serving.http.event_input import id_fault
+from serving.http.event_input import ID_SHAPE, id_fault
 from serving.http.problems import Fault, invalid, shortened
 from serving.http.raw_path import decoded_segment
 
@@ -68,8 +68,9 @@ RelationWanted = Annotated[
 
 
 MAX_EXCLUDED = 200
+_ListedId = Annotated[str, WithJsonSchema(ID_SHAPE)]
 _Exclude = Annotated[
-    Sequence[str],
+    Sequence[_ListedId],
     Query(description=f"An item that must not be in the list; may be given up to {MAX_EXCLUDED} times."),
 ]
 
@@ -93,7 +94,7 @@ Excluded = Annotated[frozenset[str], Depends(_excluded)]
 
 MAX_WANTED = 100
 _Wanted = Annotated[
-    Sequence[str],
+    Sequence[_ListedId],
     Query(alias="id", description=f"Whom or what to tell of; 1 to {MAX_WANTED} times."),
 ]
 

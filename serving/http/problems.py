@@ -141,7 +141,7 @@ def of_domain(error: BookmatchError) -> Problem | None:
     if isinstance(error, UnknownCustomerError):
         return Problem(404, "unknown-customer", str(error))
     if isinstance(error, ForgottenCustomerError):
-        return Problem(410, "forgotten-customer", str(error))
+        return Problem(409, "forgotten-customer", str(error))
     if isinstance(error, StoreError):
         return Problem(503, "store-unavailable", str(error), headers={"Retry-After": "1"})
     if isinstance(error, BundleError):

@@ -55,7 +55,7 @@ T = TypeVar("T")
 
 router = versioned("customers")
 
-_UNKNOWN = {"s404": "The customer is not known.", "s410": "The customer asked to be forgotten."}
+_UNKNOWN = {"s404": "The customer is not known.", "s409": "The customer asked to be forgotten."}
 _WRITING = {"s503": "The store cannot be written; nothing of this request is stored."}
 
 
@@ -66,7 +66,7 @@ _WRITING = {"s503": "The store cannot be written; nothing of this request is sto
         201: {"description": "The customer was not known before.", "model": CustomerResult},
         **problems(
             **UNREADABLE,
-            s410=_UNKNOWN["s410"],
+            s409=_UNKNOWN["s409"],
             s422="Something in the body does not fit.",
             **_WRITING,
         ),
@@ -150,16 +150,16 @@ async def export_customer(customer_id: PathId, state: State) -> Response:
 @router.post(
     "/customers/{id}/merge",
     response_model=MergedOut,
-    responses=problems(
-        **UNREADABLE, s410=_UNKNOWN["s410"], s422="The ids do not fit, or are one and the same.", **_WRITING
-    ),
+    responses=problems(**UNREADABLE, s409=_UNKNOWN["s409"], s422="The ids do not fit.", **_WRITING),
     openapi_extra=WITH_ID | {"requestBody": body_of(MergeIn)},
 )
 async def merge_customer(customer_id: PathId, request: Request, state: State) -> Response:
     """From now on a visitor is this customer: what either did is one history, under either id. Refusals survive."""
-    visitor_id = parse_merge(await read_json(request, state.settings.max_body_bytes), customer_id)
+    visitor_id = parse_merge(await read_json(request, state.settings.max_body_bytes))
     now = state.clocks.now()
-    merged = await state.writer.run(lambda store: store.profiles.merge(visitor_id, customer_id, now))
+    merged = visitor_id != customer_id and await state.writer.run(
+        lambda store: store.profiles.merge(visitor_id, customer_id, now)
+    )
     status = "merged" if merged else "already_merged"
     return json_response({"customer_id": customer_id, "visitor_id": visitor_id, "status": status})
 

@@ -9,6 +9,7 @@ import orjson
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel
 
+from serving.http.event_input import ID_SHAPE
 from serving.http.parameters import known_parameters_only
 from serving.http.problems import Fault
 
@@ -21,7 +22,7 @@ UNREADABLE = {
 }
 """How `read_json` may refuse."""
 
-WITH_ID: dict[str, Any] = {"parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]}
+WITH_ID: dict[str, Any] = {"parameters": [{"name": "id", "in": "path", "required": True, "schema": ID_SHAPE}]}
 """A route whose path has one id: `PathId` reads it from the raw path, so the framework does not see it."""
 
 
@@ -43,9 +44,12 @@ def body_of(shape: type[BaseModel]) -> dict[str, Any]:
     }
 
 
+_ANYTHING_ELSE = {"description": "Anything else is refused for itself."}
+
+
 def list_body_of(field: str, shape: str | None, most: int) -> dict[str, Any]:
     """A request body `{field: [...]}` of so many entries; None for a list of ids."""
-    entry = {"type": "string"} if shape is None else {"$ref": f"#/components/schemas/{shape}"}
+    entry = ID_SHAPE if shape is None else {"anyOf": [{"$ref": f"#/components/schemas/{shape}"}, _ANYTHING_ELSE]}
     entries = {"type": "array", "minItems": 1, "maxItems": most, "items": entry}
     schema = {"type": "object", "required": [field], "additionalProperties": False, "properties": {field: entries}}
     return {"required": True, "content": {"application/json": {"schema": schema}}}
