@@ -108,9 +108,9 @@ class Sealer:
         return self.prefix(question.subject) + hashlib.blake2b(content, digest_size=20, key=self._secret).hexdigest()
 
     def prefix(self, subject: tuple[str, ...]) -> str:
-        """How the keys of everything about a subject begin."""
+        """How the keys of everything about a subject begin; the braces keep them on one server of a cluster."""
         about = hashlib.blake2b(orjson.dumps(subject), digest_size=12, key=self._secret, person=b"subject").hexdigest()
-        return f"bookmatch:{about}:"
+        return f"bookmatch:{{{about}}}:"
 
     def seal(self, key: str, ranked: RankedList) -> bytes:
         """The payload to put under the key."""

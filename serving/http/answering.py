@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import orjson
-import structlog
 
 from recsys.data.history import History
 from recsys.errors import StoreUnavailableError
@@ -17,17 +15,13 @@ from recsys.models.related import Relation
 from recsys.recommend.types import Request
 from serving.cache.memory import MemoryCache
 from serving.cache.payload import Question, RankedList, Sealer
-from serving.cache.protocol import DAMAGED, Cache, CacheUnavailableError
+from serving.cache.protocol import Cache
 from serving.http.engine import Engine, Engines
 from serving.http.live import STORE_UNAVAILABLE, LiveStore
 from serving.http.metrics import Metrics
 from serving.http.session_input import Session
+from serving.http.shared_lists import HIT, MISS, OFF, RECOMPUTED, CacheNote, SharedLists, Wanted
 from serving.http.tokens import AnswerIdentity, RecommendationTokens
-
-log = structlog.get_logger("bookmatch.serving")
-
-MAX_PENDING_WRITES = 64
-"""Lists on their way into the cache; when it is slower than the answers, further ones are not kept."""
 
 RECOMMENDATIONS_OFF = "recommendations_off"
 """The fallback of an answer to somebody who switched personal recommendations off."""
@@ -35,26 +29,8 @@ RECOMMENDATIONS_OFF = "recommendations_off"
 Lists = MemoryCache[tuple[bytes | None, Question], RankedList]
 """Lists in this process's own memory, by the store's secret and the question."""
 
-HIT, MISS, RECOMPUTED, UNAVAILABLE, OFF = "hit", "miss", "recomputed", "unavailable", "off"
-
 _DEPTHS = {20: 30, 50: 75, 100: 150, 200: 300}
 """Items asked for, at most, and the length of the list that is ranked and kept for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class CacheNote:
-    """What the cache did for an answer; as it stands in `served_from`.
-
-    Attributes
-    ----------
-    status : `hit`; `miss`; `recomputed` (there was a list, but what may be shown changed); `unavailable`; `off`.
-    age_s : seconds since the list was ranked; None when it was ranked for this answer.
-    trouble : what is wrong with the cache, or None.
-    """
-
-    status: str
-    age_s: float | None = None
-    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +76,10 @@ class Answerer:
     ) -> None:
         self._engines = engines
         self._live = live
-        self._cache = cache
+        self._cache = cache if cache is None or isinstance(cache, MemoryCache) else SharedLists(cache, metrics, now)
         self._metrics = metrics
         self._history_limit = history_limit
         self._now = now
-        self._writes: set[asyncio.Task[None]] = set()
-        self._reported: str | None = None
         self._signing: tuple[bytes, Sealer, RecommendationTokens] | None = None
         if isinstance(cache, MemoryCache):
             live.when_forgotten.append(cache.clear)
@@ -183,12 +157,11 @@ class Answerer:
         """
         cache, signing = self._cache, self._signed_with()
         self._live.look()
-        if cache is None or signing is None or isinstance(cache, MemoryCache):
+        if not isinstance(cache, SharedLists) or signing is None:
             return 0
         try:
-            return sum([await cache.forget(signing[0].prefix(("customer", each))) for each in customer_ids])
+            return await cache.forget([signing[0].prefix(("customer", each)) for each in customer_ids])
         except CacheUnavailableError as error:
-            self._failed("forget", error)
             raise StoreUnavailableError(
                 f"the customer is removed from the store, but lists in the cache were not reached: {error}",
                 remedy="ask again when the cache works; the lists go by themselves at the end of their time",
@@ -201,7 +174,16 @@ class Answerer:
 
     async def close(self) -> None:
         """Waits for lists on their way into the cache."""
-        await asyncio.gather(*self._writes)
+        if isinstance(self._cache, SharedLists):
+            await self._cache.settle()
+
+    def report_sizes(self) -> None:
+        """Sets the metrics that say how much the cache holds."""
+        if isinstance(self._cache, MemoryCache):
+            self._metrics.cache_bytes.set(self._cache.bytes_used)
+            self._metrics.cache_entries.set(len(self._cache))
+        elif self._cache is not None:
+            self._metrics.cache_pending_writes.set(self._cache.pending_writes)
 
     async def _ranked(self, asked: _Asked) -> tuple[RankedList, CacheNote]:
         """The list, with as many items as asked for where there are any, from the cache or ranked now."""
@@ -212,26 +194,14 @@ class Answerer:
         if isinstance(cache, MemoryCache):
             return self._ranked_here(asked, cache)
         sealer = signing[0]
-        key = sealer.key(self._question(asked))
-        kept: RankedList | None = None
-        status = MISS
-        try:
-            payload = await cache.get(key)
-        except CacheUnavailableError as error:
-            self._failed("get", error)
-            return self._fresh(asked), CacheNote(UNAVAILABLE, trouble=error.cause)
-        if payload is not None:
-            kept = sealer.unseal(key, payload)
-            if kept is None:
-                self._failed("get", CacheUnavailableError(DAMAGED))
-            else:
-                status = RECOMPUTED
-        usable = _still_good(kept, asked) if kept is not None else None
-        if usable is not None:
-            return usable, CacheNote(HIT, _age(usable, asked), cache.trouble)
-        ranked = self._fresh(asked)
-        self._keep(cache, key, sealer.seal(key, ranked))
-        return ranked, CacheNote(status, trouble=cache.trouble)
+        wanted = Wanted(
+            sealer,
+            sealer.key(self._question(asked)),
+            lambda: self._fresh(asked),
+            lambda kept: _still_good(kept, asked),
+            lambda kept: _age(kept, asked),
+        )
+        return await cache.find(wanted)
 
     def _ranked_here(self, asked: _Asked, cache: Lists) -> tuple[RankedList, CacheNote]:
         """As `_ranked`, of this process's own memory, where nothing need be sealed."""
@@ -260,30 +230,6 @@ class Answerer:
 
     def _fresh(self, asked: _Asked) -> RankedList:
         return asked.rank(Request(limit=depth_for(asked.limit), now=asked.now))
-
-    def _keep(self, cache: Cache, key: str, payload: bytes) -> None:
-        """Puts a list into a cache that is far, without the answer waiting for it."""
-        if len(self._writes) < MAX_PENDING_WRITES:
-            task = asyncio.create_task(self._put(cache, key, payload))
-            self._writes.add(task)
-            task.add_done_callback(self._writes.discard)
-
-    async def _put(self, cache: Cache, key: str, payload: bytes) -> None:
-        try:
-            await cache.put(key, payload)
-        except CacheUnavailableError as error:
-            self._failed("put", error)
-        else:
-            if self._reported is not None:
-                log.info("the cache serves again", after=self._reported)
-                self._reported = None
-
-    def _failed(self, operation: str, error: CacheUnavailableError) -> None:
-        self._metrics.cache_failures.labels(operation, error.cause).inc()
-        # Trouble is told once when it begins, not with every answer; the metric counts each.
-        if self._reported is None:
-            self._reported = error.cause
-            log.warning("the cache does not serve", operation=operation, cause=error.cause, detail=str(error))
 
     def _body(self, route: str, asked: _Asked, ranked: RankedList, note: CacheNote, degraded: str | None) -> bytes:
         short = ranked.short if len(ranked.ends) < asked.limit else None

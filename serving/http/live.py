@@ -97,6 +97,11 @@ class LiveStore:
         """The secret of the store; None while it has never been seen."""
         return self._handle.secret
 
+    @property
+    def copies(self) -> int:
+        """Histories that are kept; at most `max_copies`."""
+        return len(self._copies)
+
     def look(self) -> Stamp | None:
         """The state of the store now, None while it does not answer: what a request looks at once, when it starts."""
         try:

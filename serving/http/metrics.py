@@ -28,6 +28,9 @@ class Metrics:
         def seconds(name: str, text: str, *labels: str) -> Histogram:
             return Histogram(f"bookmatch_{name}_seconds", text, labels, buckets=_LATENCY_BUCKETS, registry=registry)
 
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"bookmatch_{name}", text, multiprocess_mode="livesum", registry=registry)
+
         self.requests = counter("http_requests", "Requests answered.", "route", "method", "status")
         self.request_seconds = seconds("http_request", "From a request's head to the end of its answer.", "route")
         self.answers = counter(
@@ -41,6 +44,11 @@ class Metrics:
         self.cache_failures = counter("cache_failures", "Calls that the cache did not serve.", "operation", "cause")
         self.store_failures = counter("store_failures", "Writes that the store refused.", "operation")
         self.bundle_loads = counter("bundle_loads", "Bundles taken into use or refused.", "result")
+        self.cache_bytes = gauge("cache_bytes", "Lists in the workers' own memory, about.")
+        self.cache_entries = gauge("cache_entries", "Lists in the workers' own memory.")
+        self.cache_pending_writes = gauge("cache_pending_writes", "Lists on their way into Redis.")
+        self.history_copies = gauge("history_copies", "Customers' histories in the workers' memory.")
+        self.events_waiting = gauge("events_waiting", "Events that wait for the disk.")
         self.bundle_loaded_at = Gauge(
             "bookmatch_bundle_loaded_timestamp_seconds",
             "When the bundle in use was loaded; of several workers the one that is furthest behind.",

@@ -138,13 +138,16 @@ def _redis_url(text: str) -> str | None:
     if not text:
         return None
     # Imported here: the library costs start-up time that a service without Redis need not pay.
-    from serving.cache.redis import is_address
+    from serving.cache.address import FORMS, AddressError
+    from serving.cache.redis import check_address
 
-    if not is_address(text):
+    try:
+        check_address(text)
+    except AddressError as error:
         name = f"{PREFIX}REDIS_URL"
         raise InputError(
-            f"{name} is no address of a Redis (it is not shown here, as it may hold a password)",
-            expected="redis://host:port/number, rediss://… or unix://path",
+            f"{name} is no address of a Redis: {error} (it is not shown here, as it may hold a password)",
+            expected=FORMS,
             remedy=f"correct {name} or unset it; a / or @ in a password is written %2F or %40",
-        )
+        ) from None
     return text

@@ -30,6 +30,10 @@ WRITE_BUSY_SECONDS = 5.0
 """How long a durable write waits for another process that is writing, before the client is told to come back."""
 
 
+SIZES_SECONDS = 1.0
+"""How old the sizes of other workers are in the metrics, at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clocks:
     """The two clocks that are passed down.
@@ -59,6 +63,18 @@ class ServiceState:
     def open_writable(self) -> Store:
         """A writing connection beside the writer's, for what takes long; to be closed by the caller."""
         return _writable(self.settings.shop.store)
+
+    def report_sizes(self) -> None:
+        """Sets the metrics that say how much this worker keeps in memory."""
+        self.answerer.report_sizes()
+        self.metrics.history_copies.set(self.live.copies)
+        self.metrics.events_waiting.set(self.writer.waiting)
+
+    async def keep_reporting_sizes(self) -> None:
+        """Does it every second, as the worker that is asked for metrics sees only what the others wrote down."""
+        while True:
+            self.report_sizes()
+            await asyncio.sleep(SIZES_SECONDS)
 
     def reasons_not_ready(self) -> list[str]:
         """Why this worker should get no requests; empty when it should."""
@@ -110,12 +126,14 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
     answerer = Answerer(engines, live, cache, metrics, settings.history_limit, clocks.now)
     writer.start()
     await engines.look()
-    watching = asyncio.create_task(engines.watch())
+    state = ServiceState(settings, clocks, metrics, live, engines, writer, answerer)
+    running = [asyncio.create_task(engines.watch()), asyncio.create_task(state.keep_reporting_sizes())]
     try:
-        yield ServiceState(settings, clocks, metrics, live, engines, writer, answerer)
+        yield state
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await asyncio.to_thread(writer.close)
         await answerer.close()
         if isinstance(cache, MemoryCache):

@@ -85,6 +85,11 @@ class EventWriter:
         self._pack_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
 
+    @property
+    def waiting(self) -> int:
+        """Events that wait for the disk; at most `MAX_WAITING`."""
+        return self._waiting
+
     def start(self) -> None:
         """Starts the thread."""
         self._thread.start()

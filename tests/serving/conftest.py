@@ -14,7 +14,7 @@ from recsys.shop import ShopFolder
 from recsys.stores import open_store
 from serving.http.logs import configure_logging
 from serving.http.settings import Settings
-from tests.serving.redis_server import RedisServer, require_redis
+from tests.serving.redis_server import ClusterOfRedis, RedisServer, WatchedRedis, require_redis
 from tests.serving.service import FakeClock, Service
 from tests.serving.shop import item, items_frame, shop_events, train_shop
 
@@ -89,3 +89,47 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(require_redis(), tmp_path)
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def _watched_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedRedis]:
+    servers = WatchedRedis(require_redis(), tmp_path_factory.mktemp("watched"))
+    yield servers
+    servers.kill()
+
+
+@pytest.fixture
+def watched_redis(_watched_of_the_session: WatchedRedis) -> WatchedRedis:
+    """An empty primary with its replica and a sentinel."""
+    _watched_of_the_session.clear()
+    return _watched_of_the_session
+
+
+@pytest.fixture(scope="session")
+def _cluster_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterOfRedis]:
+    servers = ClusterOfRedis(require_redis(), tmp_path_factory.mktemp("cluster"))
+    yield servers
+    servers.kill()
+
+
+@pytest.fixture
+def redis_cluster(_cluster_of_the_session: ClusterOfRedis) -> ClusterOfRedis:
+    """Three empty primaries."""
+    _cluster_of_the_session.clear()
+    return _cluster_of_the_session
+
+
+@pytest.fixture
+def own_watched_redis(tmp_path: Path) -> Iterator[WatchedRedis]:
+    """A primary, a replica and a sentinel that the test may break."""
+    servers = WatchedRedis(require_redis(), tmp_path)
+    yield servers
+    servers.kill()
+
+
+@pytest.fixture
+def own_cluster(tmp_path: Path) -> Iterator[ClusterOfRedis]:
+    """A cluster that the test may break; its first primary has a replica."""
+    servers = ClusterOfRedis(require_redis(), tmp_path, replicas=1)
+    yield servers
+    servers.kill()

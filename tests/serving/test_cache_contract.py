@@ -16,7 +16,7 @@ from serving.cache.memory import ENTRY_OVERHEAD, MemoryCache
 from serving.cache.payload import Question, RankedList, Sealer
 from serving.cache.protocol import Cache
 from serving.cache.redis import RedisCache
-from tests.serving.redis_server import RedisServer
+from tests.serving.redis_server import ClusterOfRedis, RedisServer, WatchedRedis
 from tests.serving.service import FakeClock
 
 Check = Callable[[Cache], Coroutine[None, None, None]]
@@ -39,19 +39,29 @@ class InMemory:
         """See `Cache`."""
         self._cache.put(key, value, len(value))
 
+    async def forget(self, prefix: str) -> int:
+        """See `Cache`."""
+        mine = [key for key in self._cache._entries if key.startswith(prefix)]
+        for key in mine:
+            self._cache._forget(key)
+        return len(mine)
+
     async def close(self) -> None:
         """See `Cache`."""
         self._cache.clear()
 
 
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+FAR = ("redis_server", "watched_redis", "redis_cluster")
+
+
+@pytest.fixture(params=["memory", *(pytest.param(name, marks=pytest.mark.redis) for name in FAR)])
 def checked(request: pytest.FixtureRequest) -> Callable[[Check], None]:
     """Runs a check against each implementation."""
 
     def make() -> Cache:
         if request.param == "memory":
             return InMemory()
-        server: RedisServer = request.getfixturevalue("redis_server")
+        server: RedisServer | WatchedRedis | ClusterOfRedis = request.getfixturevalue(request.param)
         return RedisCache(server.url, 1.0, TTL, FakeClock().clocks().monotonic)
 
     def run(check: Check) -> None:
@@ -86,6 +96,22 @@ def test_the_last_value_put_counts(checked: Callable[[Check], None]) -> None:
         await cache.put("a", b"old")
         await cache.put("a", b"new")
         assert await cache.get("a") == b"new"
+
+    checked(check)
+
+
+def test_all_that_begins_alike_is_forgotten_and_nothing_else(checked: Callable[[Check], None]) -> None:
+    """However much there is; the count says so, and twice forgotten is forgotten."""
+
+    async def check(cache: Cache) -> None:
+        mine, others = "bookmatch:{ab}:", ("bookmatch:{abc}:", "bookmatch:{ac}:", "bookmatch:{ab}")
+        keys = [f"{mine}{number}" for number in range(60)]
+        kept = [f"{other}{number}" for other in others for number in range(20)]
+        await asyncio.gather(*(cache.put(key, b"x") for key in (*keys, *kept)))
+        assert await cache.forget(mine) == 60
+        assert {await cache.get(key) for key in keys} == {None}
+        assert {await cache.get(key) for key in kept} == {b"x"}
+        assert await cache.forget(mine) == 0
 
     checked(check)
 

@@ -40,4 +40,5 @@ async def ready(state: State) -> Response:
 )
 async def metrics(state: State) -> Response:
     """What the service counted, over all its workers."""
+    state.report_sizes()
     return Response(state.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
