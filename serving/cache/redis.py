@@ -135,7 +135,7 @@ class RedisCache:
             # Whatever a broken or foreign server makes the client library raise is a miss, not an error of ours.
             self._failed(health)
             cause = UNREACHABLE if isinstance(error, OSError | RedisConnectionError) else PROTOCOL
-            raise CacheUnavailableError(cause, repr(error)) from error
+            raise CacheUnavailableError(cause, f"{type(error).__name__}: {error}") from error
         health.breaker.succeeded()
         return health, result
 

@@ -208,7 +208,7 @@ class SentinelServers:
                     return str(host), int(port)
                 except Exception as error:
                     # A sentinel may be down, strange or know nothing: the others are as good.
-                    causes.append(repr(error))
+                    causes.append(f"{type(error).__name__}: {error}")
         finally:
             for task in asked:
                 task.cancel()

@@ -113,7 +113,7 @@ class WatchedRedis:
     SERVICE = "lists"
 
     def __init__(self, program: str, folder: Path) -> None:
-        self.primary = RedisServer(program, folder)
+        self.primary = RedisServer(program, folder, *QUICK_REPLICA)
         self.replica = RedisServer(program, folder, "--replicaof", f"127.0.0.1 {self.primary.port}", *QUICK_REPLICA)
         wait_until(lambda: self.replica.info("replication")["master_link_status"] == "up", what="a replica in step")
         watch = f"sentinel monitor {self.SERVICE} 127.0.0.1 {self.primary.port} 1"
@@ -141,6 +141,16 @@ class WatchedRedis:
         """Ends all of them."""
         for server in (self.sentinel, self.replica, self.primary):
             server.kill()
+
+    def swap(self) -> None:
+        """Makes the replica primary and the primary its replica, and tells the sentinel."""
+        with self.replica.client() as client:
+            client.replicaof("NO", "ONE")
+        with self.primary.client() as client:
+            client.replicaof("127.0.0.1", self.replica.port)
+        with self.sentinel.client() as client:
+            client.execute_command("SENTINEL", "REMOVE", self.SERVICE)
+            client.execute_command("SENTINEL", "MONITOR", self.SERVICE, "127.0.0.1", self.replica.port, 1)
 
     def _knows_the_replica(self) -> bool:
         with self.sentinel.client() as client:

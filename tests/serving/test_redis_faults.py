@@ -12,8 +12,12 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from serving.cache.protocol import CAUSES
+from serving.cache.payload import Sealer
+from serving.cache.protocol import CAUSES, CacheUnavailableError
+from serving.cache.redis import RedisCache
 from serving.http.settings import Settings
 from tests.serving.processes import free_port
 from tests.serving.redis_server import RedisServer
@@ -138,6 +142,7 @@ def test_redis_that_holds_something_else_under_our_keys(
     """Rubbish, a list of another type, a payload of another key: ranked anew and counted as damaged."""
     with with_redis(home, clock, redis_server.url) as service:
         service.get("/v1/customers/c2/recommendations")
+        service.runner.run(service.state.answerer.close())
         ask_again_and_again(service, truth, 2)
         with redis_server.client() as client:
             keys = client.keys("bookmatch:*")
@@ -268,3 +273,95 @@ def test_many_questions_at_once_while_redis_is_paused(
         replies = service.runner.run(together())
         assert all(reply.json()["items"] == truth for reply in replies)
         assert time.monotonic() - start < 2 * TIMEOUT_MS / 1000 + 200 * 0.02
+
+
+REPLY = st.one_of(
+    st.binary(max_size=60),
+    st.builds(
+        lambda head, body: head + body + b"\r\n",
+        st.sampled_from(
+            [b"+", b"-", b"-MOVED ", b"-ASK 1 ", b"-CLUSTERDOWN ", b":", b"$", b"*", b"*1\r\n$", b"%", b"_"]
+        ),
+        st.one_of(st.binary(max_size=20), st.integers(-5, 2**70).map(lambda number: b"%d" % number)),
+    ),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    form=st.sampled_from(["redis://{}", "redis+sentinel://{}/lists", "redis+cluster://{}"]),
+    said=st.lists(REPLY, min_size=1, max_size=4),
+)
+def test_whatever_a_server_says_a_call_ends_in_time_without_a_list(form: str, said: list[bytes]) -> None:
+    """Any bytes from what should be a server, a sentinel or a node: nothing, a cause of failure, or no payload."""
+
+    async def ask(url: str) -> None:
+        cache = RedisCache(url, TIMEOUT_MS / 1000, 30, time.monotonic)
+        try:
+            for call in (cache.get, lambda key: cache.put(key, b"x"), cache.get):
+                start = time.monotonic()
+                found, cause = None, None
+                try:
+                    found = await call("key")
+                except CacheUnavailableError as error:
+                    cause = error.cause
+                assert cause is None or cause in CAUSES
+                assert found is None or Sealer(b"s" * 32).unseal("key", found) is None
+                assert time.monotonic() - start < TIMEOUT_MS / 1000 + 0.5
+        finally:
+            await cache.close()
+
+    def answer(connection: socket.socket) -> None:
+        for text in said:
+            if not connection.recv(65536):
+                return
+            connection.sendall(text)
+
+    with something_else(answer) as url:
+        asyncio.run(ask(form.format(url.removeprefix("redis://").removesuffix("/0"))))
+
+
+@contextmanager
+def slowed(server: RedisServer, seconds: float) -> Iterator[str]:
+    """The server behind a line on which every answer takes so long."""
+
+    def answer(connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", server.port)) as line:
+            while question := connection.recv(65536):
+                line.sendall(question)
+                reply = line.recv(1 << 20)
+                time.sleep(seconds)
+                connection.sendall(reply)
+
+    with something_else(answer) as url:
+        yield url
+
+
+def test_redis_that_is_slow(home: Path, clock: FakeClock, redis_server: RedisServer, truth: list[object]) -> None:
+    """Slower than the timeout: left alone, and answers cost what computing costs. Within it: used."""
+    with slowed(redis_server, 2 * TIMEOUT_MS / 1000) as url, with_redis(home, clock, url) as service:
+        replies = ask_again_and_again(service, truth)
+        assert set(statuses(replies)) == {"unavailable"}
+        assert [reply.served_from["cache"]["trouble"] for reply in replies] == ["timed_out"] * 3 + ["paused"] * 27
+        assert 'cause="timed_out",operation="get"} 3.0' in service.get("/metrics").body.decode()
+    redis_server.clear()
+    with slowed(redis_server, TIMEOUT_MS / 6000) as url, with_redis(home, clock, url) as service:
+        assert statuses(ask_again_and_again(service, truth, 3)) == ["miss", "hit", "hit"]
+
+
+def test_trouble_is_told_once_while_it_comes_and_goes(
+    home: Path, clock: FakeClock, own_redis: RedisServer, truth: list[object]
+) -> None:
+    """Calls that fail now and then fill no log: the end is told after a second without a failure."""
+    with with_redis(home, clock, own_redis.url) as service, structlog.testing.capture_logs() as logs:
+        for _ in range(5):
+            own_redis.pause()
+            service.get(TARGET)
+            own_redis.resume()
+            clock.forward(0.1)
+            service.get(TARGET)
+        assert [entry["event"] for entry in logs if "cache" in entry["event"]] == ["the cache does not serve"]
+        clock.forward(1)
+        service.get(TARGET)
+        told = [entry["event"] for entry in logs if "cache" in entry["event"]]
+        assert told == ["the cache does not serve", "the cache serves again"]
