@@ -100,6 +100,8 @@ def test_several_workers_answer_alike_and_add_up_their_metrics(home: Path) -> No
         count = 'requests_total{method="GET",route="/v1/customers/{id}/recommendations",status="200"} 61.0'
         for _ in range(6):
             assert f"bookmatch_http_{count}" in httpx.get(f"{server.url}/metrics").text
+        # Each worker keeps the customer's history, and says so every second.
+        wait_until(lambda: "bookmatch_history_copies 2.0" in httpx.get(f"{server.url}/metrics").text, what="both sizes")
         assert server.stop() == 0
     assert not list(home.parent.glob("bookmatch-metrics-*"))
 

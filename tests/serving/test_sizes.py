@@ -6,14 +6,12 @@ import asyncio
 import re
 from pathlib import Path
 
-import httpx
 import numpy as np
 
 from serving.cache.payload import RankedList, Sealer
 from serving.http.metrics import Metrics
 from serving.http.settings import Settings
 from serving.http.shared_lists import MAX_PENDING_WRITES, SharedLists, Wanted
-from tests.serving.processes import serving, wait_until
 from tests.serving.service import FakeClock, Service
 
 
@@ -83,17 +81,3 @@ def test_lists_on_their_way_are_counted_and_bounded() -> None:
         assert lists.pending_writes == 0
 
     asyncio.run(check())
-
-
-def test_sizes_of_all_workers_are_added_up(home: Path) -> None:
-    """Whichever worker is asked for metrics, the others' sizes are in the sum within a second or two."""
-    with serving(home, "--workers", "2") as server:
-        for _ in range(12):
-            # A new connection each time: the system gives it to either worker.
-            httpx.get(f"{server.url}/v1/customers/c1/recommendations")
-
-        def summed() -> bool:
-            text = httpx.get(f"{server.url}/metrics").text
-            return size(text, "history_copies") == size(text, "cache_entries") == 2
-
-        wait_until(summed, what="both workers' sizes in the sum")
