@@ -15,7 +15,7 @@ from recsys.models.related import Relation
 from recsys.recommend.types import Request
 from serving.cache.memory import MemoryCache
 from serving.cache.payload import Question, RankedList, Sealer
-from serving.cache.protocol import Cache
+from serving.cache.protocol import Cache, CacheUnavailableError
 from serving.http.engine import Engine, Engines
 from serving.http.live import STORE_UNAVAILABLE, LiveStore
 from serving.http.metrics import Metrics

@@ -57,6 +57,10 @@ class NeverDone:
         """Waits for ever."""
         await asyncio.Event().wait()
 
+    async def forget(self, prefix: str) -> int:
+        """Nothing is there."""
+        return 0
+
     async def close(self) -> None:
         """See `Cache`."""
 
