@@ -17,6 +17,7 @@ from serving.http.settings import Settings
 from tests.serving.processes import free_port, wait_until
 from tests.serving.redis_server import ClusterOfRedis, WatchedRedis
 from tests.serving.service import FakeClock, Service
+from tests.serving.test_redis_faults import slowed
 
 pytestmark = pytest.mark.redis
 
@@ -149,6 +150,20 @@ def test_a_sentinel_that_is_paused_or_knows_no_such_primary(own_watched_redis: W
     using(own_watched_redis.url, paused)
 
 
+def test_a_search_that_takes_longer_than_a_call_is_not_begun_anew_by_each(watched_redis: WatchedRedis) -> None:
+    """A sentinel slower than the timeout: the first call gives up, and what it began serves the second."""
+
+    async def check(cache: RedisCache) -> None:
+        async def second() -> object:
+            await asyncio.sleep(0.8 * TIMEOUT)
+            return await outcome(cache.get("a"))
+
+        assert await asyncio.gather(outcome(cache.put("a", b"x")), second()) == [TIMED_OUT, None]
+
+    with slowed(watched_redis.sentinel, 1.3 * TIMEOUT) as url:
+        using(url.replace("redis:", "redis+sentinel:").replace("/0", f"/{WatchedRedis.SERVICE}"), check)
+
+
 def test_a_primary_that_was_demoted_is_left_for_the_new_one(own_watched_redis: WatchedRedis) -> None:
     """It still answers, but takes no more writes: the next look finds the one that does."""
 
@@ -187,6 +202,7 @@ def test_the_other_servers_of_a_cluster_go_on_when_one_is_killed(own_cluster: Cl
         own_cluster.nodes[0].kill()
         for _ in range(5):
             assert await outcome(cache.get(keys[0])) in (UNREACHABLE, PAUSED)
+        for _ in range(5):
             assert [await cache.get(key) for key in keys[1:]] == [key.encode() for key in keys[1:]]
         await until(b"new", lambda: renewed(cache, keys[0]))
         assert cache.trouble is None
