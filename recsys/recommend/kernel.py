@@ -47,6 +47,8 @@ ITEM_ITEM, RP3BETA, CONTENT, ALS, SPECTRAL, REPEAT, POPULAR = range(7)
 Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 
+_NO_ITEMS = np.zeros(0, dtype=np.int32)
+
 
 class Lists(NamedTuple):
     """What items say about others, as `ItemItem` holds it: rows in CSR form."""
@@ -182,6 +184,52 @@ def _before(score: float, item: int, other_score: float, other: int, count: Plac
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _sink(item: Items, score: Floats, at: int, size: int, count: Places) -> None:  # pragma: no cover - compiled
+    """Lets an entry of a heap down to its place; above each stands what comes after it."""
+    own, own_score = item[at], score[at]
+    while 2 * at + 1 < size:
+        child = 2 * at + 1
+        if child + 1 < size and _before(score[child], item[child], score[child + 1], item[child + 1], count):
+            child += 1
+        if not _before(own_score, own, score[child], item[child], count):
+            break
+        item[at], score[at] = item[child], score[child]
+        at = child
+    item[at], score[at] = own, own_score
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _best_forward(item: Items, score: Floats, most: int, count: Places) -> int:  # pragma: no cover - compiled
+    """Rearranges both arrays so that the `most` best stand first, in order; how many these are."""
+    size = min(most, len(item))
+    for at in range(size // 2 - 1, -1, -1):
+        _sink(item, score, at, size, count)
+    for place in range(size, len(item) if size else 0):
+        if _before(score[place], item[place], score[0], item[0], count):
+            item[0], item[place] = item[place], item[0]
+            score[0], score[place] = score[place], score[0]
+            _sink(item, score, 0, size, count)
+    for last in range(size - 1, 0, -1):
+        item[0], item[last] = item[last], item[0]
+        score[0], score[last] = score[last], score[0]
+        _sink(item, score, 0, last, count)
+    return size
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _allowed(among: Items, showable: Flags, work: Workspace) -> tuple[Items, Floats]:  # pragma: no cover - compiled
+    """Those of these items that may be shown, and their totals."""
+    slots, sums, hidden = work.slot, work.total, work.hidden
+    item, total = np.empty(len(among), np.int32), np.empty(len(among), np.float64)
+    size = 0
+    for own in among:
+        if showable[own] and not hidden[own]:
+            item[size], total[size] = own, sums[slots[own] - 1] if slots[own] else 0.0
+            size += 1
+    return item[:size], total[:size]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _retrieved(touched: int, most: int, showable: Flags, work: Workspace) -> tuple[Items, Floats]:  # pragma: no cover
     """The `most` touched items of largest total above 0 that may be shown, and the totals."""
     names, sums, hidden = work.touched, work.total, work.hidden
@@ -271,6 +319,8 @@ def listed(
     showable: Flags,
     seen: Items,
     excluded: Items,
+    among: Items,
+    restricted: bool,
     wanted: int,
     filled: bool,
     explained: bool,
@@ -287,6 +337,8 @@ def listed(
         item, weighed; else of shape (0,).
     showable : bool, shape (items,).
     seen, excluded : int32; positions of what must not be listed.
+    among : int32, no position twice; the candidates, where `restricted`. As far as they may be shown all are ranked:
+        those of score 0 or less follow the others in the order of popularity.
     wanted : how many items, 1 or more.
     filled : whether popular items fill up a list that runs short.
     explained : whether shares are wanted; their arrays are empty otherwise.
@@ -333,33 +385,28 @@ def listed(
                 size += 1
         candidates, score = candidates[:size], score[:size]
     else:
-        candidates, score = _retrieved(touched, max(RETRIEVED, 2 * wanted), showable, work)
-        if len(candidates) < FEWEST and (factor[ALS] > 0.0 or factor[SPECTRAL] > 0.0):
-            candidates, score = _widened(candidates, score, sources.order, showable, work)
+        if restricted:
+            candidates, score = _allowed(among, showable, work)
+        else:
+            candidates, score = _retrieved(touched, max(RETRIEVED, 2 * wanted), showable, work)
+            if len(candidates) < FEWEST and (factor[ALS] > 0.0 or factor[SPECTRAL] > 0.0):
+                candidates, score = _widened(candidates, score, sources.order, showable, work)
         if factor[ALS] > 0.0:
             _add_low_rank(sources.als, factor[ALS], als_at, candidates, score)
         if factor[SPECTRAL] > 0.0:
             _add_low_rank(sources.spectral, factor[SPECTRAL], spectral_at, candidates, score)
 
     popular, events = sources.popular, sources.events
-    chosen, best = np.empty(wanted, np.int32), np.empty(wanted, np.float64)
-    personal = 0
     for place in range(len(candidates)):
         own = np.rint(score[place] * UNITS)
-        if own <= 0.0:
-            continue
-        item = candidates[place]
-        own = np.rint(own + weights[POPULAR] * popular[item] * UNITS)
-        if personal == wanted:
-            if not _before(own, item, best[personal - 1], chosen[personal - 1], events):
-                continue
-        else:
+        common = np.rint(own + weights[POPULAR] * popular[candidates[place]] * UNITS)
+        score[place] = common if own > 0.0 else -np.inf
+    chosen, best = np.empty(wanted, np.int32), np.empty(wanted, np.float64)
+    personal = 0
+    for place in range(_best_forward(candidates, score, wanted, events)):
+        if score[place] > -np.inf:
+            chosen[place], best[place] = candidates[place], score[place]
             personal += 1
-        at = personal - 1
-        while at > 0 and _before(own, item, best[at - 1], chosen[at - 1], events):
-            best[at], chosen[at] = best[at - 1], chosen[at - 1]
-            at -= 1
-        best[at], chosen[at] = own, item
 
     slots, names, hidden = work.slot, work.touched, work.hidden
     for slot in range(touched):
@@ -377,12 +424,17 @@ def listed(
 
     size = personal
     if filled and size < wanted:
+        filling = sources.order
+        if restricted:
+            for place in range(len(candidates)):
+                score[place] = popular[candidates[place]] if score[place] == -np.inf else -np.inf
+            filling = candidates[: _best_forward(candidates, score, wanted - size, events)]
         ceiling, top = best[personal - 1] if personal else UNITS, 0.0
-        for item in sources.order:
+        for item in filling:
             if showable[item] and not hidden[item] and not slots[item]:
                 top = top if size > personal else popular[item]
                 chosen[size] = item
-                best[size] = np.rint(popular[item] / top * ceiling)
+                best[size] = np.rint(popular[item] / top * ceiling) if top > 0.0 else 0.0
                 size += 1
                 if size == wanted:
                     break
@@ -504,14 +556,16 @@ def list_items(
     *,
     filled: bool,
     explained: bool,
+    among: Items | None = None,
 ) -> Listed:
-    """As `listed`, for callers outside compiled code; `flat` is `flattened(sources)`.
+    """As `listed`, for callers outside compiled code; `flat` is `flattened(sources)`, `among` None for all items.
 
     Plain arrays get into compiled code in a tenth of a microsecond each; tuples of tuples take a hundred times as long.
     """
     call: Callable[..., Any] = _listed_flat
-    rest = (weights, items, strengths, again, probability, given, showable, seen, excluded, wanted, filled, explained)
-    return Listed(*call(*flat, *work, *rest))
+    rest = (weights, items, strengths, again, probability, given, showable, seen, excluded)
+    how = (_NO_ITEMS if among is None else among, among is not None, wanted, filled, explained)
+    return Listed(*call(*flat, *work, *rest, *how))
 
 
 def flattened(sources: Sources) -> tuple[Any, ...]:
@@ -560,6 +614,8 @@ def _listed_flat(
     showable: Flags,
     seen: Items,
     excluded: Items,
+    among: Items,
+    restricted: bool,
     wanted: int,
     filled: bool,
     explained: bool,
@@ -575,7 +631,8 @@ def _listed_flat(
             events,
             order,
         ),
-        weights, items, strengths, again, probability, given, showable, seen, excluded, wanted, filled, explained,
+        weights, items, strengths, again, probability, given, showable, seen, excluded, among, restricted,
+        wanted, filled, explained,
         Workspace(slot, hidden, touched, own, total),
     )  # fmt: skip
     return (
@@ -613,7 +670,7 @@ def listed_rows(
         scores = given[row] if dense[row] else given[row, :0]
         found = listed(
             sources, weights[row], items[own], strengths[own], again[repeated], probability[repeated], scores, showable,
-            hidden, hidden[:0], item.shape[1], True, explained, work,
+            hidden, hidden[:0], hidden[:0], False, item.shape[1], True, explained, work,
         )  # fmt: skip
         size = len(found.item)
         personal[row] = found.personal

@@ -90,6 +90,21 @@ class Found(NamedTuple):
     short: str | None
 
 
+class _Candidates(NamedTuple):
+    """What may be listed.
+
+    Attributes
+    ----------
+    among : int32; the positions of the only candidates, or None for all items.
+    showable : bool, shape (items,).
+    hidden : how many candidates may not be shown.
+    """
+
+    among: npt.NDArray[np.int32] | None
+    showable: npt.NDArray[np.bool_]
+    hidden: int
+
+
 class Recommender:
     """Mask → retrieve → rank → explain, over one bundle. Immutable; may be used from several threads.
 
@@ -113,7 +128,11 @@ class Recommender:
         """The items this customer is most likely to want, best first.
 
         Personal as far as the history goes; then filled up with what is popular, each such item saying so. Items that
-        nobody ever touched are never used as filling. A list shorter than `request.limit` says why.
+        nobody ever touched are never used as filling, unless the request names them. A list shorter than
+        `request.limit` says why.
+
+        `request.among` names the candidates: each is scored as in the list over all items and all are listed as far as
+        they may be shown, those for which the history does not speak behind the others, the most popular first.
         """
         found = self.find(history, catalog, request)
         kinds = [KIND_BY_CODE[code] for code in found.taste.kinds.tolist()]
@@ -127,7 +146,7 @@ class Recommender:
         if found.personal < len(found.item):
             sources = tuple(dict.fromkeys((*sources, BY_PLACE[kernel.POPULAR])))
         fallback = None if found.personal else _why_not_personal(history, taste)
-        return Found(taste, found, sources, fallback, masked, _why_short(len(found.item), request.limit, masked))
+        return Found(taste, found, sources, fallback, masked, _why_short(len(found.item), request, masked))
 
     def rank(self, history: History, catalog: Catalog, request: Request) -> npt.NDArray[np.int32]:
         """The positions of the items that `recommend` would list, in its order, without explaining them."""
@@ -178,23 +197,23 @@ class Recommender:
         """What the sources say of one item, among what its neighbours name."""
         flat, weights = by
         strength = np.ones(1, dtype=np.float32)
-        showable = catalog.showable(request.now)
+        candidates = self._candidates(catalog, request)
         found = list_items(
-            flat, self._workspace(), weights, one, strength, _NO_ITEMS, _NO_PROBABILITY, _NOT_GIVEN, showable, one,
-            self._positions(request), request.limit, filled=False, explained=True,
+            flat, self._workspace(), weights, one, strength, _NO_ITEMS, _NO_PROBABILITY, _NOT_GIVEN,
+            candidates.showable, one, self._positions(request.exclude), request.limit, filled=False, explained=True,
         )  # fmt: skip
-        return found, _removed(catalog.hidden(request.now), 0, found.excluded)
+        return found, _removed(candidates.hidden, 0, found.excluded)
 
     def _shown(
         self, lists: ItemItem, one: npt.NDArray[np.int32], catalog: Catalog, request: Request
     ) -> tuple[tuple[Recommendation, ...], dict[str, int]]:
         """What may be shown of the list of one item, in its order."""
         neighbour, weight = lists.row(int(one[0]))
-        showable = catalog.showable(request.now)
-        allowed = showable.copy()
+        candidates = self._candidates(catalog, request)
+        allowed = candidates.showable.copy()
         allowed[one] = False
-        excluded = self._positions(request)
-        masked = _removed(catalog.hidden(request.now), 0, int(np.count_nonzero(allowed[excluded])))
+        excluded = self._positions(request.exclude)
+        masked = _removed(candidates.hidden, 0, int(np.count_nonzero(allowed[excluded])))
         allowed[excluded] = False
         places = np.flatnonzero(allowed[neighbour])[: request.limit]
         ids, item_id = self.bundle.items, self.bundle.items[int(one[0])]
@@ -226,15 +245,26 @@ class Recommender:
             bought = repeat.bought(history, request.now)
             kept = np.isin(bought.item, items)  # What was bought and carries no taste does not come back.
             again, probability = bought.item[kept], repeat.score(bought, repeat.window)[kept]
+        candidates = self._candidates(catalog, request)
         given = _NOT_GIVEN
-        if len(items) and not weights[_FEW].any():
+        if len(items) and candidates.among is None and not weights[_FEW].any():
             given = given_scores((self._sources, weights, items, strengths))
-        showable = catalog.showable(request.now)
         found = list_items(
-            self._flat, self._workspace(), weights, items, strengths, again, probability, given, showable, taste.seen,
-            self._positions(request), request.limit, filled=True, explained=explained,
+            self._flat, self._workspace(), weights, items, strengths, again, probability, given, candidates.showable,
+            taste.seen, self._positions(request.exclude), request.limit, filled=True, explained=explained,
+            among=candidates.among,
         )  # fmt: skip
-        return taste, found, _removed(catalog.hidden(request.now), found.seen, found.excluded)
+        return taste, found, _removed(candidates.hidden, found.seen, found.excluded)
+
+    def _candidates(self, catalog: Catalog, request: Request) -> _Candidates:
+        """What may be listed at all: all items, or those that the request names."""
+        showable = catalog.showable(request.now)
+        if request.among is None:
+            return _Candidates(None, showable, catalog.hidden(request.now))
+        among = self._positions(request.among)
+        allowed = np.zeros(len(showable), dtype=np.bool_)
+        allowed[among] = showable[among]
+        return _Candidates(among, allowed, int(len(among) - np.count_nonzero(showable[among])))
 
     def taste(self, history: History) -> Taste:
         """What a history says, made once."""
@@ -246,11 +276,11 @@ class Recommender:
         kinds = history.strongest_kinds(items, weights).astype(np.int32)
         return Taste(items, strengths, kinds, history.items_of(self.placement.mask_kinds))
 
-    def _positions(self, request: Request) -> npt.NDArray[np.int32]:
-        """Where the items that the request excludes are."""
-        if not request.exclude:
+    def _positions(self, ids: frozenset[str]) -> npt.NDArray[np.int32]:
+        """Where the items are that a request names, as far as they are known."""
+        if not ids:
             return _NO_ITEMS
-        positions = self.bundle.items.positions(sorted(request.exclude))
+        positions = self.bundle.items.positions(sorted(ids))
         return np.asarray(positions[positions != UNKNOWN])
 
     def _workspace(self) -> Workspace:
@@ -285,10 +315,11 @@ def _why_few(listed: Sequence[Recommendation], request: Request, relation: Relat
     return f"items that may be shown and are known to {_KNOWN_TO[relation]}: {len(listed)}"
 
 
-def _why_short(found: int, wanted: int, masked: Mapping[str, int]) -> str | None:
-    if found >= wanted:
+def _why_short(found: int, request: Request, masked: Mapping[str, int]) -> str | None:
+    if found >= request.limit:
         return None
     removed = ", ".join(f"{count} {name}" for name, count in masked.items() if count)
-    return f"items that may be shown and that anybody has shown interest in: {found}" + (
-        f" (left out: {removed})" if removed else ""
-    )
+    what = "items that may be shown and that anybody has shown interest in"
+    if request.among is not None:
+        what = f"of the {len(request.among)} given items, the models know and may show"
+    return f"{what}: {found}" + (f" (left out: {removed})" if removed else "")

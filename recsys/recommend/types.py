@@ -8,18 +8,21 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """How many items are wanted, which not, and as of when.
+    """How many items are wanted, which, which not, and as of when.
 
     Attributes
     ----------
     limit : at most this many items, 1 or more.
     now : milliseconds UTC; decides which items are published and not expired.
     exclude : ids that must not be in the answer; unknown ids are fine.
+    among : only these ids may be in the answer, and all of them are ranked; those that the models do not know are left
+        out. None for all items.
     """
 
     limit: int
     now: int
     exclude: frozenset[str] = frozenset()
+    among: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ class Answer:
     items : best first, no id twice.
     sources : the sources that contributed at least one item's score, by name.
     fallback : why the list is not personal (`unknown_customer`, `no_usable_history`, `nothing_left`); None when it is.
-    masked : how many items of the catalogue each mask removed, by the mask's name.
+    masked : how many items of the catalogue, or of those that the request is about, each mask removed, by the mask's
+        name.
     short : why there are fewer items than asked for, or None.
     """
 

@@ -12,6 +12,7 @@ from recsys.models.als import ALS
 from recsys.models.factors import Factors
 from recsys.recommend.kernel import (
     BY_NONE,
+    BY_POPULARITY,
     FEWEST,
     MOST_EVIDENCE,
     NAMED_EVIDENCE,
@@ -90,7 +91,8 @@ def weighed(parts: Dense, weight: float) -> Dense:
 @settings(deadline=None, max_examples=150)
 @given(st.data())
 def test_a_list_is_what_the_definition_says(data: st.DataObject) -> None:
-    """Any sources with any weights, hidden and unavailable items, items bought again, short and empty histories."""
+    """Any sources with any weights, hidden and unavailable items, items bought again, short and empty histories, all
+    items or given ones."""
     seed = data.draw(st.integers(0, 10_000))
     rng, items = np.random.default_rng(seed), data.draw(st.sampled_from([8, 40, 90]))
     sources = random_sources(rng, items)
@@ -103,10 +105,12 @@ def test_a_list_is_what_the_definition_says(data: st.DataObject) -> None:
     showable = rng.random(items) < 0.9
     seen, excluded = (rng.choice(items, data.draw(st.integers(0, 3))).astype(np.int32) for _ in range(2))
     wanted, filled = data.draw(st.integers(1, 30)), data.draw(st.booleans())
+    restricted = data.draw(st.booleans())
+    among = rng.permutation(items)[: data.draw(st.integers(0, items))].astype(np.int32)
     work = Workspace.of(items)
     found = list_items(
         flattened(sources), work, weights, history, strengths, again, probability, np.zeros(0, dtype=np.float32),
-        showable, seen, excluded, wanted, filled=filled, explained=True,
+        showable, seen, excluded, wanted, filled=filled, explained=True, among=among if restricted else None,
     )  # fmt: skip
     assert not any(part.any() for part in (work.slot, work.hidden))
 
@@ -132,9 +136,14 @@ def test_a_list_is_what_the_definition_says(data: st.DataObject) -> None:
         pool = np.zeros(items, dtype=bool)
         pool[sources.order[:POOL]] = True
         candidate |= allowed & pool
+    rest = sources.order
+    if restricted:
+        candidate = allowed & np.isin(np.arange(items), among)
+        rest = among[np.lexsort((among, -sources.events[among], -sources.popular[among]))]
     common = weights[6] * sources.popular
     personal = (few + far).sum(axis=0) * UNITS
-    check(found, candidate, personal, common * UNITS, allowed, sources, wanted, filled=filled)
+    check(found, candidate, personal, common * UNITS, sources, wanted)
+    check_filling(found, [item for item in rest if allowed[item]], wanted if filled else 0, sources.popular)
     shares = (few + far) * UNITS
     for place in range(found.personal):
         item = found.item[place]
@@ -145,15 +154,7 @@ def test_a_list_is_what_the_definition_says(data: st.DataObject) -> None:
 
 
 def check(
-    found: Listed,
-    candidate: npt.NDArray[np.bool_],
-    personal: Dense,
-    common: Dense,
-    allowed: npt.NDArray[np.bool_],
-    sources: Sources,
-    wanted: int,
-    *,
-    filled: bool,
+    found: Listed, candidate: npt.NDArray[np.bool_], personal: Dense, common: Dense, sources: Sources, wanted: int
 ) -> None:
     """The list against the scores of all items; what is as good to the last digits may stand in either order."""
     score = np.where(candidate & (personal > 0), personal + common, -np.inf)
@@ -168,9 +169,49 @@ def check(
     np.testing.assert_allclose(found.score[:shared], best[:shared], atol=2 * NEAR)
     keys = [(-found.score[place], -sources.events[item], item) for place, item in enumerate(own)]
     assert keys == sorted(keys)
-    rest = [item for item in sources.order if allowed[item] and item not in set(own.tolist())]
-    expected = rest[: wanted - found.personal] if filled else []
-    assert found.item[found.personal :].tolist() == expected
     assert found.named.shape == (len(found.item), MOST_EVIDENCE)
     assert np.count_nonzero(found.named >= 0, axis=1).max(initial=0) <= NAMED_EVIDENCE
     assert (found.named[:, 0] != BY_NONE).all()
+
+
+def check_filling(found: Listed, rest: list[int], wanted: int, popular: Dense) -> None:
+    """Behind the personal items stand the first of the rest, scored by popularity, below the last personal one."""
+    own = set(found.item[: found.personal].tolist())
+    filling = [item for item in rest if item not in own][: max(0, wanted - found.personal)]
+    assert found.item[found.personal :].tolist() == filling
+    if filling:
+        ceiling = found.score[found.personal - 1] if found.personal else UNITS
+        share = popular[filling] / popular[filling[0]] if popular[filling[0]] else np.zeros(len(filling))
+        np.testing.assert_allclose(found.score[found.personal :], share * ceiling, atol=1)
+        assert (found.named[found.personal :, 0] == BY_POPULARITY).all()
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.data())
+def test_given_items_are_ranked_as_in_the_list_over_all_items(data: st.DataObject) -> None:
+    """What is on the normal list has the same score, reason and order among given items, whatever else is given; and
+    all given items are ranked."""
+    rng, items = np.random.default_rng(data.draw(st.integers(0, 10_000))), 150
+    sources, weights = random_sources(rng, items), rng.uniform(0.0, 1.0, 7)
+    history = np.sort(rng.choice(items, data.draw(st.integers(0, 6)), replace=False)).astype(np.int32)
+    strengths = rng.uniform(0.05, 1.0, len(history)).astype(np.float32)
+
+    def ranked(wanted: int, among: npt.NDArray[np.int32] | None) -> Listed:
+        return list_items(
+            flattened(sources), Workspace.of(items), weights, history, strengths, history[:1],
+            np.full(1, 0.2)[: len(history)], np.zeros(0, dtype=np.float32), np.ones(items, dtype=np.bool_),
+            history[1:2], history[:0], wanted, filled=True, explained=True, among=among,
+        )  # fmt: skip
+
+    normal = ranked(10, None)
+    others = np.setdiff1d(np.arange(items, dtype=np.int32), normal.item)
+    more = rng.permutation(others)[: data.draw(st.integers(0, len(others)))]
+    among = rng.permutation(np.concatenate([normal.item, more])).astype(np.int32)
+    found = ranked(items, among)
+    expected = set(among.tolist()) - set(history[1:2].tolist())
+    assert sorted(found.item.tolist()) == sorted(expected)
+    place = {item: at for at, item in enumerate(found.item.tolist())}
+    same = [place[item] for item in normal.item[: normal.personal].tolist()]
+    assert same == sorted(same)
+    for part in ("score", "named", "share"):
+        np.testing.assert_array_equal(getattr(found, part)[same], getattr(normal, part)[: normal.personal])

@@ -98,6 +98,35 @@ def test_a_sell_out_leaves_the_others_as_they_were(bundle: ModelBundle) -> None:
     assert after.items[:5] == before.items[1:]
 
 
+def test_given_items_are_all_ranked_and_nothing_else(bundle: ModelBundle) -> None:
+    """The other crime novels first, then what the history does not speak for; what is had, unknown or excluded is left
+    out and counted."""
+    past = history(bundle, *[(f"c{book}", EventKind.PURCHASE) for book in range(4)])
+    given = frozenset({"g1", "c5", "g3", "c4", "c0", "g2", "no such book"})
+    request = Request(limit=9, now=NOW, exclude=frozenset({"g2", "g5"}), among=given)
+    answer = Recommender(bundle).recommend(past, catalog(bundle, "g3", "g4"), request)
+    assert set(ids(answer)[:2]) == {"c4", "c5"}
+    assert ids(answer)[2:] == ["g1"]
+    assert answer.masked == {"unavailable": 1, "seen": 1, "excluded": 1}
+    assert answer.short == (
+        "of the 7 given items, the models know and may show: 3 (left out: 1 unavailable, 1 seen, 1 excluded)"
+    )
+    normal = {item.item_id: item for item in ask(bundle, past, limit=2).items}
+    assert [normal[item.item_id] for item in answer.items[:2]] == list(answer.items[:2])
+    assert Recommender(bundle).rank(past, catalog(bundle, "g3", "g4"), request).tolist() == [
+        bundle.items.position(item) for item in ids(answer)
+    ]
+
+
+def test_no_given_items_make_an_empty_answer(bundle: ModelBundle) -> None:
+    """An empty set of candidates is not the same as none named, with a history and without."""
+    request = Request(limit=3, now=NOW, among=frozenset())
+    for past in (history(bundle, ("c0", EventKind.VIEW)), History.empty()):
+        answer = Recommender(bundle).recommend(past, catalog(bundle), request)
+        assert answer.items == ()
+        assert answer.short == "of the 0 given items, the models know and may show: 0"
+
+
 def test_an_unknown_customer_gets_popular_items_and_is_told_so(bundle: ModelBundle) -> None:
     """The bestseller comes first, every reason says popular, and the fallback names the cause."""
     answer = ask(bundle, History.empty())

@@ -53,6 +53,15 @@ def ids(answer: Answer) -> list[str]:
     return [item.item_id for item in answer.items]
 
 
+def test_only_given_items_go_with_an_item(bundle: ModelBundle) -> None:
+    """The list is the same without what is not given, and masks count among the given ones."""
+    full = related(bundle, "camera", Relation.AFTER)
+    request = Request(limit=10, now=NOW, among=frozenset({"bag", "x1", "strap"}))
+    answer = related(bundle, "camera", Relation.AFTER, request, "x1", "y2")
+    assert answer.items == tuple(item for item in full.items if item.item_id == "bag")
+    assert answer.masked == {"unavailable": 1, "seen": 0, "excluded": 0}
+
+
 def test_each_relation_answers_its_own_question(bundle: ModelBundle) -> None:
     """The strap is bought with the camera, card and bag after it; nothing comes after a card."""
     assert ids(related(bundle, "camera", Relation.BOUGHT_TOGETHER)) == ["strap"]
