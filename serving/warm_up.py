@@ -12,7 +12,7 @@ from recsys.data.vocabulary import Vocabulary
 from recsys.models.als import ALS
 from recsys.models.item_item import ItemItem
 from recsys.models.spectral import Spectral
-from recsys.recommend.kernel import Lists, Sources, Workspace, flattened, list_items
+from recsys.recommend.kernel import Asked, Lists, Sources, Workspace, flattened, list_items
 from serving.http.wire import HISTORY, Texts, written
 
 
@@ -27,10 +27,11 @@ def warm_up() -> None:
         lists, lists, lists, als.factors(), Spectral.nothing(2).factors(), np.ones(2), np.ones(2, dtype=np.int64), order
     )
     speakers, strengths, nobody = order[:1], np.ones(1, dtype=np.float32), order[:0]
-    found = list_items(
-        flattened(sources), Workspace.of(2), np.ones(7), speakers, strengths, nobody, np.zeros(0), strengths[:0],
-        np.ones(2, dtype=np.bool_), nobody, nobody, 1, filled=True, explained=True,
+    asked = Asked(
+        np.ones(7), speakers, strengths, nobody, np.zeros(0), strengths[:0], np.ones(2, dtype=np.bool_), nobody, nobody,
+        1, filled=True, explained=True,
     )  # fmt: skip
+    found = list_items(flattened(sources), Workspace.of(2), asked)
     written(found, HISTORY, Texts.of_ids(ids), speakers, np.zeros(1, dtype=np.int32), Texts.of(["view"]))
 
 

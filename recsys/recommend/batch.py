@@ -18,7 +18,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.models.blend import BlendWeights
 from recsys.models.occasions import occasions_of, purchase_rows
 from recsys.models.repeat import bought_by
-from recsys.recommend.kernel import BY_NONE, MOST_EVIDENCE, Workspace, listed_rows
+from recsys.recommend.kernel import ListedRows, Rows, Workspace, flattened, list_rows
 from recsys.recommend.placement import Placement
 from recsys.recommend.sources import BY_PLACE, FEW, REPEAT, low_rank_scores, sources_of, weights_by_class
 
@@ -27,24 +27,6 @@ AT_ONCE = 256
 
 CELLS = 8_000_000
 """Where all items are ranked, a block has so many scores at most: bounds the memory a thread uses."""
-
-
-class ManyLists(NamedTuple):
-    """The lists of n customers, as `kernel.Listed`, padded: item −1 and score 0 where a list is short.
-
-    Attributes
-    ----------
-    item, score : int32 and int64, shape (n, limit).
-    personal : int64, shape (n,).
-    named, share : int32 and int64, shape (n, limit, MOST_EVIDENCE), or (0, limit, MOST_EVIDENCE) without reasons; the
-        places are in `Tastes.strengths`' rows.
-    """
-
-    item: npt.NDArray[np.int32]
-    score: npt.NDArray[np.int64]
-    personal: npt.NDArray[np.int64]
-    named: npt.NDArray[np.int32]
-    share: npt.NDArray[np.int64]
 
 
 class Histories(NamedTuple):
@@ -104,8 +86,8 @@ def rank_many(
     blend: BlendWeights | None = None,
     *,
     explained: bool = False,
-) -> ManyLists:
-    """Each customer's list.
+) -> ListedRows:
+    """Each customer's list; the places in `named` are in the rows of `Histories.strengths`.
 
     Parameters
     ----------
@@ -119,6 +101,7 @@ def rank_many(
     strengths, masked, repeats = histories
     blend = blend or bundle.manifest.blend
     sources, lengths = sources_of(bundle, blend), np.diff(strengths.indptr)
+    flat, nobody = flattened(sources), np.zeros(0, dtype=np.int32)
     weights = weights_by_class(blend)[np.searchsorted(blend.lengths, lengths, side="right")]
     few = [BY_PLACE.index(name) for name in FEW if name != REPEAT or repeats is not None]
     # With another source for one length of history and none for another, each is ranked as `Recommender` does.
@@ -129,27 +112,18 @@ def rank_many(
         again = sparse.csr_matrix(repeats.multiply(strengths > 0))
     rows = max(1, min(AT_ONCE, CELLS // max(1, len(bundle.items)))) if dense.any() else AT_ONCE
     blocks = [slice(first, min(first + rows, len(lengths))) for first in range(0, len(lengths), rows)]
-    shape = (len(lengths), limit)
-    reasons = (len(lengths) if explained else 0, limit, MOST_EVIDENCE)
-    lists = ManyLists(
-        np.full(shape, UNKNOWN, dtype=np.int32),
-        np.zeros(shape, dtype=np.int64),
-        np.zeros(len(lengths), dtype=np.int64),
-        np.full(reasons, BY_NONE, dtype=np.int32),
-        np.zeros(reasons, dtype=np.int64),
-    )
+    lists = ListedRows.of(len(lengths), limit, explained=explained)
 
     def block(own: slice) -> None:
         given = np.zeros((own.stop - own.start, 0), dtype=np.float32)
         if dense[own].any():
             given = low_rank_scores(sources, np.where(dense[own, None], weights[own], 0.0), strengths[own])
         tastes, hidden, repeated = strengths[own], masked[own], again[own]
-        listed_rows(
-            sources, weights[own], _starts(tastes), tastes.indices, tastes.data, _starts(hidden), hidden.indices,
-            _starts(repeated), repeated.indices, repeated.data, given, dense[own], showable,
-            Workspace.of(len(bundle.items)), lists.item[own], lists.score[own], lists.personal[own], lists.named[own],
-            lists.share[own],
+        rows = Rows(
+            weights[own], _starts(tastes), tastes.indices, tastes.data, _starts(repeated), repeated.indices,
+            repeated.data, given, dense[own], showable, _starts(hidden), hidden.indices, nobody, filled=True,
         )  # fmt: skip
+        list_rows(flat, Workspace.of(len(bundle.items)), rows, lists.part(own))
 
     # Blocks run side by side; BLAS must not multiply their threads.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:

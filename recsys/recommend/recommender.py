@@ -23,7 +23,7 @@ from recsys.models.item_item import ItemItem
 from recsys.models.related import Relation
 from recsys.recommend import kernel
 from recsys.recommend.explain import explained
-from recsys.recommend.kernel import UNITS, Listed, Workspace, flattened, list_items
+from recsys.recommend.kernel import UNITS, Asked, Listed, Workspace, flattened, list_items
 from recsys.recommend.masks import EXCLUDED, SEEN, UNAVAILABLE
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.sources import (
@@ -198,10 +198,11 @@ class Recommender:
         flat, weights = by
         strength = np.ones(1, dtype=np.float32)
         candidates = self._candidates(catalog, request)
-        found = list_items(
-            flat, self._workspace(), weights, one, strength, _NO_ITEMS, _NO_PROBABILITY, _NOT_GIVEN,
-            candidates.showable, one, self._positions(request.exclude), request.limit, filled=False, explained=True,
+        asked = Asked(
+            weights, one, strength, _NO_ITEMS, _NO_PROBABILITY, _NOT_GIVEN, candidates.showable, one,
+            self._positions(request.exclude), request.limit, filled=False, explained=True,
         )  # fmt: skip
+        found = list_items(flat, self._workspace(), asked)
         return found, _removed(candidates.hidden, 0, found.excluded)
 
     def _shown(
@@ -249,11 +250,11 @@ class Recommender:
         given = _NOT_GIVEN
         if len(items) and candidates.among is None and not weights[_FEW].any():
             given = given_scores((self._sources, weights, items, strengths))
-        found = list_items(
-            self._flat, self._workspace(), weights, items, strengths, again, probability, given, candidates.showable,
-            taste.seen, self._positions(request.exclude), request.limit, filled=True, explained=explained,
-            among=candidates.among,
+        asked = Asked(
+            weights, items, strengths, again, probability, given, candidates.showable, taste.seen,
+            self._positions(request.exclude), request.limit, filled=True, explained=explained, among=candidates.among,
         )  # fmt: skip
+        found = list_items(self._flat, self._workspace(), asked)
         return taste, found, _removed(candidates.hidden, found.seen, found.excluded)
 
     def _candidates(self, catalog: Catalog, request: Request) -> _Candidates:

@@ -19,6 +19,7 @@ from recsys.recommend.kernel import (
     POOL,
     ROUNDING,
     UNITS,
+    Asked,
     Listed,
     Lists,
     Sources,
@@ -108,11 +109,12 @@ def test_a_list_is_what_the_definition_says(data: st.DataObject) -> None:
     restricted = data.draw(st.booleans())
     among = rng.permutation(items)[: data.draw(st.integers(0, items))].astype(np.int32)
     work = Workspace.of(items)
-    found = list_items(
-        flattened(sources), work, weights, history, strengths, again, probability, np.zeros(0, dtype=np.float32),
-        showable, seen, excluded, wanted, filled=filled, explained=True, among=among if restricted else None,
+    asked = Asked(
+        weights, history, strengths, again, probability, np.zeros(0, dtype=np.float32), showable, seen, excluded,
+        wanted, filled=filled, explained=True, among=among if restricted else None,
     )  # fmt: skip
-    assert not any(part.any() for part in (work.slot, work.hidden))
+    found = list_items(flattened(sources), work, asked)
+    assert not any(part.any() for part in (work.slot, work.hidden, work.own, work.total))
 
     wide = strengths.astype(float)
     few = sum(
@@ -197,11 +199,11 @@ def test_given_items_are_ranked_as_in_the_list_over_all_items(data: st.DataObjec
     strengths = rng.uniform(0.05, 1.0, len(history)).astype(np.float32)
 
     def ranked(wanted: int, among: npt.NDArray[np.int32] | None) -> Listed:
-        return list_items(
-            flattened(sources), Workspace.of(items), weights, history, strengths, history[:1],
-            np.full(1, 0.2)[: len(history)], np.zeros(0, dtype=np.float32), np.ones(items, dtype=np.bool_),
-            history[1:2], history[:0], wanted, filled=True, explained=True, among=among,
+        asked = Asked(
+            weights, history, strengths, history[:1], np.full(1, 0.2)[: len(history)], np.zeros(0, dtype=np.float32),
+            np.ones(items, dtype=np.bool_), history[1:2], history[:0], wanted, filled=True, explained=True, among=among,
         )  # fmt: skip
+        return list_items(flattened(sources), Workspace.of(items), asked)
 
     normal = ranked(10, None)
     others = np.setdiff1d(np.arange(items, dtype=np.int32), normal.item)

@@ -1,0 +1,309 @@
+"""The compiled call: one list, from the history to the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from recsys.models.factors import Factors, folded
+from recsys.models.kernels import Floats, Items, Places, Singles
+from recsys.recommend.kernel.reasons import name_all, share_again, share_lists, share_low_rank
+from recsys.recommend.kernel.retrieval import (
+    add_again,
+    add_lists,
+    add_low_rank,
+    allowed,
+    best_forward,
+    hide,
+    retrieved,
+    scored,
+    spread_factor,
+    widened,
+)
+from recsys.recommend.kernel.types import (
+    ALS,
+    FEWEST,
+    MOST_EVIDENCE,
+    POPULAR,
+    REPEAT,
+    RETRIEVED,
+    SPECTRAL,
+    UNITS,
+    Asked,
+    Bytes,
+    Flags,
+    Listed,
+    ListedRows,
+    Rows,
+    Sources,
+    Workspace,
+    part,
+)
+
+_NO_ITEMS = np.zeros(0, dtype=np.int32)
+_YES = np.ones(1, dtype=np.bool_)
+_WHOLE = np.array([0, np.iinfo(np.int64).max])
+"""From where to where the only row goes."""
+
+
+def list_items(flat: tuple[Any, ...], work: Workspace, asked: Asked) -> Listed:
+    """The best items for a history; `flat` is `flattened(sources)`."""
+    rows = Rows(
+        asked.weights[None], _WHOLE, asked.items, asked.strengths, _WHOLE, asked.again, asked.probability,
+        asked.given[None], _YES, asked.showable, _WHOLE, asked.seen, asked.excluded, asked.filled, asked.among,
+    )  # fmt: skip
+    found = ListedRows.of(1, asked.wanted, explained=asked.explained)
+    list_rows(flat, work, rows, found)
+    size, personal, seen, excluded = found.counts[0].tolist()
+    # Without reasons there is no row of them.
+    named, share = (found.named[0], found.share[0]) if asked.explained else (found.named[:, 0], found.share[:, 0])
+    item, score = found.item[0, :size], found.score[0, :size]
+    return Listed(item, score, personal, found.factor[0], named[:size], share[:size], seen, excluded)
+
+
+def list_rows(flat: tuple[Any, ...], work: Workspace, rows: Rows, found: ListedRows) -> None:
+    """Fills `found` with the best items for as many histories.
+
+    Plain arrays get into compiled code in a tenth of a microsecond each; tuples of tuples take a hundred times as long.
+    """
+    call: Callable[..., Any] = _list_rows
+    restricted = rows.among is not None
+    call(*flat, *work, *rows[:-1], rows.among if restricted else _NO_ITEMS, restricted, *found)
+
+
+def flattened(sources: Sources) -> tuple[Any, ...]:
+    """All fields of all fields, in their order."""
+    flat: list[Any] = []
+    for field in sources:
+        flat.extend(field if isinstance(field, tuple) else (field,))
+    return tuple(flat)
+
+
+@part
+def _listed(
+    item_item_indptr: Places,
+    item_item_neighbour: Items,
+    item_item_weight: Singles,
+    rp3beta_indptr: Places,
+    rp3beta_neighbour: Items,
+    rp3beta_weight: Singles,
+    content_indptr: Places,
+    content_neighbour: Items,
+    content_weight: Singles,
+    als_rows: Singles,
+    als_into: Singles,
+    als_out: Singles,
+    als_square: Floats,
+    als_confidence: float,
+    spectral_rows: Singles,
+    spectral_into: Singles,
+    spectral_out: Singles,
+    spectral_square: Floats,
+    spectral_confidence: float,
+    popular: Floats,
+    events: Places,
+    order: Items,
+    slot: Items,
+    hidden: Bytes,
+    own: Floats,
+    total: Floats,
+    touched: Items,
+    weights: Floats,
+    items: Items,
+    strengths: Singles,
+    again: Items,
+    probability: Floats,
+    given: Singles,
+    showable: Flags,
+    seen: Items,
+    excluded: Items,
+    wanted: int,
+    filled: bool,
+    explained: bool,
+    among: Items,
+    restricted: bool,
+) -> tuple[Items, Places, int, Floats, Items, Places, int, int]:  # pragma: no cover - compiled
+    """One list: takes the fields of `Sources`, `Workspace` and `Asked`, gives those of `Listed`."""
+    removed_seen, removed_excluded = hide(seen, showable, hidden), hide(excluded, showable, hidden)
+    # One loop over like sources, not one call after another: each call is compiled again where it stands.
+    lists = (
+        (item_item_indptr, item_item_neighbour, item_item_weight),
+        (rp3beta_indptr, rp3beta_neighbour, rp3beta_weight),
+        (content_indptr, content_neighbour, content_weight),
+    )
+    factor, known = np.zeros(7, np.float64), 0
+    for source in range(3):
+        if weights[source] > 0.0:
+            indptr, neighbour, weight = lists[source]
+            known, factor[source] = add_lists(
+                indptr, neighbour, weight, weights[source], items, strengths, known, slot, own, total, touched
+            )
+    if weights[REPEAT] > 0.0:
+        known, factor[REPEAT] = add_again(again, probability, weights[REPEAT], known, slot, total, touched)
+
+    als_at, als_pull, als_own = np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
+    spectral_at, spectral_pull, spectral_own = als_at, als_pull, als_own
+    if len(items) and weights[ALS] > 0.0 and als_rows.shape[1]:
+        als = Factors(als_rows, als_into, als_out, als_square, als_confidence)
+        als_at, als_pull, als_own = folded(als, items, strengths)
+        factor[ALS] = spread_factor(als_square, weights[ALS], als_at, len(slot))
+    if len(items) and weights[SPECTRAL] > 0.0 and spectral_rows.shape[1]:
+        spectral = Factors(spectral_rows, spectral_into, spectral_out, spectral_square, spectral_confidence)
+        spectral_at, spectral_pull, spectral_own = folded(spectral, items, strengths)
+        factor[SPECTRAL] = spread_factor(spectral_square, weights[SPECTRAL], spectral_at, len(slot))
+
+    if len(given):
+        candidates, score = scored(given, showable, hidden)
+    else:
+        if restricted:
+            candidates, score = allowed(among, showable, hidden, total)
+        else:
+            candidates, score = retrieved(touched[:known], max(RETRIEVED, 2 * wanted), showable, hidden, total)
+            if len(candidates) < FEWEST and (factor[ALS] > 0.0 or factor[SPECTRAL] > 0.0):
+                candidates, score = widened(candidates, score, order, showable, hidden, total)
+        if factor[ALS] > 0.0:
+            add_low_rank(als_rows, als_out, factor[ALS], als_at, candidates, score)
+        if factor[SPECTRAL] > 0.0:
+            add_low_rank(spectral_rows, spectral_out, factor[SPECTRAL], spectral_at, candidates, score)
+    for place in range(known):
+        slot[touched[place]] = 0
+        total[touched[place]] = 0.0
+
+    for place in range(len(candidates)):
+        alone = np.rint(score[place] * UNITS)
+        with_common = np.rint(alone + weights[POPULAR] * popular[candidates[place]] * UNITS)
+        score[place] = with_common if alone > 0.0 else -np.inf
+    chosen, best = np.empty(wanted, np.int32), np.empty(wanted, np.float64)
+    personal = 0
+    for place in range(best_forward(candidates, score, wanted, events)):
+        if score[place] > -np.inf:
+            chosen[place], best[place] = candidates[place], score[place]
+            personal += 1
+    common = np.empty(personal, np.float64)
+    for place in range(personal):
+        slot[chosen[place]] = -place - 1
+        common[place] = np.rint(weights[POPULAR] * popular[chosen[place]] * UNITS)
+        if weights[POPULAR] > 0.0 and popular[chosen[place]] > 0.0:
+            factor[POPULAR] = weights[POPULAR]
+
+    shares = np.zeros((personal if explained else 0, len(items)), np.float64)
+    if len(shares):
+        for source in range(3):
+            if factor[source] > 0.0:
+                indptr, neighbour, weight = lists[source]
+                share_lists(indptr, neighbour, weight, factor[source], items, strengths, slot, shares)
+        if factor[ALS] > 0.0:
+            share_low_rank(als_rows, als_out, factor[ALS], als_pull, als_own, chosen, shares)
+        if factor[SPECTRAL] > 0.0:
+            share_low_rank(spectral_rows, spectral_out, factor[SPECTRAL], spectral_pull, spectral_own, chosen, shares)
+        if factor[REPEAT] > 0.0:
+            share_again(again, probability, factor[REPEAT], items, slot, shares)
+
+    size = personal
+    if filled and size < wanted:
+        filling = order
+        if restricted:
+            for place in range(len(candidates)):
+                score[place] = popular[candidates[place]] if score[place] == -np.inf else -np.inf
+            filling = candidates[: best_forward(candidates, score, wanted - size, events)]
+        ceiling, top = best[personal - 1] if personal else UNITS, 0.0
+        for item in filling:
+            if showable[item] and not hidden[item] and not slot[item]:
+                top = top if size > personal else popular[item]
+                chosen[size], best[size] = item, np.rint(popular[item] / top * ceiling) if top > 0.0 else 0.0
+                size += 1
+                if size == wanted:
+                    break
+    for item in chosen[:personal]:
+        slot[item] = 0
+    for item in seen:
+        hidden[item] = 0
+    for item in excluded:
+        hidden[item] = 0
+    units = np.empty(size, np.int64)
+    for place in range(size):
+        units[place] = np.int64(best[place])
+    rows = size if explained else 0
+    named, share = np.empty((rows, MOST_EVIDENCE), np.int32), np.zeros((rows, MOST_EVIDENCE), np.int64)
+    name_all(shares, common, units[:rows], named, share)
+    return chosen[:size], units, personal, factor, named, share, removed_seen, removed_excluded
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _list_rows(
+    item_item_indptr: Places,
+    item_item_neighbour: Items,
+    item_item_weight: Singles,
+    rp3beta_indptr: Places,
+    rp3beta_neighbour: Items,
+    rp3beta_weight: Singles,
+    content_indptr: Places,
+    content_neighbour: Items,
+    content_weight: Singles,
+    als_rows: Singles,
+    als_into: Singles,
+    als_out: Singles,
+    als_square: Floats,
+    als_confidence: float,
+    spectral_rows: Singles,
+    spectral_into: Singles,
+    spectral_out: Singles,
+    spectral_square: Floats,
+    spectral_confidence: float,
+    popular: Floats,
+    events: Places,
+    order: Items,
+    slot: Items,
+    hidden: Bytes,
+    own: Floats,
+    total: Floats,
+    touched: Items,
+    weights: Floats,
+    start: Places,
+    items: Items,
+    strengths: Singles,
+    again_start: Places,
+    again: Items,
+    probability: Floats,
+    given: Singles,
+    dense: Flags,
+    showable: Flags,
+    seen_start: Places,
+    seen: Items,
+    excluded: Items,
+    filled: bool,
+    among: Items,
+    restricted: bool,
+    item: Items,
+    score: Places,
+    counts: Places,
+    factor: Floats,
+    named: Items,
+    share: Places,
+) -> None:  # pragma: no cover - compiled
+    """Takes the fields of `Sources`, `Workspace`, `Rows` and `ListedRows`."""
+    explained = len(named) == len(item)
+    for row in range(len(item)):
+        mine, repeated = slice(start[row], start[row + 1]), slice(again_start[row], again_start[row + 1])
+        scores = given[row] if dense[row] else given[row, :0]
+        found = _listed(
+            item_item_indptr, item_item_neighbour, item_item_weight, rp3beta_indptr, rp3beta_neighbour,
+            rp3beta_weight, content_indptr, content_neighbour, content_weight, als_rows, als_into, als_out,
+            als_square, als_confidence, spectral_rows, spectral_into, spectral_out, spectral_square,
+            spectral_confidence, popular, events, order, slot, hidden, own, total, touched,
+            weights[row], items[mine], strengths[mine], again[repeated], probability[repeated], scores, showable,
+            seen[seen_start[row] : seen_start[row + 1]], excluded, item.shape[1], filled, explained, among, restricted,
+        )  # fmt: skip
+        chosen, units, personal, factors, names, shares, removed_seen, removed_excluded = found
+        counts[row, 0], counts[row, 1] = len(chosen), personal
+        counts[row, 2], counts[row, 3] = removed_seen, removed_excluded
+        for source in range(len(factors)):
+            factor[row, source] = factors[source]
+        for place in range(len(chosen)):
+            item[row, place], score[row, place] = chosen[place], units[place]
+        for place in range(len(names)):
+            for which in range(MOST_EVIDENCE):
+                named[row, place, which], share[row, place, which] = names[place, which], shares[place, which]
