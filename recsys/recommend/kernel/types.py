@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,9 +43,9 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 def part(function: _Function) -> _Function:
     """Compiles what only compiled code calls: without a way in from Python and an entry on disk of its own, compiling
     takes two thirds of the time."""
-    compiled: _Function = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
-        function
-    )
+    # Numba's own types do not know these options.
+    without_entries: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    compiled: _Function = njit(nogil=True, error_model="numpy", **without_entries)(function)
     return compiled
 
 
@@ -226,4 +226,5 @@ class ListedRows(NamedTuple):
 
     def part(self, rows: slice) -> ListedRows:
         """Some of the lists; what is written there is written here."""
-        return ListedRows(*(field[rows] for field in self))
+        item, score, counts, factor, named, share = self
+        return ListedRows(item[rows], score[rows], counts[rows], factor[rows], named[rows], share[rows])
