@@ -15,7 +15,7 @@ from rich.text import Text
 
 from recsys.bundle import BundleRepository, ModelBundle
 from recsys.cli.text import did, verbatim
-from recsys.data.catalog import Catalog
+from recsys.data.catalog import UNREAD, Catalog
 from recsys.errors import BundleError
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Answer, Recommendation, Request
@@ -53,7 +53,7 @@ def open_shop(shop: ShopFolder) -> Iterator[OpenShop]:
         if bundle_id is None:
             raise BundleError(f"no model is published in {shop.models}", remedy="train one with `bookmatch train`")
         bundle = repository.load(bundle_id)
-        catalog = Catalog.from_items(store.catalog.read(), bundle.items, store.catalog.version())
+        catalog = Catalog.of(store.catalog.changes(UNREAD), bundle.items)
         yield OpenShop(store, bundle, Recommender(bundle), catalog)
     finally:
         store.close()

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import polars as pl
 
+from recsys.data.catalog import CatalogChanges
 from recsys.data.events import Event
 from recsys.data.history import StoredHistory
 from recsys.data.interactions import EventTable
@@ -103,10 +104,17 @@ class HistoryStore(Protocol):
 
 
 class CatalogStore(Protocol):
-    """What is known of items, in `ITEM_SCHEMA`."""
+    """What is known of items, in `ITEM_SCHEMA`, and which the shop took off."""
 
     def put(self, items: pl.DataFrame) -> Ingested:
-        """Adds or replaces items (whole rows) from a frame in `ITEM_SCHEMA`; an equal row changes nothing."""
+        """Adds or replaces items (whole rows) from a frame in `ITEM_SCHEMA`; an equal row changes nothing. An item that
+        was removed is back, and counts as added."""
+        ...
+
+    def remove(self, item_ids: Sequence[str]) -> list[bool]:
+        """Takes items off for good: their rows are gone, and they are told apart from items that never had a row, so
+        that models which know them from events do not show them. Their events stay. True for each item that was there,
+        with a row or in an event; False for one unknown, removed before, or named before in the same call."""
         ...
 
     def read(self) -> pl.DataFrame:
@@ -117,8 +125,20 @@ class CatalogStore(Protocol):
         """The rows of these items, in `ITEM_SCHEMA`, ordered by id, each once; those without a row are left out."""
         ...
 
+    @overload
+    def changes(self, since: int) -> CatalogChanges: ...
+
+    @overload
+    def changes(self, since: int, at_most: int | None) -> CatalogChanges | None: ...
+
+    def changes(self, since: int, at_most: int | None = None) -> CatalogChanges | None:
+        """What changed after `since`, an earlier version of the catalogue, as one consistent state; `UNREAD` gives all
+        there is. None, quickly, when more than `at_most` items changed. Costs what changed, whatever the size of the
+        catalogue."""
+        ...
+
     def version(self) -> int:
-        """Grows when any item changes; cheap."""
+        """Grows when any item changes or is removed; cheap."""
         ...
 
 

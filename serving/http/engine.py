@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import orjson
-import polars as pl
 import structlog
 
 from recsys.bundle import BundleRepository, ModelBundle
-from recsys.data.catalog import ITEM_SCHEMA, Catalog
+from recsys.data.catalog import Catalog
 from recsys.data.events import KIND_BY_CODE, EventKind
 from recsys.data.history import History, StoredHistory
 from recsys.data.packed import HistoryRow
@@ -24,17 +22,15 @@ from recsys.models.related import Relation
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.sources import popular_order
 from recsys.recommend.types import Recommendation, Request
-from recsys.stores import open_store
 from serving.cache.payload import RankedList
+from serving.http.catalog_reading import FEW_CHANGES, HeldVersions, ReadCatalog, read_catalog
 from serving.http.live import LiveStore, Stamp
 from serving.http.metrics import Metrics
 from serving.http.problems import Problem
+from serving.http.store_handle import Origin
 from serving.http.wire import HISTORY, Texts, written
 
 log = structlog.get_logger("bookmatch.serving")
-
-UNKNOWN_CATALOG = -1
-"""The version of the catalogue of a worker that has never seen the store: everything counts as available."""
 
 RETRY_REFUSED = 30.0
 """Seconds after which a bundle that was refused is tried again: the fault may have been the disk's."""
@@ -49,9 +45,8 @@ class Engine:
     bundle, recommender : the models and what asks them.
     ids, kinds : the ids of the bundle's items, and the names of kinds of events by their code, as JSON.
     catalog : in the bundle's positions.
-    gained_version : the newest version of the catalogue at which an item may have become showable: lists that were
-        ranked under an older one may miss something.
-    publications : int64, ascending; the times at which items become showable by themselves, milliseconds UTC.
+    origin : the store that the catalogue was read from; None while it was never read.
+    held : the versions of the catalogue at which a list may have been ranked without missing anything.
     """
 
     bundle: ModelBundle
@@ -59,23 +54,29 @@ class Engine:
     ids: Texts
     kinds: Texts
     catalog: Catalog
-    gained_version: int
-    publications: npt.NDArray[np.int64]
+    origin: Origin | None
+    held: HeldVersions
 
     @classmethod
-    def of(cls, bundle: ModelBundle, catalog: Catalog) -> Self:
+    def of(cls, bundle: ModelBundle, read: ReadCatalog) -> Self:
         """A bundle that starts to answer."""
         ids, kinds = Texts.of_ids(bundle.items), Texts.of(_kind_names())
-        return cls(bundle, Recommender(bundle), ids, kinds, catalog, catalog.version, _publications(catalog))
+        held = HeldVersions.only(read.catalog.version)
+        return cls(bundle, Recommender(bundle), ids, kinds, read.catalog, read.origin, held)
 
-    def with_catalog(self, catalog: Catalog) -> Engine:
+    @property
+    def read(self) -> ReadCatalog:
+        """The catalogue and where it is from."""
+        return ReadCatalog(self.catalog, self.origin)
+
+    def with_catalog(self, read: ReadCatalog) -> Engine:
         """The same models under a newer catalogue."""
-        old = self.catalog
-        gained = (
-            (catalog.available & ~old.available) | (catalog.published < old.published) | (catalog.expires > old.expires)
-        ).any()
-        version = catalog.version if gained or old.version == UNKNOWN_CATALOG else self.gained_version
-        return replace(self, catalog=catalog, gained_version=version, publications=_publications(catalog))
+        version = read.catalog.version
+        follows = read.origin == self.origin and version > self.catalog.version
+        held = self.held.followed_by(version) if follows else HeldVersions.only(version)
+        if read.catalog.gained(self.catalog):
+            held = HeldVersions.only(version)
+        return replace(self, catalog=read.catalog, origin=read.origin, held=held)
 
     def for_customer(self, history: History, request: Request) -> RankedList:
         """The list for somebody with this history."""
@@ -128,11 +129,12 @@ class Engine:
 
     def missed_nothing(self, catalog_version: int, computed_at: int, now: int) -> bool:
         """Whether no item became showable since a list was ranked; what went away is seen on the list itself."""
-        if catalog_version < self.gained_version:
+        if catalog_version not in self.held:
             return False
-        if not len(self.publications):
+        publications = self.catalog.appearances
+        if not len(publications):
             return True
-        start, end = np.searchsorted(self.publications, [computed_at, now], side="right")
+        start, end = np.searchsorted(publications, [computed_at, now], side="right")
         return bool(start == end)
 
 
@@ -146,24 +148,8 @@ def _kind_names() -> list[str]:
     return [str(KIND_BY_CODE.get(code, "")) for code in range(max(KIND_BY_CODE) + 1)]
 
 
-def _publications(catalog: Catalog) -> npt.NDArray[np.int64]:
-    dated = catalog.published > np.iinfo(np.int64).min
-    return np.sort(catalog.published[dated])
-
-
-def read_catalog(store_path: Path, bundle: ModelBundle) -> Catalog:
-    """The catalogue as the store has it now, through a connection of its own. Raises StoreError."""
-    store = open_store(store_path, create=False, read_only=True)
-    try:
-        # The version first: what is written in between is then read again.
-        version = store.catalog.version()
-        return Catalog.from_items(store.catalog.read(), bundle.items, version)
-    finally:
-        store.close()
-
-
 class Engines:
-    """Keeps the engine in force up to date: polls for bundles, re-reads the catalogue when its version changed.
+    """Keeps the engine in force up to date: polls for bundles, reads what changed in the catalogue.
 
     Parameters
     ----------
@@ -191,7 +177,7 @@ class Engines:
         self._now = now
         self._engine: Engine | None = None
         self._refused: tuple[str, int] | None = None
-        self._reading: tuple[str, asyncio.Task[Catalog]] | None = None
+        self._reading: tuple[str, asyncio.Task[ReadCatalog]] | None = None
         self.trouble: str | None = "no bundle was loaded yet"
         """Why there is no engine, or why the newest bundle is not it; None when all is well."""
 
@@ -208,16 +194,20 @@ class Engines:
                 raise Problem(503, "not-ready", f"No model answers yet: {self.trouble}.", headers={"Retry-After": "1"})
             try:
                 version = self._live.catalog_version(now)
-                if version == engine.catalog.version:
+                if version == engine.catalog.version and self._live.origin == engine.origin:
                     return engine, True
-                catalog = await self._read_once(engine.bundle)
+                read = self._live.newer_catalog(engine.read, engine.bundle.items, FEW_CHANGES)
+                if read is None:
+                    read = await self._read_once(engine)
             except StoreError:
                 return engine, False
             # A bundle may have been swapped in meanwhile; then the catalogue is in the positions of another one.
             if self._engine is engine:
-                self._engine = engine.with_catalog(catalog)
-            if self._engine is not None and self._engine.catalog.version >= version:
-                return self._engine, True
+                self._engine = engine.with_catalog(read)
+                if read.catalog.version >= version:
+                    return self._engine, True
+            # The reading was under way before this request came, or another store is there now.
+            now = None
 
     @property
     def in_force(self) -> Engine | None:
@@ -270,19 +260,19 @@ class Engines:
         """Verifies and maps the bundle and asks it once, so that the first customer does not wait for the disk."""
         bundle = self._repository.load(bundle_id)
         try:
-            catalog = read_catalog(self._store_path, bundle)
+            read = read_catalog(self._store_path, bundle.items, ReadCatalog.unread(bundle.items))
         except StoreError:
             if self._engine is not None:
                 raise
-            catalog = Catalog.from_items(pl.DataFrame(schema=ITEM_SCHEMA), bundle.items, UNKNOWN_CATALOG)
-        engine = Engine.of(bundle, catalog)
+            read = ReadCatalog.unread(bundle.items)
+        engine = Engine.of(bundle, read)
         engine.rehearse(self._now())
         return engine
 
-    async def _read_once(self, bundle: ModelBundle) -> Catalog:
+    async def _read_once(self, engine: Engine) -> ReadCatalog:
         """The catalogue, read in a thread; all answers that wait for it share one reading."""
-        reading = self._reading
+        reading, bundle = self._reading, engine.bundle
         if reading is None or reading[0] != bundle.bundle_id or reading[1].done():
-            task = asyncio.create_task(asyncio.to_thread(read_catalog, self._store_path, bundle))
-            reading = self._reading = (bundle.bundle_id, task)
+            read = asyncio.to_thread(read_catalog, self._store_path, bundle.items, engine.read)
+            reading = self._reading = (bundle.bundle_id, asyncio.create_task(read))
         return await asyncio.shield(reading[1])

@@ -83,9 +83,9 @@ def depth_fits(value: object, left: int = MAX_CONTEXT_DEPTH) -> bool:
     return left > 0 and all(depth_fits(part, left - 1) for part in parts)
 
 
-def _context(value: object) -> object:
+def _object(value: object) -> object:
     if not isinstance(value, dict) or not depth_fits(value):
-        raise PydanticCustomError("context", f"a JSON object at most {MAX_CONTEXT_DEPTH} levels deep")
+        raise PydanticCustomError("object", f"a JSON object at most {MAX_CONTEXT_DEPTH} levels deep")
     return value
 
 
@@ -109,6 +109,8 @@ Time = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]}),
 ]
 Amount = Annotated[float, Field(allow_inf_nan=False, ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
+Currency = Annotated[str, Field(pattern="^[A-Za-z]{3}$")]
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_object, json_schema_input_type=dict[str, Any])]
 
 
 class EventIn(BaseModel):
@@ -128,13 +130,13 @@ class EventIn(BaseModel):
     )
     quantity: Annotated[Amount, Field(gt=0)] | None = Field(None, description="Pieces; 1 unless given.")
     price: Annotated[Amount, Field(ge=0)] | None = Field(None, description="Per piece, in `currency`.")
-    currency: Annotated[str, Field(pattern="^[A-Za-z]{3}$")] | None = Field(None, description="ISO 4217.")
+    currency: Currency | None = Field(None, description="ISO 4217.")
     rating: Amount | None = None
     session_id: Id | None = None
     recommendation_id: Annotated[str, Field(min_length=1, max_length=1_024, pattern=r"^[\x21-\x7e]+$")] | None = Field(
         None, description="Of the answer that led here."
     )
-    context: Annotated[dict[str, Any], BeforeValidator(_context, json_schema_input_type=dict[str, Any])] | None = Field(
+    context: JsonObject | None = Field(
         None, description='Anything else. An undo names the event it takes back: {"undoes": "<event_id>"}.'
     )
 
@@ -144,6 +146,7 @@ _ALL = TypeAdapter(list[EventIn])
 _TEXTS: dict[str | int | None, str] = {
     "currency": "three letters such as EUR",
     "recommendation_id": "1 to 1,024 printable ASCII characters without spaces",
+    **dict.fromkeys(("title", "author", "category"), "a text of 1 to 2,000 characters, none of them NUL"),
 }
 """What fields should hold of which a pattern says too little to people."""
 
@@ -164,7 +167,7 @@ def parse_events(body: object, now: int, new_id: Callable[[], str]) -> list[Even
     now : the time of receipt, milliseconds UTC.
     new_id : makes ids for events without one.
     """
-    entries = _entries(body)
+    entries = entries_of(body, "events", MAX_EVENTS)
     fitting: Sequence[EventIn | Refused]
     try:
         # All in one call, which takes half the time. What is wrong with which is asked only if something is.
@@ -177,18 +180,20 @@ def parse_events(body: object, now: int, new_id: Callable[[], str]) -> list[Even
     ]
 
 
-def _entries(body: object) -> Sequence[object]:
+def entries_of(body: object, field: str, most: int) -> Sequence[object]:
+    """The list of 1 to `most` entries that a body consists of. Raises Problem (422) when it is anything else."""
+    noun = field.replace("_", " ")
     if not isinstance(body, dict):
-        raise invalid([Fault(("body",), shortened(body), 'an object {"events": […]}')])
-    faults = [Fault(("body", _name(name)), "an unknown field", "only `events`") for name in body if name != "events"]
+        raise invalid([Fault(("body",), shortened(body), f'an object {{"{field}": […]}}')])
+    faults = [Fault(("body", _name(name)), "an unknown field", f"only `{field}`") for name in body if name != field]
     if faults:
         raise invalid(faults)
-    entries = body.get("events")
+    entries = body.get(field)
     if not isinstance(entries, list):
-        found = shortened(entries) if "events" in body else "nothing"
-        raise invalid([Fault(("body", "events"), found, f"a list of 1 to {MAX_EVENTS} events")])
-    if not 1 <= len(entries) <= MAX_EVENTS:
-        raise invalid([Fault(("body", "events"), f"{len(entries)} events", f"1 to {MAX_EVENTS} events")])
+        found = shortened(entries) if field in body else "nothing"
+        raise invalid([Fault(("body", field), found, f"a list of 1 to {most} {noun}")])
+    if not 1 <= len(entries) <= most:
+        raise invalid([Fault(("body", field), f"{len(entries)} {noun}", f"1 to {most} {noun}")])
     return entries
 
 

@@ -9,15 +9,19 @@ version decides.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+
+import polars as pl
 
 from recsys.bundle import ModelBundle
 from recsys.data.history import History
 from recsys.data.profile import Profile
+from recsys.data.vocabulary import Vocabulary
 from recsys.errors import StoreError
 from recsys.stores.protocols import Store
-from serving.http.store_handle import StoreHandle
+from serving.http.catalog_reading import ReadCatalog, caught_up
+from serving.http.store_handle import Origin, StoreHandle
 
 STORE_UNAVAILABLE = "store_unavailable"
 """The store does not answer: the list was made from an earlier copy of the history, or from what is popular."""
@@ -102,6 +106,11 @@ class LiveStore:
         """Histories that are kept; at most `max_copies`."""
         return len(self._copies)
 
+    @property
+    def origin(self) -> Origin | None:
+        """Which store this is; None while it has never been seen."""
+        return self._handle.origin
+
     def look(self) -> Stamp | None:
         """The state of the store now, None while it does not answer: what a request looks at once, when it starts."""
         try:
@@ -160,6 +169,19 @@ class LiveStore:
             return self._catalog[1]
 
         return self._handle.use(ask)
+
+    def newer_catalog(self, known: ReadCatalog, items: Vocabulary, at_most: int) -> ReadCatalog | None:
+        """The catalogue of this moment, as `caught_up`. Raises StoreError."""
+
+        def ask(store: Store) -> ReadCatalog | None:
+            assert self.origin is not None  # noqa: S101 - the handle has just opened it
+            return caught_up(store, self.origin, known, items, at_most)
+
+        return self._handle.use(ask)
+
+    def items(self, item_ids: Sequence[str]) -> pl.DataFrame:
+        """The rows of these items, as `CatalogStore.get`. Raises StoreError."""
+        return self._handle.use(lambda store: store.catalog.get(item_ids))
 
     def check(self) -> None:
         """Asks the store for a sign of life. Raises StoreError."""

@@ -11,6 +11,9 @@ from recsys.stores.protocols import Store
 
 T = TypeVar("T")
 
+Origin = tuple[bytes, int, int]
+"""Which store it is: its secret, and the device and inode of its file. A backup that was put in its place differs."""
+
 PAUSE_AFTER_FAILURE = 1.0
 """Seconds for which a store that failed is left alone: a dying disk is slow, and answers must not wait for it."""
 
@@ -44,6 +47,8 @@ class StoreHandle:
         """Grows with every opening; `Store.changes` compares only within one generation."""
         self.secret: bytes | None = None
         """Of the store that was opened last: another secret is another store. None until one was opened."""
+        self.origin: Origin | None = None
+        """Which store was opened last; None until one was."""
 
     def use(self, ask: Callable[[Store], T]) -> T:
         """What `ask` returns. Raises StoreError when the store cannot be opened or does not answer."""
@@ -70,22 +75,25 @@ class StoreHandle:
     def _opened(self) -> Store:
         # A file that was deleted or replaced stays readable through an open connection: answers would go on from a
         # store that is gone, and never see the new one.
-        file = self._identity()
+        file = file_identity(self._path)
         if self._store is not None and file == self._file:
             return self._store
         self.close()
         self._store = self._open_at(self._path)
         self._file = file
         self.secret = self._store.secret()
+        self.origin = (self.secret, *file)
         self.generation += 1
         return self._store
 
-    def _identity(self) -> tuple[int, int]:
-        try:
-            status = self._path.stat()
-        except OSError as error:
-            raise StoreUnavailableError(
-                f"the store {self._path} cannot be reached: {error.strerror or error}",
-                remedy="see that the shop's folder is there and may be read and written",
-            ) from error
-        return status.st_dev, status.st_ino
+
+def file_identity(path: Path) -> tuple[int, int]:
+    """Device and inode of a store's file. Raises StoreUnavailableError when it cannot be reached."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise StoreUnavailableError(
+            f"the store {path} cannot be reached: {error.strerror or error}",
+            remedy="see that the shop's folder is there and may be read and written",
+        ) from error
+    return status.st_dev, status.st_ino

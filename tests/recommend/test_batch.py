@@ -66,9 +66,7 @@ def test_the_lists_are_those_of_the_recommender(
     bundle, interactions = shop
     showable = np.ones(len(bundle.items), dtype=bool)
     showable[[2, 5]] = False
-    bounds = np.iinfo(np.int64)
-    always, never = np.full(len(showable), bounds.min), np.full(len(showable), bounds.max)
-    catalog = Catalog(showable, always, never)
+    catalog = replace(Catalog.unread(len(showable)), available=showable)
     masked = sparse.lil_matrix((len(interactions.customers), len(bundle.items)), dtype=np.float32)
     for customer in range(len(interactions.customers)):
         masked[customer, interactions.history(customer).items_of(placement.mask_kinds)] = 1

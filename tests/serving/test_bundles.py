@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import structlog
 
-from recsys.bundle import BundleRepository, ModelBundle
-from recsys.data.catalog import Catalog
+from recsys.bundle import BundleRepository
+from recsys.data.vocabulary import Vocabulary
 from recsys.shop import ShopFolder
-from serving.http.engine import read_catalog
+from serving.http.catalog_reading import ReadCatalog, read_catalog
 from serving.http.settings import Settings
 from tests.serving.service import FakeClock, Reply, Service
 from tests.serving.shop import item, items_frame, purchase, store_of, train_shop
@@ -124,8 +124,8 @@ def test_a_bundle_that_is_swapped_in_while_the_catalogue_is_read_gets_its_own(
     with store_of(home) as store:
         store.events.append([purchase(f"n{n}", name, n) for n in range(6) for name in ("0-first", item(1, 2))])
 
-    def read_slowly(path: Path, bundle: ModelBundle) -> Catalog:
-        catalog = read_catalog(path, bundle)
+    def read_slowly(path: Path, items: Vocabulary, known: ReadCatalog) -> ReadCatalog:
+        catalog = read_catalog(path, items, known)
         if not started.is_set():
             started.set()
             release.wait(10)
@@ -144,6 +144,7 @@ def test_a_bundle_that_is_swapped_in_while_the_catalogue_is_read_gets_its_own(
         return await asyncio.gather(*asked)
 
     train_shop(home)
+    monkeypatch.setattr("serving.http.engine.FEW_CHANGES", 0)
     monkeypatch.setattr("serving.http.engine.read_catalog", read_slowly)
     with store_of(home) as store:
         store.catalog.put(items_frame(**{sold_out: False}))

@@ -9,12 +9,11 @@ import polars as pl
 import pytest
 
 from recsys.bundle import BundleRepository
-from recsys.data.catalog import ITEM_SCHEMA
+from recsys.data.catalog import ITEM_SCHEMA, UNREAD
 from recsys.data.events import Event, EventKind
 from recsys.errors import StoreUnavailableError
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
-from serving.http.engine import UNKNOWN_CATALOG
 from serving.http.live import LiveStore
 from serving.http.settings import Settings
 from serving.http.store_handle import StoreHandle
@@ -237,7 +236,7 @@ def test_a_worker_that_starts_without_a_store_answers_popular_items(home: Path, 
         assert reply.served_from["cache"]["status"] == "off"
         assert "store.db" in service.get("/health/ready").json()["detail"]
         engine = service.runner.run(service.state.engines.current())[0]
-        assert engine.catalog.version == UNKNOWN_CATALOG
+        assert engine.catalog.version == UNREAD
         shutil.move(away, path)
         clock.forward(2)
         assert service.get("/health/ready").status == 200

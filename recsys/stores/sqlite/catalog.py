@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import overload
 
 import polars as pl
 
-from recsys.data.catalog import ITEM_SCHEMA
+from recsys.data.catalog import ITEM_SCHEMA, CatalogChanges
+from recsys.stores.admission import storable
 from recsys.stores.protocols import Ingested
 from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.described import DescribedTable
 
+_ANY = "changed > ?"
+# Said twice: only the constant lets SQLite see that the index of changed rows will do.
+_NEWER = "changed > 0 AND changed > ?"
+_HERE = "SELECT item_id FROM items WHERE NOT removed AND item_id IN (SELECT value FROM json_each(?))"
+_EMPTIED = ", ".join(f"{column} = NULL" for column in ITEM_SCHEMA if column != "item_id")
+_REMOVE = f"UPDATE items SET {_EMPTIED}, has_row = 0, removed = 1, changed = ? WHERE item_id = ?"  # noqa: S608 - our own text
+
 
 class SqliteCatalog:
-    """Implements `CatalogStore`."""
+    """Implements `CatalogStore`. Each row carries the version of the catalogue at which it changed last."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._rows = DescribedTable(database, "items", ITEM_SCHEMA)
+        self._rows = DescribedTable(database, "items", ITEM_SCHEMA, marks=("changed", "removed"))
 
     def put(self, items: pl.DataFrame) -> Ingested:
         """See `CatalogStore`."""
         with self._database.transaction():
-            done = self._rows.put(items)
+            next_version = self.version() + 1
+            done = self._rows.put(items, marks=(next_version, 0))
             if done.added or done.changed:
-                self._database.run("UPDATE meta SET value = value + 1 WHERE key = 'catalog_version'")
+                self._reach(next_version)
         return done
+
+    def remove(self, item_ids: Sequence[str]) -> list[bool]:
+        """See `CatalogStore`."""
+        with self._database.transaction():
+            wanted = sorted({identifier for identifier in item_ids if storable(identifier)})
+            here = {item_id for (item_id,) in self._database.matching(_HERE, wanted)}
+            if here:
+                next_version = self.version() + 1
+                self._database.run_many(_REMOVE, ((next_version, item_id) for item_id in sorted(here)))
+                self._reach(next_version)
+        removed = []
+        for item_id in item_ids:
+            removed.append(item_id in here)
+            here.discard(item_id)
+        return removed
 
     def read(self) -> pl.DataFrame:
         """See `CatalogStore`."""
@@ -35,7 +60,32 @@ class SqliteCatalog:
         """See `CatalogStore`."""
         return self._rows.get(item_ids)
 
+    @overload
+    def changes(self, since: int) -> CatalogChanges: ...
+
+    @overload
+    def changes(self, since: int, at_most: int | None) -> CatalogChanges | None: ...
+
+    def changes(self, since: int, at_most: int | None = None) -> CatalogChanges | None:
+        """See `CatalogStore`."""
+        newer = _ANY if since < 0 else _NEWER
+        with self._database.snapshot():
+            if at_most is not None and self._count(newer, since, at_most + 1) > at_most:
+                return None
+            items = self._rows.where(newer, (since,))
+            removed = self._database.query(f"SELECT item_id FROM items WHERE removed AND {newer}", (since,))  # noqa: S608
+            return CatalogChanges(items, sorted(item_id for (item_id,) in removed), self.version())
+
     def version(self) -> int:
         """See `CatalogStore`."""
         (version,) = self._database.one("SELECT value FROM meta WHERE key = 'catalog_version'")
         return int(version)
+
+    def _count(self, newer: str, since: int, enough: int) -> int:
+        """How many rows and removed items changed after that version, counted up to `enough`."""
+        rows = f"SELECT 1 FROM items WHERE (has_row OR removed) AND {newer} LIMIT ?"  # noqa: S608 - our own text
+        (count,) = self._database.one(f"SELECT count(*) FROM ({rows})", (since, enough))  # noqa: S608 - our own text
+        return int(count)
+
+    def _reach(self, version: int) -> None:
+        self._database.run("UPDATE meta SET value = ? WHERE key = 'catalog_version'", (version,))
