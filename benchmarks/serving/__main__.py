@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measured import Row
-from benchmarks.serving import events, library, load, memory
+from benchmarks.serving import events, items, library, load, memory
 from benchmarks.serving.shop import Size, customer_ids, home_of, prepared
 
 LARGE, SMALL = Size(90_000, 20_000), Size(9_000, 2_000)
@@ -107,6 +107,7 @@ PARTS: dict[str, Callable[[Path], list[Row]]] = {
     "latency": latency,
     "library": lambda folder: library.measure(home_of(prepared(folder, LARGE))),
     "events": lambda folder: events.measure(home_of(prepared(folder, LARGE)), asked(LARGE)),
+    "items": lambda folder: items.measure(home_of(prepared(folder, LARGE)), asked(LARGE)),
     "memory": lambda folder: memory.measure(home_of(prepared(folder, LARGE))),
 }
 

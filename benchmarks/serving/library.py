@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 from implicit.cpu.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import CosineRecommender
 from scipy import sparse
@@ -16,13 +15,13 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.measured import Row
 from recsys.bundle import BundleRepository
-from recsys.data.catalog import ITEM_SCHEMA, Catalog
 from recsys.data.interactions import Interactions
 from recsys.recommend.batch import Histories, rank_many
 from recsys.recommend.placement import DEFAULT_PLACEMENT
 from recsys.recommend.types import Request
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
+from serving.http.catalog_reading import ReadCatalog
 from serving.http.engine import Engine
 
 LENGTH = 50
@@ -40,7 +39,7 @@ def measure(home: Path) -> list[Row]:
     store = open_store(shop.store, create=False, read_only=True)
     interactions = Interactions.from_events(store.events.read())
     store.close()
-    engine = Engine.of(bundle, Catalog.from_items(pl.DataFrame(schema=ITEM_SCHEMA), bundle.items))
+    engine = Engine.of(bundle, ReadCatalog.unread(bundle.items))
     matrix = sparse.csr_matrix(interactions.strengths(bundle.manifest.event_weights), dtype=np.float32)
     matrix.data[:] = 1.0
     with threadpool_limits(1, "blas"), warnings.catch_warnings():

@@ -119,13 +119,17 @@ class Catalog:
         """The catalogue after these changes, which follow this one's version; `items` is its vocabulary."""
         # Where nothing was read yet, rows without limits say what is assumed anyway, and most have none.
         rows = changes.items.filter(_LIMITED) if self.version == UNREAD else changes.items
-        positions = np.concatenate([items.positions(rows["item_id"]), items.positions(changes.removed)])
+        ids = pl.concat([rows["item_id"], pl.Series("item_id", changes.removed, dtype=pl.String)])
+        # End to end they are looked up by compiled code, and none is remembered: one day every item will have changed.
+        packed = Vocabulary.from_sorted(ids)
+        positions = items.positions_of(packed.text, packed.offsets)
         here = positions != UNKNOWN
         taken_off = len(changes.removed)
 
         def column(name: str, default: int, removed: int) -> npt.NDArray[np.int64]:
             values = rows[name].cast(pl.Int64).fill_null(default).to_numpy()
-            return np.concatenate([values, np.full(taken_off, removed, dtype=np.int64)])[here]
+            every = np.concatenate([values, np.full(taken_off, removed)])
+            return np.asarray(every[here], dtype=np.int64)
 
         position = positions[here]
         available = _written(self.available, position, column("available", 1, 0).astype(np.bool_))

@@ -6,13 +6,16 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 from threadpoolctl import threadpool_limits
 
@@ -105,7 +108,18 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 async def _bare_status(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type alone
-    return of_status(error.status_code, error.detail, error.headers).response(instance_of(request.scope))
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The framework names the methods of the first route of a path; each method is a route of its own.
+        headers["Allow"] = ", ".join(_methods_here(request)) or headers.get("Allow", "GET")
+    return of_status(error.status_code, error.detail, headers).response(instance_of(request.scope))
+
+
+def _methods_here(request: Request) -> list[str]:
+    """The methods of all our routes of this path, in order."""
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in here for method in route.methods or ()})
 
 
 async def _domain_error(request: Request, error: Exception) -> Response:

@@ -16,7 +16,7 @@ async def read_json(request: Request, max_bytes: int) -> object:
     too_large = Problem(
         413,
         "body-too-large",
-        f"The body has more than {max_bytes} bytes. Send fewer events at a time.",
+        f"The body has more than {max_bytes} bytes. Send less at a time.",
         faults=[Fault(("header", "content-length"), "too many bytes", f"at most {max_bytes} bytes")],
     )
     announced = request.headers.get("content-length", "")

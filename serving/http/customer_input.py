@@ -3,7 +3,7 @@ wrong with each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -13,7 +13,16 @@ from pydantic_core import PydanticCustomError
 
 from recsys.data.profile import MAX_SOURCE_LENGTH, PURPOSE, Consent, is_purpose
 from recsys.stores.admission import storable
-from serving.http.event_input import MAX_CONTEXT_DEPTH, MAX_FUTURE_MS, Id, Time, depth_fits, fault_of, id_fault
+from serving.http.event_input import (
+    MAX_CONTEXT_DEPTH,
+    MAX_FUTURE_MS,
+    Id,
+    Time,
+    depth_fits,
+    entries_of,
+    fault_of,
+    id_fault,
+)
 from serving.http.problems import Fault, invalid, shortened
 
 MAX_CUSTOMERS = 1_000
@@ -146,22 +155,6 @@ def parse_merge(body: object) -> str:
     except ValidationError as error:
         faults = [fault_of(("body",), detail, MergeIn) for detail in error.errors(include_url=False)]
         raise invalid(faults) from error
-
-
-def entries_of(body: object, field: str, most: int) -> Sequence[object]:
-    """The list in `{field: [...]}`. Raises Problem (422) for anything else."""
-    if not isinstance(body, dict):
-        raise invalid([Fault(("body",), shortened(body), f'an object {{"{field}": […]}}')])
-    faults = [Fault(("body", str(name)[:80]), "an unknown field", f"only `{field}`") for name in body if name != field]
-    entries = body.get(field)
-    if not isinstance(entries, list):
-        found = shortened(entries) if field in body else "nothing"
-        faults.append(Fault(("body", field), found, f"a list of 1 to {most:,}"))
-    elif not 1 <= len(entries) <= most:
-        faults.append(Fault(("body", field), f"{len(entries)} entries", f"1 to {most:,}"))
-    if faults or not isinstance(entries, list):
-        raise invalid(faults)
-    return entries
 
 
 def _parsed(

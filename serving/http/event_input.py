@@ -186,14 +186,14 @@ def entries_of(body: object, field: str, most: int) -> Sequence[object]:
     if not isinstance(body, dict):
         raise invalid([Fault(("body",), shortened(body), f'an object {{"{field}": […]}}')])
     faults = [Fault(("body", _name(name)), "an unknown field", f"only `{field}`") for name in body if name != field]
-    if faults:
-        raise invalid(faults)
     entries = body.get(field)
     if not isinstance(entries, list):
         found = shortened(entries) if field in body else "nothing"
-        raise invalid([Fault(("body", field), found, f"a list of 1 to {most} {noun}")])
-    if not 1 <= len(entries) <= most:
-        raise invalid([Fault(("body", field), f"{len(entries)} {noun}", f"1 to {most} {noun}")])
+        faults.append(Fault(("body", field), found, f"a list of 1 to {most:,} {noun}"))
+    elif not 1 <= len(entries) <= most:
+        faults.append(Fault(("body", field), f"{len(entries)} {noun}", f"1 to {most:,} {noun}"))
+    if faults or not isinstance(entries, list):
+        raise invalid(faults)
     return entries
 
 

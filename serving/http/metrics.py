@@ -39,6 +39,7 @@ class Metrics:
         self.short_answers = counter("short_answers", "Lists with fewer items than asked for.", "route")
         self.degraded = counter("degraded_answers", "Lists that were answered without the store.", "cause")
         self.events = counter("events", "Events received, by what became of them.", "status")
+        self.items = counter("items", "Items put or removed, by what became of them.", "status")
         self.commits = counter("event_commits", "Durable writes, each of one or more requests.")
         self.commit_seconds = seconds("event_commit", "How long one durable write took.")
         self.cache_failures = counter("cache_failures", "Calls that the cache did not serve.", "operation", "cause")

@@ -35,7 +35,7 @@ TITLES: dict[str, str] = {
     "invalid-request": "The request does not fit",
     "internal-error": "The service made a mistake",
     "not-ready": "The service cannot answer yet",
-    "store-unavailable": "The store cannot be written",
+    "store-unavailable": "The store cannot be read or written",
     "http-error": "The request failed",
 }
 """The last part of each problem's `type` and its `title`; docs/http-api.md explains each."""

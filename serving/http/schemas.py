@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -75,7 +75,7 @@ class FaultOut(Shape):
 
 
 class RefusalOut(Shape):
-    """Why an event was refused."""
+    """Why an entry was refused."""
 
     detail: str
     errors: list[FaultOut]
@@ -93,6 +93,55 @@ class EventResults(Shape):
     """One result per event, in their order."""
 
     results: list[EventResult]
+
+
+class ItemResult(Shape):
+    """What became of one item that was put or removed."""
+
+    item_id: str | None = Field(description="Null for a refused entry that gave none.", examples=["emma"])
+    status: Literal["created", "changed", "unchanged", "removed", "unknown", "refused"]
+    error: RefusalOut | None = None
+
+
+class ItemResults(Shape):
+    """One result per entry, in their order."""
+
+    results: list[ItemResult]
+
+
+class ItemRowOut(Shape):
+    """An item's row in the catalogue; null is not known."""
+
+    title: str | None = Field(examples=["Emma"])
+    author: str | None = Field(examples=["Jane Austen"])
+    category: str | None = Field(examples=["novels"])
+    price: float | None = Field(examples=[9.5])
+    currency: str | None = Field(examples=["EUR"])
+    available: bool | None
+    published: str | int | None = Field(
+        description="ISO 8601; whole milliseconds for a year that has no such text.", examples=["2026-03-01T00:00:00Z"]
+    )
+    expires: str | int | None = Field(description="As `published`.")
+    attributes: dict[str, Any] | None = Field(examples=[{"pages": 474}])
+
+
+class ItemRecord(Shape):
+    """What is known of an item."""
+
+    item_id: str = Field(examples=["emma"])
+    row: ItemRowOut | None = Field(description="Null for an item that is known from events alone.")
+    bundle: str | None = Field(description="The models in force; null while there are none.")
+    known_to_bundle: bool = Field(description="Whether they know the item: only then it is in their lists.")
+    showable: bool = Field(description="Whether it may be shown now.")
+    hidden_because: Literal["unavailable", "not_yet_published", "expired", "not_in_model", "no_model"] | None
+    detail: str | None = Field(description="The same for people.")
+
+
+class ItemRecords(Shape):
+    """What is known of several items."""
+
+    items: list[ItemRecord]
+    unknown: list[str]
 
 
 class ProblemOut(Shape):

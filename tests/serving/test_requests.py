@@ -154,6 +154,8 @@ def test_the_api_describes_itself(service: Service) -> None:
         "/v1/customers/{id}/recommendations",
         "/v1/items/{id}/related",
         "/v1/events",
+        "/v1/items",
+        "/v1/items/{id}",
         "/health/live",
         "/health/ready",
         "/metrics",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +18,11 @@ from recsys.shop import ShopFolder
 from recsys.stores import open_store
 from serving.http.customer_shapes import CustomerExport, CustomerOut, CustomerResult, MergedOut, ReceiptOut
 from serving.http.event_input import EventIn
+from serving.http.item_input import ItemIn
+from serving.http.item_record import DETAILS
 from serving.http.metrics import Metrics
 from serving.http.problems import TITLES
-from serving.http.schemas import AnswerOut, EventResults, Health, ProblemOut
+from serving.http.schemas import AnswerOut, EventResults, Health, ItemRecord, ItemRecords, ItemResults, ProblemOut
 from serving.http.settings import Settings
 from tests.serving.service import FakeClock, Service
 from tests.serving.shop import DAY, START, train_shop
@@ -27,6 +30,7 @@ from tests.serving.shop import DAY, START, train_shop
 DOCS = Path(__file__).parents[2] / "docs"
 API = (DOCS / "http-api.md").read_text()
 OPERATIONS = (DOCS / "operations.md").read_text()
+ITEM_EXAMPLES = ("put_item", "get_item", "get_items", "put_items", "delete_item", "delete_items")
 NOVELS = ["emma", "persuasion", "middlemarch", "villette", "cranford"]
 SPACE = ["dune", "solaris", "ubik", "neuromancer", "foundation"]
 
@@ -107,6 +111,9 @@ SHAPES: list[tuple[str, type[BaseModel]]] = [
     ("export", CustomerExport),
     ("merge", MergedOut),
     ("forget", ReceiptOut),
+    ("put_items", ItemResults),
+    ("get_items", ItemRecords),
+    ("delete_items", ItemResults),
     ("live", Health),
     ("ready", Health),
     ("problem", ProblemOut),
@@ -116,7 +123,7 @@ SHAPES: list[tuple[str, type[BaseModel]]] = [
 
 def test_there_is_an_example_for_every_route_that_speaks_json() -> None:
     """And one problem."""
-    assert set(examples()) == {name for name, _ in SHAPES}
+    assert set(examples()) == {name for name, _ in SHAPES} | set(ITEM_EXAMPLES)
 
 
 @pytest.mark.parametrize(("name", "model"), SHAPES)
@@ -162,10 +169,38 @@ def test_the_example_of_events_has_the_results_that_it_shows(bookshop: Service) 
     assert places[0] == places[1]
 
 
-def test_every_field_of_an_event_is_documented() -> None:
-    """In the table of fields."""
+def test_the_examples_of_items_are_the_real_answers(bookshop: Service) -> None:
+    """One after the other, as they stand there, word for word but for the bundle."""
+    for name in ITEM_EXAMPLES:
+        shown, real = ask(bookshop, name)
+        for document in (shown, real):
+            for entry in [document, *document.get("items", [])]:
+                if "bundle" in entry:
+                    entry["bundle"] = "some"
+        assert shown == real, name
+    ItemRecord.model_validate(examples()["get_item"][2][0])
+
+
+def test_the_curl_line_of_items_works(bookshop: Service) -> None:
+    """Method, path and body, taken apart as a shell does."""
+    (line,) = re.findall(r"^curl (.*/v1/items.*)$", API, re.M)
+    _, method, address, _, header, _, body = shlex.split(line)
+    target = "/" + address.split("/", 3)[3]
+    reply = bookshop.ask(method, target, body.encode(), content_type=header.partition(": ")[2])
+    assert reply.status == 201
+    assert bookshop.get(target).json()["hidden_because"] == "unavailable"
+
+
+def test_every_reason_to_hide_an_item_is_documented() -> None:
+    """And no other."""
+    rows = API.split("| `hidden_because` |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", rows, re.M)) == set(DETAILS)
+
+
+def test_every_field_of_an_event_and_of_an_item_is_documented() -> None:
+    """In the tables of fields."""
     rows = " ".join(re.findall(r"^\| (`[^|]+) \|", API, re.M))
-    assert [field for field in EventIn.model_fields if f"`{field}`" not in rows] == []
+    assert [field for shape in (EventIn, ItemIn) for field in shape.model_fields if f"`{field}`" not in rows] == []
 
 
 def test_every_kind_of_event_is_documented() -> None:
