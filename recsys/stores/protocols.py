@@ -133,8 +133,8 @@ class CatalogStore(Protocol):
 
     def changes(self, since: int, at_most: int | None = None) -> CatalogChanges | None:
         """What changed after `since`, an earlier version of the catalogue, as one consistent state; `UNREAD` gives all
-        there is. None, quickly, when more than `at_most` items changed. Costs what changed, whatever the size of the
-        catalogue."""
+        there is, and so may any version before a put of very many rows. None, quickly, when that is more than `at_most`
+        items. Costs what changed, whatever the size of the catalogue."""
         ...
 
     def version(self) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from recsys.stores import open_store
 from recsys.stores.protocols import Store
-from recsys.stores.sqlite import ingest
+from recsys.stores.sqlite import catalog, ingest
 from tests.contracts.plain_store import OpenStore
 
 
@@ -30,9 +30,10 @@ def fresh_sqlite() -> Iterator[OpenStore]:
 
 @contextmanager
 def fresh_archive() -> Iterator[OpenStore]:
-    """The same, where every frame, however small, goes to the archive."""
+    """The same, where every frame of events, however small, goes to the archive, and three items are very many."""
     with pytest.MonkeyPatch.context() as patch, fresh_sqlite() as opened:
         patch.setattr(ingest, "ARCHIVED_ROWS", 0)
+        patch.setattr(catalog, "BULK_ROWS", 2)
         yield opened
 
 

@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -75,6 +76,24 @@ def test_an_event_posted_to_one_process_counts_in_the_next_answer_of_another(hom
     """Two servers, one store, no Redis."""
     with serving(home) as one, serving(home) as two:
         assert_events_count_everywhere(one, two)
+
+
+@pytest.mark.redis
+def test_an_item_that_is_put_through_one_process_holds_in_the_next_answer_of_another(
+    home: Path, redis_server: RedisServer
+) -> None:
+    """Two servers, one store, one Redis: sold out through one, it is in no list of the other; put back, it is."""
+    shared = {"BOOKMATCH_REDIS_URL": redis_server.url, "BOOKMATCH_REDIS_TIMEOUT_MS": "1000"}
+    with serving(home, **shared) as one, serving(home, **shared) as two:
+        for number in range(6):
+            writer, reader = (one, two) if number % 2 else (two, one)
+            before = listed(reader)
+            address = f"{writer.url}/v1/items/{quote(before[0], safe='')}"
+            assert httpx.put(address, json={"available": False}).status_code in (200, 201)
+            assert before[0] not in listed(reader) + listed(writer)
+            if number < 3:
+                assert httpx.put(address, json={"title": "back"}).json()["status"] == "changed"
+                assert listed(reader) == listed(writer) == before
 
 
 @pytest.mark.redis

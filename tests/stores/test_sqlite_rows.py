@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from recsys.data.catalog import ITEM_SCHEMA
 from recsys.data.events import Event, EventKind
 from recsys.stores import open_store
 from recsys.stores.sqlite import histories, ingest, scan, undone
+from recsys.stores.sqlite.database import Database, Row
 from recsys.stores.sqlite.store import SqliteStore
 from tests.contracts.plain_store import event_frame, undo, view
 
@@ -118,3 +121,20 @@ def test_ids_are_stored_once(store: SqliteStore) -> None:
         store.events.ingest(event_frame([view(f"b{turn}"), view(f"c{turn}", item_id="other")]))
     assert store._database.query("SELECT customer_id FROM customers") == [("ann",)]
     assert store._database.query("SELECT item_id FROM items ORDER BY item") == [("book",), ("other",)]
+
+
+def test_changed_items_are_found_by_their_index(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What changed costs what changed: no statement walks over the table of items."""
+    store.catalog.put(pl.DataFrame([{"item_id": "a"}, {"item_id": "b"}], schema=ITEM_SCHEMA))
+    query, asked = Database.query, []
+
+    def remembered(database: Database, sql: str, values: Sequence[object] = ()) -> list[Row]:
+        asked.append((sql, values))
+        return query(database, sql, values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "query", remembered)
+        assert store.catalog.changes(0, 5) is not None
+    plans = [str(store._database.query(f"EXPLAIN QUERY PLAN {sql}", values)) for sql, values in asked if "items" in sql]
+    assert len(plans) == 3
+    assert all("USING INDEX items_changed" in plan or "USING COVERING INDEX items_changed" in plan for plan in plans)
