@@ -119,17 +119,17 @@ class Catalog:
         """The catalogue after these changes, which follow this one's version; `items` is its vocabulary."""
         # Where nothing was read yet, rows without limits say what is assumed anyway, and most have none.
         rows = changes.items.filter(_LIMITED) if self.version == UNREAD else changes.items
-        ids = pl.concat([rows["item_id"], pl.Series("item_id", changes.removed, dtype=pl.String)])
+        ids = [identifier.encode() for identifier in (*rows["item_id"].to_list(), *changes.removed)]
         # End to end they are looked up by compiled code, and none is remembered: one day every item will have changed.
-        packed = Vocabulary.from_sorted(ids)
-        positions = items.positions_of(packed.text, packed.offsets)
+        offsets = np.zeros(len(ids) + 1, dtype=np.int64)
+        np.cumsum([len(raw) for raw in ids], out=offsets[1:])
+        positions = items.positions_of(np.frombuffer(b"".join(ids), dtype=np.uint8).copy(), offsets)
         here = positions != UNKNOWN
-        taken_off = len(changes.removed)
 
+        # By plain lists: mostly one row changed, and a data frame's operations would take longer than all else.
         def column(name: str, default: int, removed: int) -> npt.NDArray[np.int64]:
-            values = rows[name].cast(pl.Int64).fill_null(default).to_numpy()
-            every = np.concatenate([values, np.full(taken_off, removed)])
-            return np.asarray(every[here], dtype=np.int64)
+            values = [default if value is None else value for value in rows[name].to_list()]
+            return np.array([*values, *[removed] * len(changes.removed)], dtype=np.int64)[here]
 
         position = positions[here]
         available = _written(self.available, position, column("available", 1, 0).astype(np.bool_))
