@@ -129,7 +129,8 @@ class Catalog:
         # By plain lists: mostly one row changed, and a data frame's operations would take longer than all else.
         def column(name: str, default: int, removed: int) -> npt.NDArray[np.int64]:
             values = [default if value is None else value for value in rows[name].to_list()]
-            return np.array([*values, *[removed] * len(changes.removed)], dtype=np.int64)[here]
+            whole: npt.NDArray[np.int64] = np.array([*values, *[removed] * len(changes.removed)], dtype=np.int64)
+            return np.asarray(whole[here])
 
         position = positions[here]
         available = _written(self.available, position, column("available", 1, 0).astype(np.bool_))

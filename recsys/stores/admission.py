@@ -58,10 +58,10 @@ def _all_fit(events: Sequence[Event]) -> bool:
     """False when any of these events may be one that no store can hold."""
     if not events:
         return True
-    event_ids, customers, given_kinds, items, times, positions, *rest = zip(*events, strict=True)
+    event_ids, customers, kinds, items, times, positions, *rest = zip(*events, strict=True)
     quantities, prices, currencies, ratings, sessions, recommendations, contexts = rest
-    kinds = set(given_kinds)
-    if EventKind.UNDO in kinds or (None in items and any(kind.needs_item for kind in kinds)):
+    without_item = {kind for kind, item in zip(kinds, items, strict=True) if item is None}
+    if EventKind.UNDO in kinds or any(kind.needs_item for kind in without_item):
         return False
     ids: list[str] = [*event_ids, *customers, *(item for item in items if item is not None)]
     texts: set[str | None] = {*currencies, *sessions, *recommendations, *contexts}

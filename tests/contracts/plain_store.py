@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 import polars as pl
 
@@ -18,7 +17,7 @@ OpenStore = Callable[[], Store]
 
 def event_frame(events: Sequence[Event]) -> pl.DataFrame:
     """The events as a frame in EVENT_SCHEMA."""
-    rows = [asdict(event) | {"kind": str(event.kind)} for event in events]
+    rows = [event._asdict() | {"kind": str(event.kind)} for event in events]
     return pl.DataFrame(rows, schema=EVENT_SCHEMA)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -30,7 +29,7 @@ def events(draw: st.DrawFn) -> Event:
     event_id, customer_id = draw(st.sampled_from(EVENT_IDS)), draw(st.sampled_from(CUSTOMERS))
     if draw(st.booleans()):
         item_id = draw(st.sampled_from([None, "i1"]))
-        return replace(undo(event_id, draw(st.sampled_from(EVENT_IDS)), customer_id), item_id=item_id)
+        return undo(event_id, draw(st.sampled_from(EVENT_IDS)), customer_id)._replace(item_id=item_id)
     kind = draw(st.sampled_from(KINDS))
     item_ids = ["i1", "i2", "i/3"] + ([None] if kind in KINDS_WITHOUT_ITEM else [])
     return Event(
@@ -126,17 +125,17 @@ def test_an_acknowledged_event_is_there_for_everybody(opened: OpenStore) -> None
 
 GOOD = view("good", timestamp=1)
 BAD: dict[str, Event] = {
-    "empty event_id": replace(GOOD, event_id=""),
-    "overlong customer_id": replace(GOOD, customer_id="c" * 257),
-    "empty item_id": replace(GOOD, item_id=""),
-    "NUL in an id": replace(GOOD, customer_id="a\0b"),
-    "NUL in a text": replace(GOOD, session_id="\0"),
-    "no item": replace(GOOD, item_id=None),
-    "infinite price": replace(GOOD, price=float("inf")),
-    "quantity that is no number": replace(GOOD, quantity=float("nan")),
-    "undo of nothing": replace(GOOD, kind=EventKind.UNDO),
-    "undo in broken JSON": replace(GOOD, kind=EventKind.UNDO, context='{"undoes": '),
-    "undo of a number": replace(GOOD, kind=EventKind.UNDO, context='{"undoes": 7}'),
+    "empty event_id": GOOD._replace(event_id=""),
+    "overlong customer_id": GOOD._replace(customer_id="c" * 257),
+    "empty item_id": GOOD._replace(item_id=""),
+    "NUL in an id": GOOD._replace(customer_id="a\0b"),
+    "NUL in a text": GOOD._replace(session_id="\0"),
+    "no item": GOOD._replace(item_id=None),
+    "infinite price": GOOD._replace(price=float("inf")),
+    "quantity that is no number": GOOD._replace(quantity=float("nan")),
+    "undo of nothing": GOOD._replace(kind=EventKind.UNDO),
+    "undo in broken JSON": GOOD._replace(kind=EventKind.UNDO, context='{"undoes": '),
+    "undo of a number": GOOD._replace(kind=EventKind.UNDO, context='{"undoes": 7}'),
 }
 
 
@@ -144,9 +143,9 @@ BAD: dict[str, Event] = {
 def test_what_no_store_can_hold_is_refused_whole(store: Store, bad: Event) -> None:
     """One bad event refuses the whole call, in append and in ingest, and nothing of it is stored."""
     with pytest.raises(InputError):
-        store.events.append([replace(GOOD, event_id="first"), bad])
+        store.events.append([GOOD._replace(event_id="first"), bad])
     with pytest.raises(InputError):
-        store.events.ingest(event_frame([replace(GOOD, event_id="first"), bad]))
+        store.events.ingest(event_frame([GOOD._replace(event_id="first"), bad]))
     assert store.events.summary()["events"] == {}
     assert store.events.summary()["customers"] == 0
 
@@ -155,8 +154,8 @@ def test_what_no_store_can_hold_is_refused_whole(store: Store, bad: Event) -> No
 def test_numbers_beyond_64_bits_are_refused(store: Store, timestamp: int) -> None:
     """A time that no database column holds is bad input, not a crash."""
     with pytest.raises(InputError, match="64 bits"):
-        store.events.append([replace(GOOD, timestamp=timestamp)])
-    assert store.events.append([replace(GOOD, timestamp=2**63 - 1, position=1 - 2**63)]) == [True]
+        store.events.append([GOOD._replace(timestamp=timestamp)])
+    assert store.events.append([GOOD._replace(timestamp=2**63 - 1, position=1 - 2**63)]) == [True]
     (row,) = store.histories.get("ann", 9).rows
     assert (row.timestamp, row.position) == (2**63 - 1, 1 - 2**63)
 
@@ -165,7 +164,7 @@ def test_numbers_beyond_64_bits_are_refused(store: Store, timestamp: int) -> Non
 def test_lone_surrogates_are_refused_and_never_found(store: Store, field: str) -> None:
     """A text that is not Unicode cannot be stored; asking for such an id finds nothing instead of failing."""
     with pytest.raises(InputError, match="surrogate"):
-        store.events.append([replace(GOOD, **{field: "\ud800"})])
+        store.events.append([GOOD._replace(**{field: "\ud800"})])
     assert store.histories.get("\ud800", 5).version == 0
     assert store.histories.version("\ud800") == 0
     assert store.histories.version("a\0") == 0
@@ -238,7 +237,7 @@ def test_history_is_newest_by_time_then_position_then_arrival(store: Store) -> N
     stored = [(5, None), (None, 3), (5, 2), (None, None), (5, 2), (1, 9), (-7, None)]
     store.events.append(
         [
-            replace(view(f"e{place}", f"i{place}"), timestamp=timestamp, position=position)
+            view(f"e{place}", f"i{place}")._replace(timestamp=timestamp, position=position)
             for place, (timestamp, position) in enumerate(stored)
         ]
     )
@@ -252,7 +251,7 @@ def test_limit_counts_events_that_are_handed_out(store: Store) -> None:
     """Searches, exposures, undone events and undos do not use up the limit; a negative one is refused."""
     store.events.append([view("e1", "kept", timestamp=1), view("e2", "undone", timestamp=2), undo("u", "e2")])
     store.events.append([Event(event_id="s", customer_id="ann", kind=EventKind.SEARCH, timestamp=3)])
-    store.events.append([replace(view("x"), kind=EventKind.IMPRESSION, timestamp=4)])
+    store.events.append([view("x")._replace(kind=EventKind.IMPRESSION, timestamp=4)])
     assert [row.item_id for row in store.histories.get("ann", 1).rows] == ["kept"]
     with pytest.raises(InputError, match="-1"):
         store.histories.get("ann", -1)

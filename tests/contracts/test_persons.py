@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, replace
 
 import polars as pl
 import pytest
@@ -42,7 +41,7 @@ def test_a_person_gets_all_their_events_back(store: Store) -> None:
     store.events.ingest(event_frame(batch))
     store.events.append([undo("u", "taken back"), view("stranger's", customer_id="bob")])
     store.profiles.merge("visitor", "ann", 1)
-    expected = [asdict(event) | {"kind": str(event.kind)} for event in (*batch, undo("u", "taken back"))]
+    expected = [event._asdict() | {"kind": str(event.kind)} for event in (*batch, undo("u", "taken back"))]
     for customer in ("ann", "visitor"):
         found = store.persons.events(customer)
         assert dict(found.schema) == EVENT_SCHEMA
@@ -74,7 +73,7 @@ def test_after_forgetting_it_is_as_if_the_person_had_never_been_there(
             told = store.events.ingest(event_frame(own))
             assert (told.added, told.forgotten) == (0, len(own))
             with pytest.raises(ForgottenCustomerError, match="forgotten"):
-                store.events.append([*others[:1], replace(own[0], event_id="new")])
+                store.events.append([*others[:1], own[0]._replace(event_id="new")])
         else:
             with pytest.raises(UnknownCustomerError):
                 store.persons.forget(gone, 77)

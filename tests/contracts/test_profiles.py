@@ -167,7 +167,7 @@ def test_a_merged_person_is_as_if_there_had_been_one_id(
     plain = PlainStore()
     plain.append(batch[:cut])
     plain.append(batch[cut:])
-    plain.events = [replace(e, customer_id=customer) if e.customer_id == visitor else e for e in plain.events]
+    plain.events = [e._replace(customer_id=customer) if e.customer_id == visitor else e for e in plain.events]
     with fresh() as opened:
         store = opened()
         store.events.ingest(event_frame(batch[:cut]))

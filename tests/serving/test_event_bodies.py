@@ -6,7 +6,10 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
+from recsys.data.events import EventKind
+from serving.http.event_input import Id, Refused, id_fault, parse_events
 from tests.serving.service import Service
 from tests.serving.test_events_route import VIEW, refused_places
 from tests.serving.test_requests import assert_problem
@@ -108,6 +111,50 @@ def test_a_good_event_with_one_strange_field_has_a_result(shared_service: Servic
     (result,) = shared_service.post_events(event)
     if result["status"] == "refused":
         assert {place[0] for place in refused_places(result)} == {field}
+
+
+GOOD = st.fixed_dictionaries(
+    {"customer_id": st.sampled_from(["c1", "é"]), "kind": st.sampled_from([*map(str, EventKind)])},
+    optional={
+        "event_id": st.sampled_from(["e", None]),
+        "item_id": st.sampled_from(["i", None]),
+        "timestamp": st.sampled_from([None, 5, 10**12, -1, 10**15, "2024-01-02T03:04:05Z", "1969-12-31T23:59:59Z"]),
+        "position": st.sampled_from([None, -3]),
+        "quantity": st.sampled_from([None, 2, 0.5]),
+        "price": st.sampled_from([None, 0, 9.5]),
+        "currency": st.sampled_from([None, "EUR"]),
+        "rating": st.sampled_from([None, -1, 4.5]),
+        "session_id": st.sampled_from([None, "s"]),
+        "recommendation_id": st.sampled_from([None, "r"]),
+        "context": st.sampled_from([None, {}, {"undoes": "e"}, {"a": [1, {"b": None}]}]),
+    },
+)
+NOW = 1_760_000_000_000
+
+
+@settings(deadline=None)
+@given(entries=st.lists(GOOD | GOOD | NEARLY | JSON, min_size=1, max_size=4))
+def test_events_are_read_together_as_each_by_itself(entries: list[object]) -> None:
+    """Events that all fit are validated in one call; one that does not fit has each validated by itself: same results,
+    same words."""
+    together = parse_events({"events": entries}, NOW, lambda: "made")
+    with_a_bad_one = parse_events({"events": [*entries, 7]}, NOW, lambda: "made")
+    assert with_a_bad_one[:-1] == together
+    assert isinstance(with_a_bad_one[-1], Refused)
+
+
+def test_an_id_in_a_body_is_what_an_id_in_a_path_is() -> None:
+    """Pydantic's compiled rule and ours agree on every character, on lengths and on blanks, in the same words."""
+    everything = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    samples = [*everything, "", " \t", " \u3000\xa0", " a", "a ", " a b ", "x" * 256, "x" * 257, "€" * 256, "€" * 257]
+    adapter = TypeAdapter(list[Id])
+    fine = [text for text in samples if id_fault(text) is None]
+    assert adapter.validate_python(fine) == fine
+    assert len(fine) < len(samples) - 65
+    for text in set(samples) - set(fine):
+        with pytest.raises(ValidationError) as refused:
+            adapter.validate_python([text])
+        assert [fault["msg"] for fault in refused.value.errors()] == [id_fault(text)]
 
 
 @settings(deadline=None)

@@ -10,7 +10,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -308,8 +307,8 @@ def test_small_frames_stay_rows(tmp_path: Path) -> None:
 
 def test_every_event_of_a_partition_is_the_one_that_came(store: SqliteStore) -> None:
     """All that the importer may set comes back from the partition's rows, customers and items by their ids."""
-    full = replace(
-        view("full", "book", timestamp=-5), position=3, quantity=2.5, price=9.99, currency="EUR", rating=4.5,
+    full = view("full", "book", timestamp=-5)._replace(
+        position=3, quantity=2.5, price=9.99, currency="EUR", rating=4.5,
         session_id="s", recommendation_id="token", context='{"a": 1}',
     )  # fmt: skip
     store.events.ingest(event_frame([full, view("bare", "pen", "bob")]))

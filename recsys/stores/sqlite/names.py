@@ -31,24 +31,22 @@ class Names:
 
     def intern(self, ids: Collection[str]) -> dict[str, int]:
         """The numbers of these ids, new ones for those that have none; inside a write transaction only."""
-        # In the order of the index, so that neighbours in it are met and made one after the other.
-        ordered = sorted(set(ids))
         moment = (self._database.transactions, self._database.taken_back)
         if self._kept_in != moment:
-            self._kept.clear()
-            self._kept_in = moment
-        unmet = [identifier for identifier in ordered if identifier not in self._kept]
-        numbers: dict[str, int] = dict(self._database.matching(self._find, unmet))
-        numbers |= {identifier: self._kept[identifier] for identifier in ordered if identifier in self._kept}
-        missing = [identifier for identifier in ordered if identifier not in numbers]
-        if missing:
-            (last,) = self._database.one(self._last)
-            added = dict(zip(missing, range(last + 1, last + 1 + len(missing)), strict=True))
-            self._database.run_many(self._add, ((number, identifier) for identifier, number in added.items()))
-            numbers |= added
-        # The files of one import name the same items again and again: within one transaction each is asked for once.
-        self._kept |= numbers
-        return numbers
+            self._kept, self._kept_in = {}, moment
+        # In the order of the index, so that neighbours in it are met and made one after the other.
+        unmet = sorted({identifier for identifier in ids if identifier not in self._kept})
+        if unmet:
+            numbers: dict[str, int] = dict(self._database.matching(self._find, unmet))
+            missing = [identifier for identifier in unmet if identifier not in numbers]
+            if missing:
+                (last,) = self._database.one(self._last)
+                added = dict(zip(missing, range(last + 1, last + 1 + len(missing)), strict=True))
+                self._database.run_many(self._add, ((number, identifier) for identifier, number in added.items()))
+                numbers |= added
+            # The files of one import name the same items again and again: each is asked for once in a transaction.
+            self._kept |= numbers
+        return {identifier: self._kept[identifier] for identifier in ids}
 
     def forget(self) -> None:
         """Lets go of what `intern` kept for the transaction under way."""

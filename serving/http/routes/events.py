@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -48,8 +49,8 @@ async def events(request: Request, state: State) -> Response:
         else _result(entry, next(added))
         for entry in parsed
     ]
-    for result in results:
-        state.metrics.events.labels(result["status"]).inc()
+    for status, count in Counter(result["status"] for result in results).items():
+        state.metrics.events.labels(status).inc(count)
     return json_response({"results": results})
 
 
