@@ -7,7 +7,7 @@ SHOP ?= shop
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: install run test lint bench bench-serving bench-quality bench-scale bench-tuning clean
+.PHONY: install run test lint bench bench-serving bench-quality bench-scale bench-tuning bench-calibration clean
 .DELETE_ON_ERROR:
 
 install: .venv/.installed
@@ -18,7 +18,7 @@ install: .venv/.installed
 	@$(PIP) --editable .
 	@touch $@
 
-.venv/.installed-test .venv/.installed-lint: .venv/.installed-%: .venv/.installed
+.venv/.installed-test .venv/.installed-lint .venv/.installed-bench: .venv/.installed-%: .venv/.installed
 	@$(PIP) --editable '.[$*]'
 	@touch $@
 
@@ -53,6 +53,10 @@ bench-scale: .venv/.installed
 
 bench-tuning: .venv/.installed
 	$(BIN)/python -m benchmarks.tuning
+
+# Relevance on real data, and its plots; needs the extra `bench`.
+bench-calibration: .venv/.installed-bench
+	$(BIN)/python -m benchmarks.calibration
 
 clean:
 	rm -rf .venv build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from recsys.data.events import EventKind
 from recsys.data.vocabulary import Vocabulary
 from recsys.models.als import ALS
 from recsys.models.item_item import ItemItem
+from recsys.models.relevance import Relevance
 from recsys.models.spectral import Spectral
 from recsys.recommend.kernel import Asked, Lists, Sources, Workspace, flattened, list_items
+from recsys.recommend.relevance import relevance_of
 from serving.http.wire import HISTORY, Texts, written
 
 
@@ -26,13 +29,23 @@ def warm_up() -> None:
     sources = Sources(
         lists, lists, lists, als.factors(), Spectral.nothing(2).factors(), np.ones(2), np.ones(2, dtype=np.int64), order
     )
+    curve = (np.zeros(1), np.zeros(1))
+    relevance = Relevance.of_curves((EventKind.PURCHASE,), 1, (), (curve, curve, curve))
     speakers, strengths, nobody = order[:1], np.ones(1, dtype=np.float32), order[:0]
     asked = Asked(
         np.ones(7), speakers, strengths, nobody, np.zeros(0), strengths[:0], np.ones(2, dtype=np.bool_), nobody, nobody,
         1, filled=True, explained=True,
     )  # fmt: skip
     found = list_items(flattened(sources), Workspace.of(2), asked)
-    written(found, HISTORY, Texts.of_ids(ids), speakers, np.zeros(1, dtype=np.int32), Texts.of(["view"]))
+    written(
+        found,
+        relevance_of(relevance, found, np.ones(2), 1),
+        HISTORY,
+        Texts.of_ids(ids),
+        speakers,
+        np.zeros(1, dtype=np.int32),
+        Texts.of(["view"]),
+    )
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from recsys.models.repeat import Repeat, RepeatConfig, category_codes, fit_repea
 from recsys.models.similarity import SimilarityConfig, SimilarityScore, fit_similarity
 from recsys.models.spectral import Spectral, SpectralConfig, fit_spectral, spectral_steps
 from training.checkpoints import Keeping, Unkept
+from training.relevance.calibrated import Calibrated
 from training.stages import StageLog
 
 SHIPPED_BLEND = {
@@ -113,6 +114,7 @@ def fit(
     config: TrainingConfig,
     stages: StageLog,
     tuning: Mapping[str, Any] = UNTUNED,
+    relevance: Calibrated | None = None,
     kept: Keeping | None = None,
 ) -> tuple[Manifest, Arrays]:
     """Fits every source; the manifest (without the arrays' hashes) and the arrays.
@@ -124,9 +126,11 @@ def fit(
     ----------
     catalogue : in `ITEM_SCHEMA`.
     tuning : how the configuration was found, for the manifest.
+    relevance : as it was learned with tuning; unknown by default.
     kept : where finished stages are kept for a run that goes on; nowhere by default.
     """
     kept = kept or Unkept()
+    relevance = relevance or Calibrated.unknown(UNTUNED["cause"])
     with stages.stage("popularity"):
         popularity = fit_popularity(interactions, config.event_weights, config.popularity)
     with stages.stage("item-item", item_item_steps(len(interactions.items))):
@@ -162,6 +166,8 @@ def fit(
             interactions, tastes, config.event_weights, config.related, config.threads
         )
     models: list[Stored] = [popularity, item_item, als, spectral, content, repeat, related]
+    if relevance.relevance is not None:
+        models.append(relevance.relevance)
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         software=__version__,
@@ -170,6 +176,7 @@ def fit(
         blend=config.blend,
         models=_model_entries(config, item_item, spectral, rp3beta, content, repeat) | related_entries,
         tuning=tuning,
+        relevance=relevance.report,
         seed=config.seed,
         arrays={},
     )

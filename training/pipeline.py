@@ -32,11 +32,13 @@ from training.validation import predicted_kinds, validation_of
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training run made: the bundle's id, its manifest's data and tuning sections, what each stage cost."""
+    """What a training run made: the bundle's id, its manifest's sections on data, tuning and relevance, what each stage
+    cost."""
 
     bundle_id: str
     data: Mapping[str, Any]
     tuning: Mapping[str, Any]
+    relevance: Mapping[str, Any]
     costs: list[StageCost]
 
 
@@ -91,7 +93,7 @@ def _trained(store: Store, repository: BundleRepository, config: TrainingConfig,
     }
     del table
     kept = Checkpoints.of(run.scratch, described)
-    manifest, arrays = fit(interactions, catalogue, tuned.config, stages, tuned.report, kept)
+    manifest, arrays = fit(interactions, catalogue, tuned.config, stages, tuned.report, tuned.relevance, kept)
     with stages.stage("publish"):
         build = {
             "at": run.now,
@@ -101,12 +103,12 @@ def _trained(store: Store, repository: BundleRepository, config: TrainingConfig,
         }
         bundle_id = repository.publish(manifest, arrays, build, run.now)
     kept.clear()
-    return Trained(bundle_id, manifest.data, manifest.tuning, stages.costs)
+    return Trained(bundle_id, manifest.data, manifest.tuning, manifest.relevance, stages.costs)
 
 
 def _tuned(table: EventTable, catalogue: pl.DataFrame, config: TrainingConfig, run: Run, stages: StageLog) -> Tuned:
     if not run.budget:
-        return Tuned(config, UNTUNED)
+        return shipped(config, UNTUNED["cause"])
     with stages.stage("draw validation"):
         validation = validation_of(table, config.target_kinds, config.seed)
     if isinstance(validation, str):

@@ -14,6 +14,7 @@ from recsys.errors import InputError
 from recsys.recommend.placement import DEFAULT_PLACEMENT
 from training.evaluation.held_out import HeldOut, Repeats, Rules, hold_out
 from training.evaluation.protocols import Part, drawn_part, latest_part
+from training.evaluation.soon import Soon
 from training.tuning import Validation
 
 MOST_EVENTS = 2_000_000
@@ -54,9 +55,7 @@ def validation_of(
     have is masked as in the default placement; a second copy, in which nothing is, is for repeats.
     """
     rows, share = _sampled(table, seed, most_events)
-    part, drawn = latest_part(rows, target), "the newest tenth"
-    if part is None or _known(part) < LEAST_CUSTOMERS:
-        part, drawn = drawn_part(rows, target, seed), "a tenth of each customer's items"
+    part, drawn, soon = _part(rows, target, seed)
     if part is None:
         return "no customer has enough items for validation"
     mask = DEFAULT_PLACEMENT.mask_kinds | frozenset(target)
@@ -67,7 +66,19 @@ def validation_of(
     except InputError as error:
         return error.found
     described: dict[str, Any] = {"drawn": drawn, "customers": len(lists.relevant), "share_of_customers": share}
-    return Validation(lists, lists, _with_repeats(part, rules, nothing), part.of_long_histories, True, described)
+    return Validation(lists, lists, _with_repeats(part, rules, nothing), soon, part.of_long_histories, True, described)
+
+
+def _part(rows: pl.DataFrame, target: Collection[EventKind], seed: int) -> tuple[Part | None, str, Soon | str]:
+    """What is held out, how it was drawn, and what all customers did soon after it or why nobody can tell."""
+    part = latest_part(rows, target)
+    known = 0 if part is None else _known(part)
+    if part is not None and known >= LEAST_CUSTOMERS:
+        return part, "the newest tenth", part.soon or "the newest tenth of the history is less than a day"
+    cause = "not all events have times, or too many have the same"
+    if part is not None:
+        cause = f"{known} customers with a history are in its newest tenth: {LEAST_CUSTOMERS} are needed"
+    return drawn_part(rows, target, seed), "a tenth of each customer's items", cause
 
 
 def _known(part: Part) -> int:

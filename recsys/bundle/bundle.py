@@ -21,6 +21,7 @@ from recsys.models.content import Content
 from recsys.models.item_item import ItemItem
 from recsys.models.popularity import Popularity
 from recsys.models.related import Related
+from recsys.models.relevance import Relevance
 from recsys.models.repeat import Repeat
 from recsys.models.spectral import Spectral
 
@@ -45,6 +46,7 @@ class ModelBundle:
     popularity, item_item, als, spectral, rp3beta, content, repeat : the sources. Spectral and rp3beta are empty where
         they do not count.
     related : the lists that items' pages show.
+    relevance : from scores to probabilities; None where the shop's data cannot tell, as the manifest says.
     """
 
     bundle_id: str
@@ -58,6 +60,7 @@ class ModelBundle:
     content: Content
     repeat: Repeat
     related: Related
+    relevance: Relevance | None
 
 
 class Stored(Protocol):
@@ -157,6 +160,7 @@ def assembled(bundle_id: str, manifest: Manifest, arrays: Arrays) -> ModelBundle
             content=Content.from_arrays(arrays),
             repeat=Repeat.from_arrays(arrays, manifest.models["repeat"]["kinds"]),
             related=Related.from_arrays(arrays),
+            relevance=None if "cause" in manifest.relevance else Relevance.from_arrays(arrays, manifest.relevance),
         )
     except KeyError as error:
         raise BundleError(f"the bundle {bundle_id} has no array {error}", remedy=_REMEDY) from error

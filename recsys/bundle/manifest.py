@@ -9,7 +9,7 @@ from typing import Any, Self
 from recsys.data.signals import EventWeights
 from recsys.models.blend import BlendWeights
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Raised when a bundle written by one version cannot be read by an older one."""
 
 
@@ -37,6 +37,8 @@ class Manifest:
     models : per source its settings and what fitting it found; a source that could not be fitted says why.
     tuning : how the settings were found: on what, with how many trials, what they bring; or that they are the shipped
         ones, and why.
+    relevance : what relevance is the probability of (`kinds`, `days`), what it was learned from and how well it is
+        calibrated; or why there is none (`cause`).
     seed : of everything random in training.
     arrays : per array name, what it is.
     """
@@ -48,6 +50,7 @@ class Manifest:
     blend: BlendWeights
     models: Mapping[str, Mapping[str, Any]]
     tuning: Mapping[str, Any]
+    relevance: Mapping[str, Any]
     seed: int
     arrays: Mapping[str, ArrayEntry]
 
@@ -61,6 +64,7 @@ class Manifest:
             "blend": self.blend.to_json(),
             "models": {name: dict(entry) for name, entry in self.models.items()},
             "tuning": dict(self.tuning),
+            "relevance": dict(self.relevance),
             "seed": self.seed,
             "arrays": {
                 name: {"dtype": entry.dtype, "shape": list(entry.shape), "sha256": entry.sha256}
@@ -79,6 +83,7 @@ class Manifest:
             blend=BlendWeights.from_json(data["blend"]),
             models=data["models"],
             tuning=data["tuning"],
+            relevance=data["relevance"],
             seed=data["seed"],
             arrays={
                 name: ArrayEntry(entry["dtype"], tuple(entry["shape"]), entry["sha256"])

@@ -17,6 +17,7 @@ from recsys.bundle import BundleRepository, ModelBundle
 from recsys.cli.text import did, verbatim
 from recsys.data.catalog import UNREAD, Catalog
 from recsys.errors import BundleError
+from recsys.models.relevance import Relevance
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Answer, Recommendation, Request
 from recsys.shop import ShopFolder
@@ -65,21 +66,35 @@ def print_json(about: dict[str, object], bundle_id: str, answer: Answer, titles:
     typer.echo(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
 
 
-def print_answer(console: Console, answer: Answer, titles: dict[str, str], heading: str) -> None:
-    """The answer for people."""
+def print_answer(
+    console: Console, answer: Answer, titles: dict[str, str], heading: str, relevance: Relevance | None = None
+) -> None:
+    """The answer for people; `relevance` says what that of its items means."""
     table = Table("", "item", "title", "score", title=_heading(heading), title_justify="left")
+    foreseen = any(item.relevance is not None for item in answer.items)
+    if foreseen:
+        table.add_column("relevance")
     explained = any(item.reason.code != "related" for item in answer.items)
     if explained:
         table.add_column("because")
     for rank, item in enumerate(answer.items, start=1):
         row = [str(rank), item.item_id, titles.get(item.item_id, ""), f"{item.score:.3f}"]
+        if foreseen:
+            row.append("" if item.relevance is None else f"{item.relevance:.2%}")
         table.add_row(*map(verbatim, [*row, *([_because(item, titles)] if explained else [])]))
     if answer.items:
         console.print(table)
+    if foreseen and relevance:
+        console.print(f"relevance: {_meaning(relevance)}")
     if answer.fallback:
         console.print(f"not personal: {answer.fallback.replace('_', ' ')}")
     if answer.short:
         console.print(answer.short)
+
+
+def _meaning(relevance: Relevance) -> str:
+    kinds = " or ".join(str(kind).replace("_", " ") for kind in relevance.kinds)
+    return f"how likely the customer does this with the item within {relevance.days} days: {kinds}"
 
 
 def _heading(text: str) -> Text:

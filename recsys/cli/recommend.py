@@ -47,4 +47,4 @@ def recommend(
                 cells = [when, did(KIND_BY_CODE[row.kind]), row.item_id, titles.get(row.item_id, "")]
                 table.add_row(*map(verbatim, cells))
             console.print(table)
-        print_answer(console, answer, titles, f"for customer {customer}")
+        print_answer(console, answer, titles, f"for customer {customer}", shop.recommender.relevance)

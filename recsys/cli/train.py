@@ -116,6 +116,7 @@ def _show(trained: Trained, *, as_json: bool) -> None:
             "bundle": trained.bundle_id,
             "data": trained.data,
             "tuning": trained.tuning,
+            "relevance": trained.relevance,
             "stages": [asdict(c) for c in trained.costs],
         }
         typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
@@ -135,6 +136,7 @@ def _show(trained: Trained, *, as_json: bool) -> None:
     table.add_row("all", f"{total:.2f}", f"{max(cost.peak_bytes for cost in trained.costs) / 1e6:,.0f}")
     console.print(table)
     console.print(_tuning_line(trained.tuning), highlight=False)
+    console.print(_relevance_line(trained.relevance), highlight=False)
     console.print(f"bundle {trained.bundle_id} is in force")
 
 
@@ -147,4 +149,18 @@ def _tuning_line(tuning: Mapping[str, Any]) -> str:
     return (
         f"settings tuned on {on} in {tuning['trials']} trials from {tuning['started_from']}{stopped}; "
         f"the weights of the blend raise {tuning['objective']} from {blend['before']:.4f} to {blend['after']:.4f}"
+    )
+
+
+def _relevance_line(relevance: Mapping[str, Any]) -> str:
+    """What relevance is the probability of and how good it is, in one line."""
+    if "cause" in relevance:
+        return f"no relevance: {relevance['cause']}"
+    found = relevance["calibration"]["personal"]
+    line = f"relevance: {' or '.join(relevance['kinds'])} within {relevance['days']} days"
+    if not found["items"]:
+        return f"{line}; bought items are too few to tell how well it is calibrated"
+    return (
+        f"{line}; of {found['items']:,} listed items {found['base_rate']:.2%} were bought, calibration error "
+        f"{found['expected_calibration_error']:.4f}"
     )

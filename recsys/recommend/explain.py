@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.vocabulary import Vocabulary
+from recsys.models.kernels import Places
 from recsys.recommend.kernel import BY_NONE, BY_OTHERS, BY_POPULARITY, UNITS, Listed
+from recsys.recommend.relevance import UNKNOWN_RELEVANCE
 from recsys.recommend.types import Evidence, Reason, Recommendation
 
 OTHER = "other"
@@ -16,13 +18,19 @@ POPULAR = "popular"
 
 
 def explained(
-    ids: Vocabulary, code: str, found: Listed, history: npt.NDArray[np.int32], kinds: Sequence[str]
+    ids: Vocabulary,
+    code: str,
+    found: Listed,
+    relevance: Places,
+    history: npt.NDArray[np.int32],
+    kinds: Sequence[str],
 ) -> tuple[Recommendation, ...]:
     """A list with its reasons; items beyond the personal ones stand there because many want them.
 
     Parameters
     ----------
     code : of the reason why personal items are there.
+    relevance : as `relevance_of` gives it.
     history, kinds : shape (m,); the history's items and what the customer did with each.
     """
 
@@ -37,7 +45,12 @@ def explained(
 
     return tuple(
         Recommendation(
-            ids[int(item)], score / UNITS, Reason(code if place < found.personal else POPULAR, evidence(place))
+            ids[int(item)],
+            score / UNITS,
+            None if relevant == UNKNOWN_RELEVANCE else relevant / UNITS,
+            Reason(code if place < found.personal else POPULAR, evidence(place)),
         )
-        for place, (item, score) in enumerate(zip(found.item, found.score.tolist(), strict=True))
+        for place, (item, score, relevant) in enumerate(
+            zip(found.item, found.score.tolist(), relevance.tolist(), strict=True)
+        )
     )

@@ -43,6 +43,10 @@ class Placement:
         has a weight for some length of history they count the same."""
         return learned if self.sources is None else learned.only(self.sources)
 
+    def lists_as(self, other: Placement) -> bool:
+        """Whether its lists are those of another one: the same sources, and the same items masked."""
+        return (self.sources, self.mask_kinds) == (other.sources, other.mask_kinds)
+
     def repeats(self, bought: Iterable[EventKind]) -> bool:
         """Whether something that the customer has by one of these kinds of events may be shown again."""
         return not self.mask_kinds.issuperset(bought)

@@ -26,6 +26,7 @@ from recsys.recommend.explain import explained
 from recsys.recommend.kernel import UNITS, Asked, Listed, Workspace, flattened, list_items
 from recsys.recommend.masks import EXCLUDED, SEEN, UNAVAILABLE
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
+from recsys.recommend.relevance import relevance_of
 from recsys.recommend.sources import (
     BY_PLACE,
     CONTENT,
@@ -79,11 +80,13 @@ class Found(NamedTuple):
 
     Attributes
     ----------
+    relevance : int64, shape (k,); as `relevance_of` gives it.
     sources, fallback, masked, short : as in `Answer`.
     """
 
     taste: Taste
     listed: Listed
+    relevance: npt.NDArray[np.int64]
     sources: tuple[str, ...]
     fallback: str | None
     masked: Mapping[str, int]
@@ -122,6 +125,8 @@ class Recommender:
         self._flat = flattened(self._sources)
         self._lengths, self._weights = blend.lengths, weights_by_class(blend)
         self._repeats = blend.counts(REPEAT) and placement.repeats(bundle.repeat.kinds)
+        # It was learned on lists of the default placement; scores of other lists say something else.
+        self.relevance = bundle.relevance if placement.lists_as(DEFAULT_PLACEMENT) else None
         self._own = threading.local()
 
     def recommend(self, history: History, catalog: Catalog, request: Request) -> Answer:
@@ -136,7 +141,7 @@ class Recommender:
         """
         found = self.find(history, catalog, request)
         kinds = [KIND_BY_CODE[code] for code in found.taste.kinds.tolist()]
-        items = explained(self.bundle.items, "history", found.listed, found.taste.items, kinds)
+        items = explained(self.bundle.items, "history", found.listed, found.relevance, found.taste.items, kinds)
         return Answer(items, found.sources, found.fallback, found.masked, found.short)
 
     def find(self, history: History, catalog: Catalog, request: Request) -> Found:
@@ -146,7 +151,9 @@ class Recommender:
         if found.personal < len(found.item):
             sources = tuple(dict.fromkeys((*sources, BY_PLACE[kernel.POPULAR])))
         fallback = None if found.personal else _why_not_personal(history, taste)
-        return Found(taste, found, sources, fallback, masked, _why_short(len(found.item), request, masked))
+        relevance = relevance_of(self.relevance, found, self._sources.popular, len(taste.items))
+        short = _why_short(len(found.item), request, masked)
+        return Found(taste, found, relevance, sources, fallback, masked, short)
 
     def rank(self, history: History, catalog: Catalog, request: Request) -> npt.NDArray[np.int32]:
         """The positions of the items that `recommend` would list, in its order, without explaining them."""
@@ -172,7 +179,10 @@ class Recommender:
         # Where nobody bought it with anything yet, what the catalogue says of it is all there is.
         has_neighbours = len(self.bundle.item_item.row(item)[0]) > 0
         found, masked = self._goes_with(one, self._near if has_neighbours else self._alike, catalog, request)
-        shown = explained(self.bundle.items, "related", found, one, ["item"])
+        # What goes with an item is not asked of a customer.
+        shown = explained(
+            self.bundle.items, "related", found, relevance_of(None, found, _NO_PROBABILITY, 1), one, ["item"]
+        )
         return Answer(shown, _counted(found), None, masked, _why_few(shown, request, relation))
 
     @cached_property
@@ -223,6 +233,7 @@ class Recommender:
             Recommendation(
                 ids[int(neighbour[place])],
                 float(score),
+                None,
                 Reason("related", (Evidence(item_id, "item", float(score)),)),
             )
             for place, score in zip(places, scores, strict=True)

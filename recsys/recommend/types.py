@@ -47,10 +47,17 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One item of an answer; scores descend within an answer and compare only within it."""
+    """One item of an answer.
+
+    Attributes
+    ----------
+    score : descends within an answer and compares only within it.
+    relevance : the probability, from 0 to 1, of what `Relevance` of the bundle says; None where it is not known.
+    """
 
     item_id: str
     score: float
+    relevance: float | None
     reason: Reason
 
 

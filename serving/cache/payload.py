@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-FORMAT: Final = b"bm2\n"
+FORMAT: Final = b"bm3\n"
 """Part of every key and every payload: another version of the project neither finds nor reads what this one wrote."""
 
 _TAG_BYTES: Final = 16

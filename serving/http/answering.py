@@ -241,6 +241,7 @@ class Answerer:
         about = {
             "bundle": asked.engine.bundle.bundle_id,
             "sources": ranked.sources,
+            "relevance": asked.engine.foreseen if asked.subject[0] != "item" else None,
             "fallback": ranked.fallback,
             "cache": {"status": note.status, "age_s": note.age_s, "trouble": note.trouble},
             "masked": ranked.masked,

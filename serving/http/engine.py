@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -45,6 +45,7 @@ class Engine:
     bundle, recommender : the models and what asks them.
     ids, kinds : the ids of the bundle's items, and the names of kinds of events by their code, as JSON.
     catalog : in the bundle's positions.
+    foreseen : what relevance is the probability of, as answers say it; None where there is none.
     origin : the store that the catalogue was read from; None while it was never read.
     held : the versions of the catalogue at which a list may have been ranked without missing anything.
     """
@@ -53,6 +54,7 @@ class Engine:
     recommender: Recommender
     ids: Texts
     kinds: Texts
+    foreseen: Mapping[str, object] | None
     catalog: Catalog
     origin: Origin | None
     held: HeldVersions
@@ -61,8 +63,10 @@ class Engine:
     def of(cls, bundle: ModelBundle, read: ReadCatalog) -> Self:
         """A bundle that starts to answer."""
         ids, kinds = Texts.of_ids(bundle.items), Texts.of(_kind_names())
+        recommender = Recommender(bundle)
+        foreseen = recommender.relevance.described() if recommender.relevance else None
         held = HeldVersions.only(read.catalog.version)
-        return cls(bundle, Recommender(bundle), ids, kinds, read.catalog, read.origin, held)
+        return cls(bundle, recommender, ids, kinds, foreseen, read.catalog, read.origin, held)
 
     @property
     def read(self) -> ReadCatalog:
@@ -82,7 +86,7 @@ class Engine:
         """The list for somebody with this history."""
         found = self.recommender.find(history, self.catalog, request)
         taste = found.taste
-        text, ends = written(found.listed, HISTORY, self.ids, taste.items, taste.kinds, self.kinds)
+        text, ends = written(found.listed, found.relevance, HISTORY, self.ids, taste.items, taste.kinds, self.kinds)
         return RankedList(
             items=text,
             ends=ends.astype(np.int32),
@@ -140,7 +144,8 @@ class Engine:
 
 def _item_json(item: Recommendation) -> dict[str, object]:
     evidence = [{"item_id": part.item_id, "kind": part.kind, "share": part.share} for part in item.reason.evidence]
-    return {"item_id": item.item_id, "score": item.score, "reason": {"code": item.reason.code, "evidence": evidence}}
+    reason = {"code": item.reason.code, "evidence": evidence}
+    return {"item_id": item.item_id, "score": item.score, "relevance": item.relevance, "reason": reason}
 
 
 def _kind_names() -> list[str]:

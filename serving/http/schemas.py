@@ -33,6 +33,12 @@ class ItemOut(Shape):
 
     item_id: str
     score: float = Field(description="Descends within a list and compares only within it.")
+    relevance: float | None = Field(
+        ge=0,
+        le=1,
+        description="The probability of what `served_from.relevance` says; null where the shop's data cannot tell, and "
+        "where no customer is asked about.",
+    )
     reason: ReasonOut
 
 
@@ -44,11 +50,19 @@ class CacheOut(Shape):
     trouble: str | None = Field(description="What is wrong with the cache.")
 
 
+class ForeseenOut(Shape):
+    """What relevance is the probability of: that the customer does one of `kinds` with the item within `days`."""
+
+    kinds: list[str]
+    days: int
+
+
 class ServedFrom(Shape):
     """How the list came about."""
 
     bundle: str = Field(description="The models that answered.")
     sources: list[str] = Field(description="The sources that brought at least one score.")
+    relevance: ForeseenOut | None = Field(description="What relevance means here; null where there is none.")
     fallback: str | None = Field(description="Why the list is not personal.")
     cache: CacheOut
     masked: dict[str, int] = Field(description="How many items each rule left out.")

@@ -13,6 +13,7 @@ from numba import njit
 from recsys.data.vocabulary import Vocabulary
 from recsys.models.kernels import Items, Places
 from recsys.recommend.kernel import BY_NONE, BY_POPULARITY, MOST_EVIDENCE, Listed
+from recsys.recommend.relevance import UNKNOWN_RELEVANCE
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -58,6 +59,7 @@ def _constant(text: bytes) -> Bytes:
 
 
 _ITEM, _SCORE = _constant(b'{"item_id":'), _constant(b',"score":')
+_RELEVANCE = _constant(b',"relevance":')
 _REASON, _EVIDENCE = _constant(b',"reason":{"code":'), _constant(b',"evidence":[')
 _KIND, _SHARE, _END, _NULL = _constant(b',"kind":'), _constant(b',"share":'), _constant(b"]}}"), _constant(b"null")
 _CODES = Texts.of(["history", "related", "popular", "other"])
@@ -70,18 +72,22 @@ _DIGITS = 5
 _MOST_NUMBER = 24
 
 
-def written(found: Listed, code: int, ids: Texts, speakers: Items, kinds: Items, names: Texts) -> tuple[bytes, Places]:
+def written(
+    found: Listed, relevance: Places, code: int, ids: Texts, speakers: Items, kinds: Items, names: Texts
+) -> tuple[bytes, Places]:
     """The items of a list, separated by commas, and where each ends: int64, shape (k,).
 
     Parameters
     ----------
+    relevance : as `relevance_of` gives it.
     code : `HISTORY` or `RELATED`.
     ids : of the bundle's items.
     speakers, kinds : int32, shape (m,); the history's items, and the place of the kind of each among `names`.
     """
     text, ends = _written(
-        found.item, found.score, found.personal, found.named, found.share, code, *ids, speakers, kinds, *names
-    )
+        found.item, found.score, relevance, found.personal, found.named, found.share, code, *ids, speakers, kinds,
+        *names,
+    )  # fmt: skip
     return text.tobytes(), ends
 
 
@@ -131,6 +137,7 @@ def _put_number(out: Bytes, at: int, units: int) -> int:  # pragma: no cover - c
 def _written(
     item: Items,
     score: Places,
+    relevance: Places,
     personal: int,
     named: Items,
     share: Places,
@@ -147,7 +154,8 @@ def _written(
     longest_name = 8
     for which in range(len(names.start) - 1):
         longest_name = max(longest_name, names.start[which + 1] - names.start[which])
-    fixed = len(_ITEM) + len(_SCORE) + len(_REASON) + len(_EVIDENCE) + len(_END) + _MOST_NUMBER + longest_name + 1
+    fixed = len(_ITEM) + len(_SCORE) + len(_RELEVANCE) + len(_REASON) + len(_EVIDENCE) + len(_END) + longest_name + 1
+    fixed += 2 * _MOST_NUMBER
     per_part = len(_ITEM) + len(_KIND) + len(_SHARE) + len(_NULL) + _MOST_NUMBER + longest_name + 2
     room = 0
     for place in range(len(item)):
@@ -163,6 +171,9 @@ def _written(
             at += 1
         at = _put_text(out, _put(out, at, _ITEM), ids, item[place])
         at = _put_number(out, _put(out, at, _SCORE), score[place])
+        at = _put(out, at, _RELEVANCE)
+        known = relevance[place] != UNKNOWN_RELEVANCE
+        at = _put_number(out, at, relevance[place]) if known else _put(out, at, _NULL)
         at = _put_text(out, _put(out, at, _REASON), codes, code if place < personal else _POPULAR)
         at = _put(out, at, _EVIDENCE)
         for part in range(MOST_EVIDENCE):

@@ -16,6 +16,7 @@ import pytest
 
 from recsys.bundle import BundleRepository, ModelBundle
 from recsys.bundle.bundle import Arrays, bundle_arrays
+from recsys.bundle.manifest import FORMAT_VERSION
 from recsys.errors import BundleError
 from tests.worlds import START, published, two_tastes
 
@@ -103,11 +104,12 @@ def test_a_missing_file_is_a_clear_error(tmp_path: Path, bundle: ModelBundle) ->
         BundleRepository(tmp_path).load(bundle.bundle_id)
 
 
-def test_a_newer_format_is_refused_by_its_number(tmp_path: Path, bundle: ModelBundle) -> None:
-    """A bundle from a later version says which format it has and which is expected."""
+@pytest.mark.parametrize("found", [FORMAT_VERSION - 1, FORMAT_VERSION + 3])
+def test_another_format_is_refused_by_its_number(tmp_path: Path, bundle: ModelBundle, found: int) -> None:
+    """A bundle from an earlier or a later version says which format it has and which is expected."""
     path = tmp_path / bundle.bundle_id / "manifest.json"
-    path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | {"format_version": 7}))
-    with pytest.raises(BundleError, match=r"format version 7.*format version 3"):
+    path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | {"format_version": found}))
+    with pytest.raises(BundleError, match=rf"format version {found}\..*format version {FORMAT_VERSION}\."):
         BundleRepository(tmp_path).load(bundle.bundle_id)
 
 

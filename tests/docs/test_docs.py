@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer.main
 
@@ -15,6 +16,7 @@ from recsys.bundle.manifest import Manifest
 from recsys.cli.app import app
 from recsys.data.events import EventKind
 from recsys.data.signals import EventWeights
+from recsys.models.relevance import Relevance
 from tests.worlds import published, two_tastes
 from training.fitting import TrainingConfig
 
@@ -88,6 +90,7 @@ def test_the_bundle_page_names_every_manifest_field_and_array(tmp_path: Path) ->
     page = (ROOT / "docs" / "bundle-format.md").read_text()
     names = [field.name for field in fields(Manifest)] + [field.name for field in fields(EventWeights)]
     names += list(published(tmp_path, two_tastes()).manifest.arrays)
+    names += list(Relevance.of_curves((), 1, (), ((np.zeros(0), np.zeros(0)),) * 3).arrays())
     assert [name for name in names if f"`{name}`" not in page] == []
 
 

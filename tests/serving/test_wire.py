@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from recsys.data.vocabulary import Vocabulary
 from recsys.recommend.kernel import BY_NONE, BY_OTHERS, BY_POPULARITY, MOST_EVIDENCE, UNITS, Listed
+from recsys.recommend.relevance import UNKNOWN_RELEVANCE
 from serving.http.wire import HISTORY, RELATED, Texts, written
 
 IDS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=9), min_size=1)
@@ -37,7 +38,9 @@ def test_it_says_what_the_objects_say(data: st.DataObject) -> None:
             named[place, part], share[place, part] = what, own
     personal, code = data.draw(st.integers(0, count)), data.draw(st.sampled_from([HISTORY, RELATED]))
     found = Listed(item, score, personal, np.zeros(7), named, share, 0, 0)
-    text, ends = written(found, code, Texts.of_ids(ids), speakers, kinds, Texts.of(NAMES))
+    known = st.one_of(st.just(UNKNOWN_RELEVANCE), st.integers(0, 100_000))
+    relevance = np.array(data.draw(st.lists(known, min_size=count, max_size=count)), dtype=np.int64)
+    text, ends = written(found, relevance, code, Texts.of_ids(ids), speakers, kinds, Texts.of(NAMES))
 
     def evidence(what: int, own: int) -> dict[str, object]:
         if what < 0:
@@ -48,6 +51,7 @@ def test_it_says_what_the_objects_say(data: st.DataObject) -> None:
         {
             "item_id": ids[int(item[place])],
             "score": float(score[place] / UNITS),
+            "relevance": None if relevance[place] == UNKNOWN_RELEVANCE else float(relevance[place] / UNITS),
             "reason": {
                 "code": ("history", "related")[code] if place < personal else "popular",
                 "evidence": [
@@ -60,7 +64,7 @@ def test_it_says_what_the_objects_say(data: st.DataObject) -> None:
         for place in range(count)
     ]
     assert orjson.loads(b"[" + text + b"]") == expected
-    assert not re.search(rb'"(score|share)":-?\d+\.\d+0[,}]', text), "a number ends in needless zeros"
+    assert not re.search(rb'"(score|relevance|share)":-?\d+\.\d+0[,}]', text), "a number ends in needless zeros"
     begins = [0, *(int(end) + 1 for end in ends[:-1])]
     assert [orjson.loads(text[begin:end]) for begin, end in zip(begins, ends, strict=False)] == expected
 

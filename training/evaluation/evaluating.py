@@ -140,7 +140,7 @@ def _tuned(
     stages: StageLog,
 ) -> Tuned:
     if not budget:
-        return Tuned(config, UNTUNED)
+        return shipped(config, UNTUNED["cause"])
     if validation is None or division.validation is None:
         return shipped(config, "there is no validation")
     discovery = validation
@@ -152,7 +152,15 @@ def _tuned(
             # Everything that was held out had been bought before: there is nothing to discover.
             discovery = validation
     described = {"drawn": "as the protocol says", "customers": len(validation.relevant)}
-    slice_ = Validation(validation, discovery, None, division.validation.of_long_histories, False, described)
+    slice_ = Validation(
+        validation,
+        discovery,
+        None,
+        "an evaluation does not need it",
+        division.validation.of_long_histories,
+        False,
+        described,
+    )
     return tune(slice_, catalogue, config, budget, stages)
 
 

@@ -29,7 +29,7 @@ def fit_models(training: Interactions, catalogue: pl.DataFrame, tuned: Tuned, st
         # The lists of items' pages are no part of what is evaluated, nor of what fitting it costs.
         weights = with_rating_scale(tuned.config.event_weights, training)
         config = replace(tuned.config, event_weights=weights, related=None)
-    return assembled("evaluation", *fit(training, catalogue, config, stages, tuned.report))
+    return assembled("evaluation", *fit(training, catalogue, config, stages, tuned.report, tuned.relevance))
 
 
 def rank_all(

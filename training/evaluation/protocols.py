@@ -14,6 +14,7 @@ import polars as pl
 from recsys.data.events import EventKind
 from recsys.errors import InputError
 from recsys.stores.frames import behaviour
+from training.evaluation.soon import Soon
 
 PAIR = ("customer_id", "item_id")
 MIN_ITEMS_TO_VALIDATE = 5
@@ -31,12 +32,14 @@ class Part:
     wanted : `customer_id`, `item_id`, each pair once: what has to be foreseen.
     until : milliseconds UTC; all known times in `rows` lie before it. None where there are no times.
     of_long_histories : only customers with long histories have anything to foresee; others will be asked about.
+    soon : what all customers did in the days after `until`; None where these are not one time for all.
     """
 
     rows: pl.DataFrame
     wanted: pl.DataFrame
     until: int | None
     of_long_histories: bool = False
+    soon: Soon | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,7 @@ def latest_part(train: pl.DataFrame, target: Collection[EventKind]) -> Part | No
     cut = _whole(times[len(times) - max(1, len(times) // _SHARE)])
     rows = _earlier(train, cut)
     wanted = _pairs(_of(known, target).filter(pl.col("timestamp") >= cut))
-    return Part(rows, wanted, cut) if not behaviour(rows).is_empty() else None
+    return Part(rows, wanted, cut, soon=Soon.after(known, cut, target)) if not behaviour(rows).is_empty() else None
 
 
 def _drawn(targets: pl.DataFrame, seed: int) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from typing import Any, Self
 from recsys.models.blend import BlendWeights
 from recsys.models.popularity import PopularityConfig
 from training.fitting import TrainingConfig
+from training.relevance.calibrated import Calibrated
 from training.tuning.space import Fading, Parameter, applied, faded, fading_from_json
 
 
@@ -23,6 +24,7 @@ class Findings:
     popularity_days : the half-life of popularity.
     blend : the weights of all sources.
     report : how it was found, as the manifest says it.
+    relevance : of the lists that these settings make.
     """
 
     settings: Mapping[str, float]
@@ -30,6 +32,7 @@ class Findings:
     popularity_days: float
     blend: BlendWeights
     report: Mapping[str, Any]
+    relevance: Calibrated
 
     def config(self, shipped: TrainingConfig, varied: tuple[Parameter, ...]) -> TrainingConfig:
         """The shipped configuration with what was found."""
@@ -44,6 +47,7 @@ class Findings:
             "popularity_days": self.popularity_days,
             "blend": self.blend.to_json(),
             "report": dict(self.report),
+            "relevance": self.relevance.to_json(),
         }
 
     @classmethod
@@ -57,6 +61,7 @@ class Findings:
             float(data["popularity_days"]),
             BlendWeights.from_json(data["blend"]),
             dict(data["report"]),
+            Calibrated.from_json(data["relevance"]),
         )
 
 

@@ -34,6 +34,7 @@ class CostTable:
     regression : one item's regression on one neighbour, squared.
     cell : scoring one item for one customer.
     value : one taste in one iteration of one factor of ALS.
+    listed : one customer's list, and what relevance learns of it.
     trial : one trial on any data: proposing it, starting threads.
     start : what happens once on any data: loading compiled code, fitting the sources that trials leave out.
     """
@@ -43,6 +44,7 @@ class CostTable:
     regression: float = 3.5e-8
     cell: float = 1.2e-8
     value: float = 8e-9
+    listed: float = 1.5e-4
     trial: float = 0.04
     start: float = 1.5
 
@@ -75,6 +77,7 @@ def plan_for(
     looks: int,
     config: TrainingConfig,
     costs: CostTable = COSTS,
+    listed: int = 0,
 ) -> Plan:
     """The plan for a budget in seconds.
 
@@ -82,6 +85,7 @@ def plan_for(
     ----------
     history : what trials learn from.
     looks : how many fadings there are to look at.
+    listed : how many customers' lists relevance is learned from.
     """
     items = max(1, len(history.items))
     each = min(looks, LOOKS)
@@ -93,7 +97,7 @@ def plan_for(
     factors = config.als.fitting((len(history.customers), items), len(history))
     values = len(history) * factors * config.als.iterations
     blend = costs.start + prepare + costs.regression * items * config.item_item.neighbours**2 + costs.value * values
-    blend += 8 * costs.cell * cells
+    blend += 8 * costs.cell * cells + costs.listed * listed
     if budget < blend:
         return Plan(0, False, customers, 0.0)
     first = costs.cell * cells * (looks - each)

@@ -26,7 +26,11 @@ from recsys.models.popularity import PopularityConfig, fit_popularity
 from recsys.models.warm_up import warm_up
 from recsys.recommend.sources import ALS_SOURCE, CONTENT, POPULAR, REPEAT, RP3BETA, SPECTRAL, in_units_of_spread
 from training.evaluation.held_out import HeldOut
+from training.evaluation.soon import Soon
 from training.fitting import TrainingConfig, catalogue_digest, fingerprint, fit, require_enough, with_rating_scale
+from training.relevance.calibrated import Calibrated
+from training.relevance.calibrating import calibrate
+from training.relevance.listed import MOST_CUSTOMERS
 from training.stages import StageLog
 from training.tuning.candidates import gather
 from training.tuning.findings import Findings, configured
@@ -77,6 +81,7 @@ class Validation:
     lists : the lists that are asked for.
     discovery : what the item-item model is judged on: as `lists`, where what customers have is masked.
     again : what the weight of repeats is learned on: as `lists`, where nothing is masked. None where there is none.
+    soon : what relevance is learned on, or why there is nothing.
     of_long_histories : it was drawn among customers with long histories; theirs are then cut to the lengths of all.
     repeats_asked : whether it was looked for what `again` could be learned on.
     described : how it was drawn, for the manifest.
@@ -85,6 +90,7 @@ class Validation:
     lists: HeldOut
     discovery: HeldOut
     again: HeldOut | None
+    soon: Soon | str
     of_long_histories: bool
     repeats_asked: bool
     described: Mapping[str, Any]
@@ -97,15 +103,16 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """A configuration and how it was found, as the manifest says it."""
+    """A configuration, how it was found, as the manifest says it, and the relevance of the lists that it makes."""
 
     config: TrainingConfig
     report: Mapping[str, Any]
+    relevance: Calibrated
 
 
 def shipped(config: TrainingConfig, cause: str) -> Tuned:
     """The configuration as it is, and why."""
-    return Tuned(config, {"settings": "shipped", "cause": cause})
+    return Tuned(config, {"settings": "shipped", "cause": cause}, Calibrated.unknown(cause))
 
 
 def tune(
@@ -132,7 +139,7 @@ def tune(
     config = replace(config, event_weights=scaled)
     study = _Study.of(validation, catalogue, config, budget, record.last())
     if study.known is not None:
-        return Tuned(study.known.config(config, study.varied), study.known.report)
+        return Tuned(study.known.config(config, study.varied), study.known.report, study.known.relevance)
     if not study.plan.blend:
         return shipped(config, f"a budget of {budget:g} s does not suffice for data of this size")
     customers = len(validation.lists.relevant)
@@ -154,7 +161,7 @@ def tune(
         found = _with_blend(validation, catalogue, study, trials, best, lambda: monotonic() < deadline)
     if found.report["stopped"] is None:
         record.finish(study.key, found)
-    return Tuned(found.config(config, study.varied), found.report)
+    return Tuned(found.config(config, study.varied), found.report, found.relevance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +199,12 @@ class _Study:
         history = validation.discovery.training
         shape = shape_of(history, config)
         looks = fadings(shape)
-        plan = plan_for(budget, history, len(validation.discovery.relevant), len(looks), config)
+        listed = min(len(history.customers), MOST_CUSTOMERS) if isinstance(validation.soon, Soon) else 0
+        plan = plan_for(budget, history, len(validation.discovery.relevant), len(looks), config, listed=listed)
         key = key_of(
             {
                 "data": [_digest(part) for part in (validation.lists, validation.discovery, validation.again) if part],
+                "soon": validation.soon.digest() if isinstance(validation.soon, Soon) else validation.soon,
                 "catalogue": catalogue_digest(catalogue),
                 "software": __version__,
                 "budget": budget,
@@ -300,7 +309,10 @@ def _with_blend(
         "popularity_days": found.days,
         "blend": {"before": found.before, "after": found.after, "sources": causes},
     }
-    return Findings(settings, fading, found.days, blend, report)
+    popularity = fit_popularity(validation.lists.training, bundle.manifest.event_weights, PopularityConfig(found.days))
+    chosen = replace(bundle, manifest=replace(bundle.manifest, blend=blend), popularity=popularity)
+    relevance = calibrate(chosen, validation.lists, validation.soon, config.seed, config.threads)
+    return Findings(settings, fading, found.days, blend, report, relevance)
 
 
 def _report_of(trials: list[Trial], best: Trial | None) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from recsys.errors import InputError
 from recsys.models.blend import BlendWeights
 from training.fitting import SHIPPED_BLEND, TrainingConfig
+from training.relevance.calibrated import Calibrated
 from training.tuning import record as recording
 from training.tuning.findings import Findings
 from training.tuning.record import FolderRecord, Unrecorded, key_of
@@ -27,6 +28,7 @@ FOUND = Findings(
     7.0,
     BlendWeights((4, 8, 16), {name: (weight, 1.0, 0.1, 3.0) for name, weight in SHIPPED_BLEND.items()}),
     {"settings": "tuned", "trials": 3, "stopped": None, "blend": {"sources": {"als": "weight 0: …"}}},
+    Calibrated.unknown("…"),
 )
 
 
@@ -60,7 +62,7 @@ def test_what_was_found_comes_back(record: FolderRecord) -> None:
 @pytest.mark.parametrize("fading", [None, (None, 1.0), (2.5, 0.5)])
 def test_findings_are_what_they_were(fading: tuple[float | None, float] | None) -> None:
     """Findings with every kind of fading survive JSON."""
-    one = Findings(FOUND.settings, fading, 30.0, FOUND.blend, FOUND.report)
+    one = Findings(FOUND.settings, fading, 30.0, FOUND.blend, FOUND.report, FOUND.relevance)
     assert Findings.from_json(orjson.loads(orjson.dumps(one.to_json()))) == one
 
 
@@ -70,7 +72,7 @@ def test_what_was_found_decides_the_configuration() -> None:
     assert config.item_item.penalty == 0.1 + 0.2
     assert config.event_weights.half_life_steps is None
     assert (config.popularity.half_life_days, config.blend) == (7.0, FOUND.blend)
-    unfaded = Findings({}, None, 30.0, FOUND.blend, {}).config(TrainingConfig(), VARIED)
+    unfaded = Findings({}, None, 30.0, FOUND.blend, {}, FOUND.relevance).config(TrainingConfig(), VARIED)
     assert unfaded.event_weights == TrainingConfig().event_weights
 
 
@@ -87,7 +89,7 @@ def test_trials_come_back_in_order_per_study(record: FolderRecord) -> None:
 def test_a_finished_study_replaces_the_last_and_its_trials(record: FolderRecord) -> None:
     """Nothing of studies under way is left once one is finished."""
     record.add("a", trial(0))
-    record.finish("z", Findings({}, None, 30.0, FOUND.blend, {}))
+    record.finish("z", Findings({}, None, 30.0, FOUND.blend, {}, FOUND.relevance))
     record.finish("a", FOUND)
     assert record.last() == ("a", FOUND)
     assert record.trials("a") == []
