@@ -70,7 +70,6 @@ CASES = (
             "timezone": "America/New_York",
         },
     ),
-    Case("retailrocket-mb", "train_events.parquet", EventKind.VIEW, {"format": "retailrocket"}),
 )
 
 

@@ -108,8 +108,8 @@ def once_per_trial() -> float:
 
 
 def main() -> None:
-    """Prints the table. Not measured: what happens once in a study, lists for relevance, and the fixed part of looking
-    at a trial.
+    """Prints the table. Not measured: what happens once in a study, lists for relevance, the fixed part of looking at
+    a trial.
     """
     found = {
         "10,000 customers, 5,000 items": measured(histories(10_000, 5_000, 20)),

@@ -69,6 +69,7 @@ HISTORY, RELATED, _POPULAR, _OTHER = range(4)
 
 _MINUS, _POINT, _ZERO, _COMMA, _CLOSE = (np.uint8(ord(character)) for character in "-.0,}")
 _DIGITS = 5
+_UNITS, _TEN, _SMALL_TEN = np.uint64(100_000), np.uint64(10), np.uint32(10)
 _MOST_NUMBER = 24
 
 
@@ -113,23 +114,28 @@ def _put_number(out: Bytes, at: int, units: int) -> int:  # pragma: no cover - c
         out[at] = _MINUS
         at += 1
         units = -units
-    whole, part = units // 100_000, units % 100_000
-    digits = 1
-    rest = whole // 10
+    # Unsigned: division by a constant is then a multiplication, and takes half the time.
+    left = np.uint64(units)
+    whole = left // _UNITS
+    part = np.uint32(left - whole * _UNITS)
+    digits, rest = 1, whole // _TEN
     while rest:
         digits += 1
-        rest //= 10
+        rest //= _TEN
     for place in range(digits):
-        out[at + digits - 1 - place] = _ZERO + np.uint8(whole % 10)
-        whole //= 10
+        rest = whole // _TEN
+        out[at + digits - 1 - place] = _ZERO + np.uint8(whole - rest * _TEN)
+        whole = rest
     at += digits
     out[at] = _POINT
-    for place in range(_DIGITS):
-        out[at + _DIGITS - place] = _ZERO + np.uint8(part % 10)
-        part //= 10
-    last = _DIGITS
-    while last > 1 and out[at + last] == _ZERO:
-        last -= 1
+    last = 1
+    for place in range(_DIGITS, 0, -1):
+        shorter = part // _SMALL_TEN
+        digit = part - shorter * _SMALL_TEN
+        out[at + place] = _ZERO + np.uint8(digit)
+        if digit and last == 1:
+            last = place
+        part = shorter
     return at + last + 1
 
 
