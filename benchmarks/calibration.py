@@ -27,7 +27,7 @@ from recsys.stores.frames import behaviour, event_table
 from training.evaluation.inputs import read_inputs
 from training.evaluation.soon import Soon
 from training.fitting import TrainingConfig, compile_interactions, fit, with_rating_scale
-from training.relevance.listed import Listed, listed_for_customers, listed_for_newcomers, newcomers
+from training.relevance.listed import Listed, listed_for_customers, listed_for_newcomers
 from training.relevance.reliability import quality
 from training.stages import StageLog
 from training.tuning import TUNE_BUDGET, tune
@@ -102,7 +102,7 @@ def measured(case: Case, folder: Path) -> tuple[Listed, np.ndarray, Soon]:
     history = compile_interactions(event_table(past))
     placement = replace(DEFAULT_PLACEMENT, mask_kinds=DEFAULT_PLACEMENT.mask_kinds | {case.target})
     listed = listed_for_customers(bundle, placement, history, cut, soon, 0, available_cores())
-    new = listed_for_newcomers(bundle, placement, history, newcomers(history, soon), soon, 0)
+    new = listed_for_newcomers(bundle, placement, history, soon, 0)
     listed = listed.and_then(new)
     return listed, listed.relevance(bundle.relevance), soon
 

@@ -35,7 +35,8 @@ def recommend(
         titles = shop.titles(sorted({row.item_id for row in newest} | set(evidence_ids(answer))))
         if as_json:
             did_what = [row._asdict() | {"kind": str(KIND_BY_CODE[row.kind])} for row in newest]
-            about: dict[str, object] = {"customer_id": customer, "history": did_what}
+            foreseen = shop.recommender.relevance.described() if shop.recommender.relevance else None
+            about: dict[str, object] = {"customer_id": customer, "history": did_what, "relevance": foreseen}
             print_json(about, shop.bundle.bundle_id, answer, titles)
             return
         console = Console()

@@ -71,6 +71,8 @@ def test_json_is_the_same_answer_for_programs(home: Path, terminal: Terminal) ->
     assert answer["items"][0]["item_id"] == "c4"
     assert answer["titles"] == {"c4": "The Quiet Cellar"}
     assert answer["history"][0]["kind"] == "purchase"
+    assert (answer["relevance"], answer["items"][0]["relevance"]) == (None, None)
+    assert trained["relevance"]["cause"]
     related = orjson.loads(terminal("related", "c0", "--home", str(home), "--limit", "5", "--json")[1])
     assert {item["item_id"] for item in related["items"]} < {"c1", "c2", "c3", "c4", "c5", "bestseller"}
 

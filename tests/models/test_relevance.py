@@ -53,12 +53,16 @@ def test_it_comes_back_from_arrays() -> None:
         assert back.arrays()[name].tolist() == array.tolist()
 
 
+WHOLE = st.integers(0, 8).map(float)
+"""Scores that are likely to be where a step begins."""
+
+
 @st.composite
 def curves(draw: st.DrawFn) -> Curve:
     """Any curve, an empty one too."""
-    scores = sorted(draw(st.sets(st.integers(0, 2000), max_size=6)))
+    scores = sorted(draw(st.sets(st.one_of(WHOLE, st.floats(0, 8)), max_size=6)))
     rates = sorted(draw(st.lists(st.integers(0, 100), min_size=len(scores), max_size=len(scores))))
-    return np.array(scores, dtype=np.float64) / 300, np.array(rates, dtype=np.float64) / 100
+    return np.array(scores, dtype=np.float64), np.array(rates, dtype=np.float64) / 100
 
 
 @given(st.data())
@@ -66,9 +70,10 @@ def test_the_compiled_list_is_the_arrays_said_slowly(data: st.DataObject) -> Non
     """Any curves, lengths, scores and popularity, personal items and others: the same numbers, to five digits."""
     lengths = tuple(sorted(data.draw(st.sets(st.integers(1, 9), max_size=3))))
     relevance = Relevance.of_curves(KINDS, 7, lengths, tuple(data.draw(curves()) for _ in range(len(lengths) + 3)))
-    popular = np.array(data.draw(st.lists(st.floats(0, 8), min_size=5, max_size=5)))
+    popular = np.array(data.draw(st.lists(st.one_of(WHOLE, st.floats(0, 8)), min_size=5, max_size=5)))
     item = np.array(data.draw(st.lists(st.integers(0, 4), max_size=6)), dtype=np.int32)
-    units = np.array(data.draw(st.lists(st.integers(0, 800_000), min_size=len(item), max_size=len(item))), np.int64)
+    scores = st.one_of(WHOLE.map(lambda score: int(score * UNITS)), st.integers(0, 800_000))
+    units = np.array(data.draw(st.lists(scores, min_size=len(item), max_size=len(item))), np.int64)
     personal, length = data.draw(st.integers(0, len(item))), data.draw(st.integers(0, 10))
     nothing = np.zeros((len(item), MOST_EVIDENCE), dtype=np.int64)
     found = Listed(item, units, personal, np.zeros(7), nothing.astype(np.int32), nothing, 0, 0)

@@ -25,17 +25,17 @@ class Soon:
     kinds : of the events that count, sorted.
     days : whole days, 1 or more.
     wanted : `customer_id`, `item_id`, each pair once, ascending: who did something of `kinds` with what.
-    customers : String, ascending; all who did anything.
+    newcomers : String, ascending; all who did anything, and nothing before.
     """
 
     kinds: tuple[EventKind, ...]
     days: int
     wanted: pl.DataFrame
-    customers: pl.Series
+    newcomers: pl.Series
 
     def digest(self) -> str:
         """The SHA-256 of all of it, in hexadecimal."""
-        text = f"{sorted(self.kinds)} {self.days} {self.wanted.write_csv()} {self.customers.to_frame().write_csv()}"
+        text = f"{sorted(self.kinds)} {self.days} {self.wanted.write_csv()} {self.newcomers.to_frame().write_csv()}"
         return hashlib.sha256(text.encode()).hexdigest()
 
     @classmethod
@@ -58,4 +58,6 @@ class Soon:
         within = known.filter(pl.col("timestamp").is_between(cut, end, closed="left"))
         kinds = tuple(sorted(target))
         wanted = within.filter(pl.col("kind").is_in([str(kind) for kind in kinds])).select("customer_id", "item_id")
-        return cls(kinds, days, wanted.unique().sort("customer_id", "item_id"), within["customer_id"].unique().sort())
+        before = known.filter(pl.col("timestamp") < cut).select("customer_id")
+        new = within.select("customer_id").unique().join(before, on="customer_id", how="anti")["customer_id"].sort()
+        return cls(kinds, days, wanted.unique().sort("customer_id", "item_id"), new)

@@ -11,7 +11,7 @@ from training.evaluation.held_out import HeldOut
 from training.evaluation.soon import Soon
 from training.relevance.calibrated import Calibrated
 from training.relevance.curves import LEAST_BOUGHT, fit_relevance
-from training.relevance.listed import Listed, listed_for_customers, listed_for_newcomers, newcomers
+from training.relevance.listed import Listed, listed_for_customers, listed_for_newcomers
 from training.relevance.reliability import quality
 
 
@@ -32,10 +32,10 @@ def calibrate(bundle: ModelBundle, lists: HeldOut, soon: Soon | str, seed: int, 
     placement, history = lists.rules.placement, lists.training
     listed = listed_for_customers(bundle, placement, history, lists.now, soon, seed, threads)
     customers, bought = len(np.unique(listed.customer)), listed.bought & listed.personal
-    new = newcomers(history, soon)
+    new = soon.newcomers
     idle = len(new) - int(new.is_in(soon.wanted["customer_id"].implode()).sum())
     if idle >= LEAST_BOUGHT:
-        listed = listed.and_then(listed_for_newcomers(bundle, placement, history, new, soon, seed))
+        listed = listed.and_then(listed_for_newcomers(bundle, placement, history, soon, seed))
     lengths = bundle.manifest.blend.lengths
     relevance = fit_relevance(listed, lengths, soon)
     if relevance is None:

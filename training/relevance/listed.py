@@ -89,22 +89,18 @@ def listed_for_customers(
     personal = rank < lists.counts[place, 1]
     popular = in_units_of_spread(bundle.popularity.score)
     score = np.where(personal, lists.score[place, rank] / UNITS, popular[item])
-    wanted = _pairs(soon.wanted, history)
+    own_ids = pl.Series([history.customers[int(each)] for each in row], dtype=pl.String)
+    wanted = _pairs(soon.wanted.filter(pl.col("customer_id").is_in(own_ids.implode())), history)
     bought = np.isin(row[place].astype(np.int64) * len(bundle.items) + item, wanted)
     return Listed(row[place].astype(np.int64), items[place], personal, score, bought)
 
 
-def newcomers(history: Interactions, soon: Soon) -> pl.Series:
-    """The ids of those who did anything in these days and nothing before, ascending."""
-    return soon.customers.filter(pl.Series(history.customers.positions(soon.customers) == UNKNOWN))
-
-
 def listed_for_newcomers(
-    bundle: ModelBundle, placement: Placement, history: Interactions, new: pl.Series, soon: Soon, seed: int
+    bundle: ModelBundle, placement: Placement, history: Interactions, soon: Soon, seed: int
 ) -> Listed:
     """The one list for everybody without a history, once for each newcomer; `MOST_CUSTOMERS` are drawn."""
-    drawn = np.random.default_rng(seed).permutation(len(new))[:MOST_CUSTOMERS]
-    new = new.gather(np.sort(drawn))
+    drawn = np.random.default_rng(seed).permutation(len(soon.newcomers))[:MOST_CUSTOMERS]
+    new = soon.newcomers.gather(np.sort(drawn))
     nobody = np.full(1, UNKNOWN, dtype=np.int32)
     item = _ranked(bundle, placement, Histories.of(bundle, placement, history, nobody, 0), 1).item[0]
     item = item[item != UNKNOWN]

@@ -15,10 +15,11 @@ from recsys.bundle import BundleRepository, ModelBundle
 from recsys.bundle.bundle import assembled
 from recsys.data.catalog import Catalog
 from recsys.data.events import EventKind
-from recsys.data.history import History
+from recsys.data.history import History, HistoryRow, StoredHistory
 from recsys.models.blend import LENGTHS, BlendWeights
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.recommender import Recommender
+from recsys.recommend.sources import in_units_of_spread
 from recsys.recommend.types import Request
 from recsys.stores import open_store
 from tests.worlds import DAY, START, event_frame, event_table, no_catalogue, run_of
@@ -27,8 +28,8 @@ from training.fitting import SHIPPED_BLEND, TrainingConfig, fit
 from training.pipeline import Trained, train
 from training.relevance import calibrating, curves, listed
 from training.relevance.calibrated import Calibrated
-from training.relevance.calibrating import calibrate
-from training.relevance.listed import listed_for_customers, listed_for_newcomers, newcomers
+from training.relevance.calibrating import _crossed, calibrate
+from training.relevance.listed import Listed, listed_for_customers, listed_for_newcomers
 from training.stages import StageLog
 from training.tuning import Validation
 from training.validation import validation_of
@@ -93,7 +94,8 @@ def test_the_window_is_the_validation_s(slice_: Validation) -> None:
     assert slice_.soon.days == (newest + 1 - cut) // DAY
     assert slice_.soon.days > 0
     within = frame.filter(pl.col("timestamp").is_between(cut, cut + slice_.soon.days * DAY, closed="left"))
-    assert slice_.soon.customers.to_list() == sorted(set(within["customer_id"]))
+    before = set(frame.filter(pl.col("timestamp") < cut)["customer_id"])
+    assert slice_.soon.newcomers.to_list() == sorted(set(within["customer_id"]) - before)
     bought = within.filter(pl.col("kind") == "purchase").select("customer_id", "item_id")
     assert set(slice_.soon.wanted.iter_rows()) == set(bought.iter_rows())
 
@@ -129,17 +131,20 @@ def test_lists_are_those_of_the_recommender_and_labels_what_was_bought(slice_: V
         personal = [each for each in answer.items if each.reason.code == "history"]
         assert own.personal.sum() == len(personal)
         assert own.score[own.personal].tolist() == pytest.approx([each.score for each in personal])
-    assert found.bought.sum() > 0
+        filling = [bundle.items.position(each.item_id) for each in answer.items if each.reason.code == "popular"]
+        assert own.score[~own.personal].tolist() == in_units_of_spread(bundle.popularity.score)[filling].tolist()
+    assert found.bought.any()
+    assert not found.personal.all()
 
 
 def test_newcomers_are_those_who_appear_after_the_cut(slice_: Validation, bundle: ModelBundle) -> None:
     """Each is shown what is popular, and counts whether they bought or not."""
     history = slice_.lists.training
     assert isinstance(slice_.soon, Soon)
-    new = newcomers(history, slice_.soon)
-    assert new.to_list() == [each for each in slice_.soon.customers if each.startswith("x")]
+    new = slice_.soon.newcomers
+    assert {each[0] for each in new} == {"x"}
     assert len(new) == SEEN
-    found = listed_for_newcomers(bundle, slice_.lists.rules.placement, history, new, slice_.soon, 0)
+    found = listed_for_newcomers(bundle, slice_.lists.rules.placement, history, slice_.soon, 0)
     assert len(set(found.customer.tolist())) == SEEN
     assert not found.personal.any()
     answer = Recommender(bundle).recommend(
@@ -174,11 +179,24 @@ def test_what_is_learned_adds_up_to_what_was_bought(slice_: Validation, bundle: 
     assert back.to_json() == found.to_json()
 
 
+def test_calibration_is_measured_on_the_other_half() -> None:
+    """Where one half of the customers buys nothing, nothing can be said of the other half, and too much of this one."""
+    buys = np.repeat(np.random.default_rng(0).permutation(400) % 2 == 0, 10)
+    customer, score = np.repeat(np.arange(400), 10), np.tile(np.arange(10.0), 400)
+    lists = Listed(customer, np.full(4000, 20), np.ones(4000, dtype=bool), score, buys & (score >= 8))
+    nobody = pl.Series([], dtype=pl.String)
+    soon = Soon((BUY,), 7, pl.DataFrame({"customer_id": nobody, "item_id": nobody}), nobody)
+    found = _crossed(lists, LENGTHS, soon, 0)["personal"]
+    assert (found["items"], found["bought"]) == (2000, 0)
+    assert found["expected_calibration_error"] == pytest.approx(0.2)
+
+
 @pytest.mark.usefixtures("little")
 def test_nothing_is_said_of_newcomers_where_only_buyers_are_seen(slice_: Validation, bundle: ModelBundle) -> None:
     """In a shop that records purchases alone everybody who is seen buys, which says nothing of those who do not."""
     assert isinstance(slice_.soon, Soon)
-    buyers = replace(slice_.soon, customers=slice_.soon.wanted["customer_id"].unique().sort())
+    bought = slice_.soon.wanted["customer_id"].implode()
+    buyers = replace(slice_.soon, newcomers=slice_.soon.newcomers.filter(slice_.soon.newcomers.is_in(bought)))
     found = calibrate(bundle, slice_.lists, buyers, 0, 1)
     assert found.relevance is not None
     assert np.isnan(found.relevance.of_popular(np.array([1.0]), np.array([0]))[0])
@@ -236,7 +254,7 @@ def test_training_publishes_it_and_the_record_gives_it_again(tmp_path: Path, mon
     assert described["days"] == bundle.relevance.days
     assert trained(tmp_path, 300.0)[0].bundle_id == made.bundle_id
     catalog = Catalog.from_items(no_catalogue(), bundle.items, 0)
-    history = replace(validated_history(bundle), version=1)
+    history = two_purchases(bundle)
     answer = Recommender(bundle).recommend(history, catalog, Request(limit=5, now=START))
     expected = bundle.relevance.of_personal(np.array([each.score for each in answer.items]), np.full(5, 2))
     assert [each.relevance for each in answer.items] == pytest.approx(expected, abs=1e-5)
@@ -244,12 +262,10 @@ def test_training_publishes_it_and_the_record_gives_it_again(tmp_path: Path, mon
     assert {each.relevance for each in other.recommend(history, catalog, Request(limit=5, now=START)).items} == {None}
 
 
-def validated_history(bundle: ModelBundle) -> History:
+def two_purchases(bundle: ModelBundle) -> History:
     """Somebody who bought two things."""
-    from recsys.data.history import HistoryRow, StoredHistory
-
     rows = [HistoryRow(item, BUY.code, START, None, 1.0, None) for item in ("i02", "i04")]
-    return History.from_stored(StoredHistory(1, rows), bundle.items)
+    return History.from_stored(StoredHistory.of(1, rows), bundle.items)
 
 
 def test_without_tuning_there_is_none_and_the_manifest_says_why(tmp_path: Path) -> None:

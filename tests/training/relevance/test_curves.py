@@ -72,7 +72,14 @@ def test_one_bought_item_at_the_top_is_no_certainty() -> None:
 
 @pytest.mark.parametrize(
     ("counted", "firsts"),
-    [([60, 60, 60], [0, 1, 2]), ([10, 45, 60], [0, 2]), ([60, 10, 10], [0]), ([10, 10, 60, 10], [0]), ([0, 60], [0])],
+    [
+        ([60, 60, 60], [0, 1, 2]),
+        ([50, 50], [0, 1]),
+        ([10, 45, 60], [0, 2]),
+        ([60, 10, 10], [0]),
+        ([10, 10, 60, 10], [0]),
+        ([0, 60], [0]),
+    ],
 )
 def test_classes_that_know_too_little_share_a_curve(counted: list[int], firsts: list[int]) -> None:
     """From short histories on until there are enough; the rest goes to the last."""
