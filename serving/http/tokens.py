@@ -3,43 +3,52 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
-from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous import BadData, SigningAlgorithm, URLSafeSerializer
 
 _SALT: Final = b"bookmatch.recommendation"
 _VERSION: Final = 1
+_SIGNATURE_BYTES: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerIdentity:
+class AnswerIdentity(NamedTuple):
     """What a token says of the answer that carried it.
 
     Attributes
     ----------
     bundle, placement : what answered, and where.
+    arm : of the experiment that the answer was part of; empty where there was none.
+    seed : what chance was drawn from; no two answers share one.
     time : milliseconds UTC.
-    nonce : random, so that no two answers share an id.
     """
 
     bundle: str
     placement: str
+    arm: str
+    seed: str
     time: int
-    nonce: str
+
+
+class _Blake2(SigningAlgorithm):
+    """Keyed BLAKE2b (RFC 7693): a fraction of HMAC's time, and every answer waits for it."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        return hashlib.blake2b(value, key=key, digest_size=_SIGNATURE_BYTES).digest()
 
 
 class RecommendationTokens:
     """Signs and verifies with the store's secret: a token is good on every machine that shares the store."""
 
     def __init__(self, secret: bytes) -> None:
-        self._serializer = URLSafeSerializer(secret, salt=_SALT, signer_kwargs={"digest_method": hashlib.sha256})
+        self._serializer = URLSafeSerializer(
+            secret, salt=_SALT, signer_kwargs={"algorithm": _Blake2(), "digest_method": hashlib.sha256}
+        )
         self._receipts = URLSafeSerializer(
-            secret, salt=b"bookmatch.forgotten", signer_kwargs={"digest_method": hashlib.sha256}
+            secret, salt=b"bookmatch.forgotten", signer_kwargs={"algorithm": _Blake2(), "digest_method": hashlib.sha256}
         )
         self._key = self._serializer.make_signer(_SALT).derive_key()
 
@@ -49,9 +58,9 @@ class RecommendationTokens:
         What the library's serializer would give, without the tenfold time that its layers take: every answer waits for
         this. `verify` is the library's.
         """
-        content = orjson.dumps([_VERSION, identity.bundle, identity.placement, identity.time, identity.nonce])
-        payload = urlsafe_b64encode(content).rstrip(b"=")
-        signature = urlsafe_b64encode(hmac.digest(self._key, payload, "sha256")).rstrip(b"=")
+        payload = urlsafe_b64encode(orjson.dumps((_VERSION, *identity))).rstrip(b"=")
+        signed = hashlib.blake2b(payload, key=self._key, digest_size=_SIGNATURE_BYTES).digest()
+        signature = urlsafe_b64encode(signed).rstrip(b"=")
         return f"{payload.decode()}.{signature.decode()}"
 
     def sign_receipt(self, customer_ids: Sequence[str], at: int) -> str:
@@ -64,7 +73,7 @@ class RecommendationTokens:
             content = self._serializer.loads(token)
         except BadData:
             return None
-        if not (isinstance(content, list) and len(content) == 5 and content[0] == _VERSION):
+        if not (isinstance(content, list) and len(content) == 6 and content[0] == _VERSION):
             return None
-        _, bundle, placement, time, nonce = content
-        return AnswerIdentity(str(bundle), str(placement), int(time), str(nonce))
+        _, bundle, placement, arm, seed, time = content
+        return AnswerIdentity(str(bundle), str(placement), str(arm), str(seed), int(time))

@@ -53,7 +53,10 @@ def test_both_ways_draw_the_same_borders(shared_service: Service, query: str) ->
 
 def test_the_token_is_the_librarys() -> None:
     """What is signed here verifies there, and another secret's does not."""
-    tokens, identity = RecommendationTokens(b"s" * 32), AnswerIdentity("bundle", "default", 1_700_000_000_000, "n-_1")
+    tokens, identity = (
+        RecommendationTokens(b"s" * 32),
+        AnswerIdentity("bundle", "default", "", "n-_1", 1_700_000_000_000),
+    )
     token = tokens.sign(identity)
     assert tokens.verify(token) == identity
     assert RecommendationTokens(b"t" * 32).verify(token) is None

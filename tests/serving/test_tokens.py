@@ -11,7 +11,7 @@ from serving.http.tokens import AnswerIdentity, RecommendationTokens
 from tests.serving.service import FakeClock, Service
 from tests.serving.shop import store_of
 
-IDENTITY = AnswerIdentity("bundle", "default", 1_700_000_000_000, "nonce")
+IDENTITY = AnswerIdentity("bundle", "default", "b", "seed", 1_700_000_000_000)
 
 
 def test_an_answers_id_is_verified_by_whoever_has_the_store(service: Service, home: Path, clock: FakeClock) -> None:
@@ -21,7 +21,7 @@ def test_an_answers_id_is_verified_by_whoever_has_the_store(service: Service, ho
     with store_of(home) as store:
         identity = RecommendationTokens(store.secret()).verify(token)
     assert identity is not None
-    assert (identity.bundle, identity.placement) == (reply.served_from["bundle"], "default")
+    assert (identity.bundle, identity.placement, identity.arm) == (reply.served_from["bundle"], "default", "")
     assert identity.time == clock.ms
     event = {"customer_id": "c1", "kind": "click", "item_id": reply.items[0], "recommendation_id": token}
     assert service.post_events(event)[0]["status"] == "accepted"
@@ -33,11 +33,11 @@ def test_no_two_answers_share_an_id(service: Service) -> None:
     assert len(ids) == 50
 
 
-@given(bundle=st.text(), placement=st.text(), time=st.integers(0, 2**60), nonce=st.text())
-def test_what_was_signed_comes_back(bundle: str, placement: str, time: int, nonce: str) -> None:
+@given(bundle=st.text(), placement=st.text(), arm=st.text(), seed=st.text(), time=st.integers(0, 2**60))
+def test_what_was_signed_comes_back(bundle: str, placement: str, arm: str, seed: str, time: int) -> None:
     """Any identity, whole."""
     tokens = RecommendationTokens(b"k" * 32)
-    identity = AnswerIdentity(bundle, placement, time, nonce)
+    identity = AnswerIdentity(bundle, placement, arm, seed, time)
     assert tokens.verify(tokens.sign(identity)) == identity
 
 
