@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -244,10 +245,18 @@ def trained(home: Path, budget: float) -> tuple[Trained, ModelBundle]:
 
 @pytest.mark.usefixtures("little")
 def test_training_publishes_it_and_the_record_gives_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is in the bundle, the manifest and the report; a second training finds it in the record and makes the same
-    bundle; answers carry it, those of another placement do not."""
+    """Learned with the blend that was chosen, it is in the bundle, the manifest and the report; a second training finds
+    it in the record and makes the same bundle; answers carry it, those of another placement do not."""
     monkeypatch.setattr("training.tuning.plan.MOST_TRIALS", 2)
+    asked = []
+
+    def told(chosen: ModelBundle, *rest: Any) -> Calibrated:
+        asked.append(chosen.manifest.blend)
+        return calibrate(chosen, *rest)
+
+    monkeypatch.setattr("training.tuning.tuning.calibrate", told)
     made, bundle = trained(tmp_path, 300.0)
+    assert asked == [bundle.manifest.blend]
     assert bundle.relevance is not None
     described: Mapping[str, object] = made.relevance
     assert described == bundle.manifest.relevance
