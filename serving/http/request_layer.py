@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import secrets
@@ -20,6 +21,7 @@ log = structlog.get_logger("bookmatch.serving")
 _LEVEL = logging.getLogger("bookmatch.serving")
 
 REQUEST_ID_HEADER = "x-request-id"
+_REQUEST_ID_NAME = REQUEST_ID_HEADER.encode()
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _GONE = 499
@@ -43,6 +45,7 @@ class RequestLayer:
         self._app = app
         self._metrics = metrics
         self._clock = clock
+        self._prefix, self._requests = secrets.token_hex(8), itertools.count()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request; anything but HTTP passes untouched."""
@@ -50,7 +53,7 @@ class RequestLayer:
             await self._app(scope, receive, send)
             return
         started = self._clock()
-        own = _own_scope(scope)
+        own = self._own_scope(scope)
         reply = _Reply(send, str(own["bookmatch.request_id"]), is_head=scope["method"] == "HEAD")
         # Every line that is logged on the way carries the id; each request has a context of its own.
         told = REQUEST_ID.set(own["bookmatch.request_id"])
@@ -59,6 +62,14 @@ class RequestLayer:
             self._record(scope, own, status, self._clock() - started)
         finally:
             REQUEST_ID.reset(told)
+
+    def _own_scope(self, scope: Scope) -> Scope:
+        """A copy to route by. HEAD is answered as GET, without the body."""
+        given = next((value for name, value in scope["headers"] if name == _REQUEST_ID_NAME), b"")
+        # Random for this process, then counted: no system call for each request.
+        request_id = given.decode() if _SANE_ID.fullmatch(given) else f"{self._prefix}{next(self._requests):016x}"
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        return {**scope, "method": method, "bookmatch.request_id": request_id}
 
     async def _answered(self, scope: Scope, receive: Receive, reply: _Reply) -> int:
         try:
@@ -98,16 +109,8 @@ class _Reply:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
-            named = (REQUEST_ID_HEADER.encode(), self._request_id.encode())
+            named = (_REQUEST_ID_NAME, self._request_id.encode())
             message["headers"] = [*message["headers"], named]
         elif message["type"] == "http.response.body" and self._is_head:
             message = {**message, "body": b""}
         await self._send(message)
-
-
-def _own_scope(scope: Scope) -> Scope:
-    """A copy to route by. HEAD is answered as GET, without the body."""
-    given = next((value for name, value in scope["headers"] if name == REQUEST_ID_HEADER.encode()), b"")
-    request_id = given.decode() if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
-    method = "GET" if scope["method"] == "HEAD" else scope["method"]
-    return {**scope, "method": method, "bookmatch.request_id": request_id}

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import orjson
-from itsdangerous import BadData, SigningAlgorithm, URLSafeSerializer
+from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous.signer import SigningAlgorithm
 
 _SALT: Final = b"bookmatch.recommendation"
 _VERSION: Final = 1
@@ -44,12 +45,9 @@ class RecommendationTokens:
     """Signs and verifies with the store's secret: a token is good on every machine that shares the store."""
 
     def __init__(self, secret: bytes) -> None:
-        self._serializer = URLSafeSerializer(
-            secret, salt=_SALT, signer_kwargs={"algorithm": _Blake2(), "digest_method": hashlib.sha256}
-        )
-        self._receipts = URLSafeSerializer(
-            secret, salt=b"bookmatch.forgotten", signer_kwargs={"algorithm": _Blake2(), "digest_method": hashlib.sha256}
-        )
+        how = {"algorithm": _Blake2(), "digest_method": hashlib.sha256}
+        self._serializer = URLSafeSerializer(secret, salt=_SALT, signer_kwargs=how)
+        self._receipts = URLSafeSerializer(secret, salt=b"bookmatch.forgotten", signer_kwargs=how)
         self._key = self._serializer.make_signer(_SALT).derive_key()
 
     def sign(self, identity: AnswerIdentity) -> str:
