@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -135,6 +135,15 @@ class History:
     def empty(cls) -> Self:
         """The history of somebody who has done nothing yet."""
         return cls.from_stored(StoredHistory.of(0, ()), Vocabulary.from_ids(()))
+
+    def without_taste(self) -> History:
+        """What this history says was had or refused, and nothing that taste could be read from."""
+        return replace(
+            History.empty(),
+            earlier_item=np.concatenate([self.item, self.earlier_item]),
+            earlier_kind=np.concatenate([self.kind, self.earlier_kind]),
+            version=self.version,
+        )
 
     def __len__(self) -> int:
         return len(self.item)

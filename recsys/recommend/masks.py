@@ -5,3 +5,5 @@ from __future__ import annotations
 UNAVAILABLE = "unavailable"
 SEEN = "seen"
 EXCLUDED = "excluded"
+ON_PAGE = "on_page"
+UNKNOWN_ITEM = "unknown"

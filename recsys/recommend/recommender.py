@@ -24,7 +24,7 @@ from recsys.models.related import Relation
 from recsys.recommend import kernel
 from recsys.recommend.explain import explained
 from recsys.recommend.kernel import UNITS, Asked, Listed, Workspace, flattened, list_items
-from recsys.recommend.masks import EXCLUDED, SEEN, UNAVAILABLE
+from recsys.recommend.masks import EXCLUDED, ON_PAGE, SEEN, UNAVAILABLE, UNKNOWN_ITEM
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.relevance import relevance_of
 from recsys.recommend.sources import (
@@ -54,6 +54,9 @@ _NO_PROBABILITY = np.zeros(0)
 _NOT_GIVEN = np.zeros(0, dtype=np.float32)
 _Flat = tuple[tuple[Any, ...], npt.NDArray[np.float64]]
 """Sources as `list_items` takes them, and their weights."""
+
+MOST_SPEAKERS = 1_000
+"""Items of a history that speak, at most: the strongest. What an answer costs is in proportion to them."""
 
 _FEW = [BY_PLACE.index(name) for name in FEW]
 
@@ -155,6 +158,43 @@ class Recommender:
         short = _why_short(len(found.item), request, masked)
         return Found(taste, found, relevance, sources, fallback, masked, short)
 
+    def weights(self, history: History) -> Mapping[str, float]:
+        """How much each source that counts for a history of this length counts, by its name."""
+        taste, weights = self._weighed(history)
+        if not len(taste.items):
+            return {}
+        return {name: weight for name, weight in zip(BY_PLACE, weights.tolist(), strict=True) if weight > 0}
+
+    def parts(self, history: History, item: int, now: int) -> dict[str, float]:
+        """What each source that counts says of one item for this history, by its name: together the item's score, where
+        they are above 0 without `popular`, which speaks for no item by itself. Takes a while: for people.
+
+        Parameters
+        ----------
+        item : its position in the bundle's vocabulary.
+        now : milliseconds UTC.
+        """
+        taste, weights = self._weighed(history)
+        again, probability = self._again(history, taste, weights, now)
+        one, everything = np.array([item], dtype=np.int32), np.ones(len(self.bundle.items), dtype=np.bool_)
+        said = {}
+        for place in np.flatnonzero(weights > 0).tolist() if len(taste.items) else ():
+            alone = np.zeros_like(weights)
+            alone[place] = weights[place]
+            if place == kernel.POPULAR:
+                said[BY_PLACE[place]] = float(weights[place] * self._sources.popular[item])
+            elif place in (kernel.ALS, kernel.SPECTRAL):
+                scores = given_scores((self._sources, alone, taste.items, taste.strengths))
+                said[BY_PLACE[place]] = float(scores[item])
+            else:
+                asked = Asked(
+                    alone, taste.items, taste.strengths, again, probability, _NOT_GIVEN, everything, _NO_ITEMS,
+                    _NO_ITEMS, 1, filled=False, explained=False, among=one,
+                )  # fmt: skip
+                found = list_items(self._flat, self._workspace(), asked)
+                said[BY_PLACE[place]] = float(found.score.sum()) / UNITS
+        return said
+
     def rank(self, history: History, catalog: Catalog, request: Request) -> npt.NDArray[np.int32]:
         """The positions of the items that `recommend` would list, in its order, without explaining them."""
         return self._listed(history, catalog, request, explained=False)[1].item
@@ -210,10 +250,10 @@ class Recommender:
         candidates = self._candidates(catalog, request)
         asked = Asked(
             weights, one, strength, _NO_ITEMS, _NO_PROBABILITY, _NOT_GIVEN, candidates.showable, one,
-            self._positions(request.exclude), request.limit, filled=False, explained=True,
+            self._left_out(request), request.limit, filled=False, explained=True,
         )  # fmt: skip
         found = list_items(flat, self._workspace(), asked)
-        return found, _removed(candidates.hidden, 0, found.excluded)
+        return found, self._masked(request, candidates, one, 0, found.excluded)
 
     def _shown(
         self, lists: ItemItem, one: npt.NDArray[np.int32], catalog: Catalog, request: Request
@@ -223,9 +263,9 @@ class Recommender:
         candidates = self._candidates(catalog, request)
         allowed = candidates.showable.copy()
         allowed[one] = False
-        excluded = self._positions(request.exclude)
-        masked = _removed(candidates.hidden, 0, int(np.count_nonzero(allowed[excluded])))
-        allowed[excluded] = False
+        left_out = self._left_out(request)
+        masked = self._masked(request, candidates, one, 0, int(np.count_nonzero(allowed[left_out])))
+        allowed[left_out] = False
         places = np.flatnonzero(allowed[neighbour])[: request.limit]
         ids, item_id = self.bundle.items, self.bundle.items[int(one[0])]
         scores = np.rint(weight[places] * UNITS) / UNITS
@@ -246,27 +286,38 @@ class Recommender:
         """What the history says, the list, and how many items each mask removed that no mask before it had.
 
         The masks, in this order: `unavailable` (not available, not yet published or expired), `seen` (the customer has
-        had, judged or refused it), `excluded` (named in the request).
+        had, judged or refused it), `excluded` (named in the request), `on_page` (elsewhere on the page, where there is
+        one); and, of items that the request names, `unknown` (to the models) before all others.
         """
-        taste = self.taste(history)
+        taste, weights = self._weighed(history)
         items, strengths = taste.items, taste.strengths
-        weights = self._weights[bisect_right(self._lengths, len(items))]
-        again, probability = _NO_ITEMS, _NO_PROBABILITY
-        if len(items) and self._repeats and weights[kernel.REPEAT] > 0:
-            repeat = self.bundle.repeat
-            bought = repeat.bought(history, request.now)
-            kept = np.isin(bought.item, items)  # What was bought and carries no taste does not come back.
-            again, probability = bought.item[kept], repeat.score(bought, repeat.window)[kept]
+        again, probability = self._again(history, taste, weights, request.now)
         candidates = self._candidates(catalog, request)
         given = _NOT_GIVEN
         if len(items) and candidates.among is None and not weights[_FEW].any():
             given = given_scores((self._sources, weights, items, strengths))
         asked = Asked(
             weights, items, strengths, again, probability, given, candidates.showable, taste.seen,
-            self._positions(request.exclude), request.limit, filled=True, explained=explained, among=candidates.among,
+            self._left_out(request), request.limit, filled=True, explained=explained, among=candidates.among,
         )  # fmt: skip
         found = list_items(self._flat, self._workspace(), asked)
-        return taste, found, _removed(candidates.hidden, found.seen, found.excluded)
+        return taste, found, self._masked(request, candidates, taste.seen, found.seen, found.excluded)
+
+    def _weighed(self, history: History) -> tuple[Taste, npt.NDArray[np.float64]]:
+        """What a history says, and the weights of the sources for one of its length: shape (7,)."""
+        taste = self.taste(history)
+        return taste, self._weights[bisect_right(self._lengths, len(taste.items))]
+
+    def _again(
+        self, history: History, taste: Taste, weights: npt.NDArray[np.float64], now: int
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+        """What may be bought again, where that counts, and how likely."""
+        if not (len(taste.items) and self._repeats and weights[kernel.REPEAT] > 0):
+            return _NO_ITEMS, _NO_PROBABILITY
+        repeat = self.bundle.repeat
+        bought = repeat.bought(history, now)
+        kept = np.isin(bought.item, taste.items)  # What was bought and carries no taste does not come back.
+        return bought.item[kept], repeat.score(bought, repeat.window)[kept]
 
     def _candidates(self, catalog: Catalog, request: Request) -> _Candidates:
         """What may be listed at all: all items, or those that the request names."""
@@ -285,6 +336,9 @@ class Recommender:
     def _taste(self, history: History) -> Taste:
         weights = self.bundle.manifest.event_weights
         items, strengths = history.strengths(weights)
+        if len(items) > MOST_SPEAKERS:
+            loudest = np.sort(np.lexsort((items, -strengths))[:MOST_SPEAKERS])
+            items, strengths = items[loudest], strengths[loudest]
         kinds = history.strongest_kinds(items, weights).astype(np.int32)
         return Taste(items, strengths, kinds, history.items_of(self.placement.mask_kinds))
 
@@ -295,16 +349,35 @@ class Recommender:
         positions = self.bundle.items.positions(sorted(ids))
         return np.asarray(positions[positions != UNKNOWN])
 
+    def _left_out(self, request: Request) -> npt.NDArray[np.int32]:
+        """Where the items are that the request does not want."""
+        return self._positions(request.exclude | request.on_page)
+
+    def _masked(
+        self, request: Request, candidates: _Candidates, hidden: npt.NDArray[np.int32], seen: int, left_out: int
+    ) -> dict[str, int]:
+        """How many items each mask removed, by its name.
+
+        Parameters
+        ----------
+        hidden : int32; positions of what was masked before `left_out` was counted.
+        seen, left_out : how many items the customer's history and the request kept out of the list.
+        """
+        masked = {UNAVAILABLE: candidates.hidden, SEEN: seen, EXCLUDED: left_out}
+        if request.on_page:
+            shown = self._positions(request.on_page - request.exclude)
+            on_page = int(np.count_nonzero(candidates.showable[shown] & ~np.isin(shown, hidden)))
+            masked |= {EXCLUDED: left_out - on_page, ON_PAGE: on_page}
+        if request.among is not None and candidates.among is not None:
+            masked = {UNKNOWN_ITEM: len(request.among) - len(candidates.among)} | masked
+        return masked
+
     def _workspace(self) -> Workspace:
         """This thread's own."""
         work: Workspace | None = getattr(self._own, "work", None)
         if work is None:
             work = self._own.work = Workspace.of(len(self.bundle.items))
         return work
-
-
-def _removed(unavailable: int, seen: int, excluded: int) -> dict[str, int]:
-    return {UNAVAILABLE: unavailable, SEEN: seen, EXCLUDED: excluded}
 
 
 def _counted(found: Listed) -> tuple[str, ...]:

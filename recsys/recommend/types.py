@@ -17,12 +17,15 @@ class Request:
     exclude : ids that must not be in the answer; unknown ids are fine.
     among : only these ids may be in the answer, and all of them are ranked; those that the models do not know are left
         out. None for all items.
+    on_page : ids that the customer sees elsewhere on the same page: left out like those of `exclude`, and counted for
+        themselves.
     """
 
     limit: int
     now: int
     exclude: frozenset[str] = frozenset()
     among: frozenset[str] | None = None
+    on_page: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

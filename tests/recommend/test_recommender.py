@@ -107,9 +107,9 @@ def test_given_items_are_all_ranked_and_nothing_else(bundle: ModelBundle) -> Non
     answer = Recommender(bundle).recommend(past, catalog(bundle, "g3", "g4"), request)
     assert set(ids(answer)[:2]) == {"c4", "c5"}
     assert ids(answer)[2:] == ["g1"]
-    assert answer.masked == {"unavailable": 1, "seen": 1, "excluded": 1}
+    assert answer.masked == {"unknown": 1, "unavailable": 1, "seen": 1, "excluded": 1}
     assert answer.short == (
-        "of the 7 given items, the models know and may show: 3 (left out: 1 unavailable, 1 seen, 1 excluded)"
+        "of the 7 given items, the models know and may show: 3 (left out: 1 unknown, 1 unavailable, 1 seen, 1 excluded)"
     )
     normal = {item.item_id: item for item in ask(bundle, past, limit=2).items}
     assert [normal[item.item_id] for item in answer.items[:2]] == list(answer.items[:2])

@@ -59,7 +59,7 @@ def test_only_given_items_go_with_an_item(bundle: ModelBundle) -> None:
     request = Request(limit=10, now=NOW, among=frozenset({"bag", "x1", "strap"}))
     answer = related(bundle, "camera", Relation.AFTER, request, "x1", "y2")
     assert answer.items == tuple(item for item in full.items if item.item_id == "bag")
-    assert answer.masked == {"unavailable": 1, "seen": 0, "excluded": 0}
+    assert answer.masked == {"unknown": 0, "unavailable": 1, "seen": 0, "excluded": 0}
 
 
 def test_each_relation_answers_its_own_question(bundle: ModelBundle) -> None:
