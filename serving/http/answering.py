@@ -5,21 +5,25 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import orjson
+import structlog
 
-from recsys.data.history import History
+from recsys.data.history import History, StoredHistory
 from recsys.errors import StoreUnavailableError
 from recsys.models.related import Relation
 from recsys.recommend.types import Request
 from serving.cache.memory import MemoryCache
 from serving.cache.payload import Question, RankedList, Sealer
 from serving.cache.protocol import Cache, CacheUnavailableError
-from serving.http.engine import Engine, Engines
-from serving.http.live import STORE_UNAVAILABLE, LiveStore
+from serving.http.asker_input import Asker
+from serving.http.asking import NOBODY, Asked, Budget, Moment, OverBudgetError, Person, for_item, for_person
+from serving.http.engine import Engines
+from serving.http.live import LiveStore
 from serving.http.metrics import Metrics
+from serving.http.rank_input import Ranking
 from serving.http.session_input import Session
 from serving.http.shared_lists import HIT, MISS, OFF, RECOMPUTED, CacheNote, SharedLists, Wanted
 from serving.http.tokens import AnswerIdentity, RecommendationTokens
@@ -27,25 +31,16 @@ from serving.http.tokens import AnswerIdentity, RecommendationTokens
 RECOMMENDATIONS_OFF = "recommendations_off"
 """The fallback of an answer to somebody who switched personal recommendations off."""
 
+OVER_BUDGET = "over_budget"
+"""The fallback of an answer that would have been more work than its budget."""
+
+log = structlog.get_logger("bookmatch.serving")
+
 Lists = MemoryCache[tuple[bytes | None, Question], RankedList]
 """Lists in this process's own memory, by the store's secret and the question."""
 
 _DEPTHS = {20: 30, 50: 75, 100: 150, 200: 300}
 """Items asked for, at most, and the length of the list that is ranked and kept for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """One question on its way: `rank` answers it anew; `exclude` are ids that must not be in the list."""
-
-    engine: Engine
-    subject: tuple[str, ...]
-    history_version: int
-    profile_version: int
-    rank: Callable[[Request], RankedList]
-    limit: int
-    now: int
-    exclude: frozenset[str]
 
 
 def depth_for(limit: int) -> int:
@@ -64,6 +59,7 @@ class Answerer:
     cache : where ranked lists are kept; None keeps none.
     history_limit : the newest events of a customer that taste is read from.
     now : milliseconds UTC.
+    budget : how much work one list may be.
     """
 
     def __init__(
@@ -74,6 +70,7 @@ class Answerer:
         metrics: Metrics,
         history_limit: int,
         now: Callable[[], int],
+        budget: Budget,
     ) -> None:
         self._engines = engines
         self._live = live
@@ -82,74 +79,67 @@ class Answerer:
         self._history_limit = history_limit
         self._now = now
         self._seed, self._answers = secrets.token_urlsafe(6), itertools.count()
+        self._budget = budget
         self._signing: tuple[bytes, Sealer, RecommendationTokens] | None = None
         if isinstance(cache, MemoryCache):
             live.when_forgotten.append(cache.clear)
 
-    async def recommendations(self, customer_id: str, limit: int, exclude: frozenset[str] = frozenset()) -> bytes:
-        """The body for a customer, JSON. Raises Problem while nothing can answer."""
+    async def moment(self) -> Moment:
+        """What every list of one call is made from. Raises Problem while nothing can answer."""
         stamp = self._live.look()
         engine, confirmed = await self._engines.current(stamp)
-        seen = self._live.history(customer_id, engine.bundle, stamp)
+        return Moment(engine, stamp, confirmed, self._now(), self._budget)
+
+    def customer(self, moment: Moment, customer_id: str) -> Person:
+        """A customer as of this moment or later."""
+        started = self._budget.worked()
+        seen = self._live.history(customer_id, moment.engine.bundle, moment.stamp)
+        spent = self._budget.worked() - started
         history, why_not = seen.history, seen.unknown
         if not seen.profile.recommendations:
             history, why_not = History.empty(), RECOMMENDATIONS_OFF
-        # Everybody without a history gets the same list, and it is kept once.
-        subject = ("customer", seen.profile.customer_id) if history.version else ("nobody",)
-        asked = _Asked(
-            engine,
-            subject,
-            history.version,
-            seen.profile.version if history.version else 0,
-            lambda request: engine.for_customer(history, request),
-            limit,
-            self._now(),
-            exclude,
-        )
-        ranked, note = await self._ranked(asked)
-        if why_not is not None:
-            ranked = replace(ranked, fallback=why_not)
-        degraded = seen.degraded or (None if confirmed else STORE_UNAVAILABLE)
-        return self._body("recommendations", asked, ranked, note, degraded)
+        if not history.version:
+            # Everybody without a history gets the same list, and it is kept once.
+            return Person(("nobody",), history, degraded=seen.degraded, why_not=why_not)
+        subject = ("customer", seen.profile.customer_id)
+        return Person(subject, history, seen.profile.version, seen.degraded, why_not, spent)
+
+    def person(self, moment: Moment, asker: Asker) -> Person:
+        """Whoever asks."""
+        if asker.customer_id is None:
+            return self.visitor(moment, asker.session)
+        return self.customer(moment, asker.customer_id)
+
+    def visitor(self, moment: Moment, session: StoredHistory) -> Person:
+        """Somebody who is only known by what they did just now."""
+        return Person(None, History.from_stored(session, moment.engine.bundle.items))
+
+    async def recommendations(self, customer_id: str, limit: int, exclude: frozenset[str] = frozenset()) -> bytes:
+        """The body for a customer, JSON. Raises Problem while nothing can answer."""
+        moment = await self.moment()
+        asked = for_person("recommendations", moment, self.customer(moment, customer_id), limit, exclude)
+        return self.body(asked, *await self.ranked(asked))
 
     async def session(self, session: Session) -> bytes:
         """The body for somebody who is only known by what they did just now, JSON. Raises Problem as above."""
-        engine, confirmed = await self._engines.current(self._live.look())
-        history = History.from_stored(session.history, engine.bundle.items)
-        asked = _Asked(
-            engine,
-            ("session",),
-            0,
-            0,
-            lambda request: engine.for_customer(history, request),
-            session.limit,
-            self._now(),
-            session.exclude,
-        )
-        ranked, note = self._ranked_once(asked)
-        return self._body("session", asked, ranked, note, None if confirmed else STORE_UNAVAILABLE)
+        moment = await self.moment()
+        person = self.visitor(moment, session.history)
+        asked = for_person("session", moment, person, session.limit, session.exclude)
+        return self.body(asked, *await self.ranked(asked))
+
+    async def ordered(self, wanted: Ranking) -> bytes:
+        """The body for a given list in the order of whoever asks, JSON. Raises Problem as above."""
+        moment = await self.moment()
+        person = self.person(moment, wanted.asker)
+        asked = for_person("rank", moment, person, wanted.limit, wanted.exclude, among=wanted.items)
+        return self.body(asked, *await self.ranked(asked))
 
     async def related(
         self, item_id: str, limit: int, relation: Relation, exclude: frozenset[str] = frozenset()
     ) -> bytes:
         """The body for an item, JSON. Raises UnknownItemError, and Problem while nothing can answer."""
-        engine, confirmed = await self._engines.current()
-        asked = _Asked(
-            engine,
-            ("item", item_id, str(relation)),
-            0,
-            0,
-            lambda request: engine.for_item(item_id, relation, request),
-            limit,
-            self._now(),
-            exclude,
-        )
-        ranked, note = await self._ranked(asked)
-        return self._body("related", asked, ranked, note, None if confirmed else STORE_UNAVAILABLE)
-
-    def _ranked_once(self, asked: _Asked) -> tuple[RankedList, CacheNote]:
-        """A list for this answer alone."""
-        return asked.rank(Request(limit=asked.limit, now=asked.now, exclude=asked.exclude)), CacheNote(OFF)
+        asked = for_item(await self.moment(), item_id, relation, limit, exclude)
+        return self.body(asked, *await self.ranked(asked))
 
     async def forget(self, customer_ids: Sequence[str]) -> int:
         """Removes the lists of these ids from a cache that outlives this process; how many there were.
@@ -187,12 +177,22 @@ class Answerer:
         elif self._cache is not None:
             self._metrics.cache_pending_writes.set(self._cache.pending_writes)
 
-    async def _ranked(self, asked: _Asked) -> tuple[RankedList, CacheNote]:
-        """The list, with as many items as asked for where there are any, from the cache or ranked now."""
+    async def ranked(self, asked: Asked) -> tuple[RankedList, CacheNote]:
+        """The list, with as many items as asked for where there are any, from the cache or ranked now; of popular items
+        where ranking would be more work than its budget."""
+        try:
+            return await self._found(asked)
+        except OverBudgetError:
+            history = asked.person.history
+            log.warning("an answer went over its budget", route=asked.route, events=len(history))
+            # What was had or refused stays away. Nothing is kept: the next answer goes on from what was done for this.
+            ranked = asked.engine.for_customer(history.without_taste(), asked.request())
+            return replace(ranked, fallback=OVER_BUDGET), CacheNote(OFF)
+
+    async def _found(self, asked: Asked) -> tuple[RankedList, CacheNote]:
         cache, signing = self._cache, self._signed_with()
-        # Lists without some items are as many as there are pages that ask for them: they are not kept.
-        if cache is None or signing is None or asked.exclude:
-            return self._ranked_once(asked)
+        if cache is None or signing is None or not asked.may_be_kept:
+            return asked.rank(asked.request()), CacheNote(OFF)
         if isinstance(cache, MemoryCache):
             return self._ranked_here(asked, cache)
         sealer = signing[0]
@@ -205,8 +205,8 @@ class Answerer:
         )
         return await cache.find(wanted)
 
-    def _ranked_here(self, asked: _Asked, cache: Lists) -> tuple[RankedList, CacheNote]:
-        """As `_ranked`, of this process's own memory, where nothing need be sealed."""
+    def _ranked_here(self, asked: Asked, cache: Lists) -> tuple[RankedList, CacheNote]:
+        """As `ranked`, of this process's own memory, where nothing need be sealed."""
         # Another store in this one's place has another secret: what was made from the first is never found again.
         key = (self._live.secret, self._question(asked))
         kept = cache.get(key)
@@ -217,34 +217,36 @@ class Answerer:
         cache.put(key, ranked, ranked.size)
         return ranked, CacheNote(MISS if kept is None else RECOMPUTED)
 
-    def _question(self, asked: _Asked) -> Question:
+    def _question(self, asked: Asked) -> Question:
         placement = asked.engine.recommender.placement
         return Question(
             bundle=asked.engine.bundle.bundle_id,
-            subject=asked.subject,
-            history_version=asked.history_version,
-            profile_version=asked.profile_version,
+            subject=asked.subject or (),
+            history_version=asked.person.history.version,
+            profile_version=asked.person.profile_version,
             placement=placement.name,
             policy_version=placement.version,
             history_limit=self._history_limit,
             depth=depth_for(asked.limit),
         )
 
-    def _fresh(self, asked: _Asked) -> RankedList:
+    def _fresh(self, asked: Asked) -> RankedList:
         return asked.rank(Request(limit=depth_for(asked.limit), now=asked.now))
 
-    def _body(self, route: str, asked: _Asked, ranked: RankedList, note: CacheNote, degraded: str | None) -> bytes:
+    def body(self, asked: Asked, ranked: RankedList, note: CacheNote) -> bytes:
+        """The answer with this list, JSON; it is counted."""
         short = ranked.short if len(ranked.ends) < asked.limit else None
-        self._metrics.answered(route, ranked.fallback or "personal", note.status)
+        fallback, degraded = asked.person.why_not or ranked.fallback, asked.degraded
+        self._metrics.answered(asked.route, fallback or "personal", note.status)
         if short is not None:
-            self._metrics.short_answers.labels(route).inc()
+            self._metrics.short_answers.labels(asked.route).inc()
         if degraded is not None:
             self._metrics.degraded.labels(degraded).inc()
         about = {
             "bundle": asked.engine.bundle.bundle_id,
             "sources": ranked.sources,
-            "relevance": asked.engine.foreseen if asked.subject[0] != "item" else None,
-            "fallback": ranked.fallback,
+            "relevance": asked.engine.foreseen if asked.person is not NOBODY else None,
+            "fallback": fallback,
             "cache": {"status": note.status, "age_s": note.age_s, "trouble": note.trouble},
             "masked": ranked.masked,
             "short": short,
@@ -265,7 +267,7 @@ class Answerer:
             self._signing = (secret, Sealer(secret), RecommendationTokens(secret))
         return self._signing[1:]
 
-    def _token(self, asked: _Asked) -> str | None:
+    def _token(self, asked: Asked) -> str | None:
         signing = self._signed_with()
         if signing is None:
             return None
@@ -282,11 +284,11 @@ class Answerer:
         )
 
 
-def _age(ranked: RankedList, asked: _Asked) -> float:
+def _age(ranked: RankedList, asked: Asked) -> float:
     return max(0, asked.now - ranked.computed_at) / 1000
 
 
-def _still_good(kept: RankedList, asked: _Asked) -> RankedList | None:
+def _still_good(kept: RankedList, asked: Asked) -> RankedList | None:
     """The kept list without what may no longer be shown; None when it must be ranked anew."""
     engine = asked.engine
     if engine.unchanged(kept.catalog_version, kept.computed_at, asked.now):

@@ -40,7 +40,7 @@ def wall_clock() -> int:
 
 _SWITCH_SECONDS = 0.0005
 
-SYSTEM_CLOCKS = Clocks(now=wall_clock, monotonic=time.monotonic)
+SYSTEM_CLOCKS = Clocks(now=wall_clock, monotonic=time.monotonic, worked=time.thread_time)
 
 
 class HttpService:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -14,6 +15,8 @@ from recsys.data.packed import HistoryRow
 from serving.http.event_input import MAX_FUTURE_MS, Amount, Id, Time, fault_of
 from serving.http.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from serving.http.problems import Fault, invalid, shortened
+
+Shape = TypeVar("Shape", bound=BaseModel)
 
 MAX_SESSION_EVENTS = 500
 MAX_EXCLUDED = 1_000
@@ -60,14 +63,36 @@ class Session:
 
 def parse_session(body: object, now: int) -> Session:
     """The session in a request's body. Raises Problem (422) with every fault; `now` in milliseconds UTC."""
+    given = parsed(SessionIn, body, 'an object {"events": […]}')
+    return Session(history_of(given.events, now), given.limit, frozenset(given.exclude))
+
+
+def parsed(
+    shape: type[Shape],
+    body: object,
+    expected: str,
+    fault: Callable[[type[Shape], ErrorDetails], Fault] | None = None,
+) -> Shape:
+    """A body of this shape. Raises Problem (422) with every fault.
+
+    Parameters
+    ----------
+    expected : instead of what is no object.
+    fault : says a finding in our words; as for a shape with `events` unless given.
+    """
+    in_words = fault or fault_beside_events
     if not isinstance(body, dict):
-        raise invalid([Fault(("body",), shortened(body), 'an object {"events": […]}')])
+        raise invalid([Fault(("body",), shortened(body), expected)])
     try:
-        given = SessionIn.model_validate(body)
+        return shape.model_validate(body)
     except ValidationError as error:
-        raise invalid([_fault(detail) for detail in error.errors(include_url=False)]) from error
+        raise invalid([in_words(shape, detail) for detail in error.errors(include_url=False)]) from error
+
+
+def history_of(events: Sequence[SessionEventIn], now: int) -> StoredHistory:
+    """Events as a store would tell them, version 0 where there are none. Raises Problem (422) with every fault."""
     faults = []
-    for index, event in enumerate(given.events):
+    for index, event in enumerate(events):
         if not event.kind.needs_item:
             expected = "a kind of event on an item"
             faults.append(Fault(("body", "events", index, "kind"), str(event.kind), expected))
@@ -76,7 +101,7 @@ def parse_session(body: object, now: int) -> Session:
             faults.append(Fault(("body", "events", index, "timestamp"), shortened(event.timestamp), expected))
     if faults:
         raise invalid(faults)
-    timed = all(event.timestamp is not None for event in given.events)
+    timed = all(event.timestamp is not None for event in events)
     rows = [
         HistoryRow(
             event.item_id,
@@ -86,12 +111,14 @@ def parse_session(body: object, now: int) -> Session:
             1.0 if event.quantity is None else event.quantity,
             event.rating,
         )
-        for index, event in enumerate(given.events)
+        for index, event in enumerate(events)
     ]
     if timed:
         rows.sort(key=lambda row: row.timestamp or 0)
-    return Session(StoredHistory.of(min(len(rows), 1), rows), given.limit, frozenset(given.exclude))
+    return StoredHistory.of(min(len(rows), 1), rows)
 
 
-def _fault(detail: ErrorDetails) -> Fault:
-    return fault_of(("body",), detail, SessionEventIn if len(detail["loc"]) > 1 else SessionIn)
+def fault_beside_events(shape: type[BaseModel], detail: ErrorDetails) -> Fault:
+    """One of pydantic's findings in a body of this shape, which may have `events`."""
+    loc = detail["loc"]
+    return fault_of(("body",), detail, SessionEventIn if len(loc) > 1 and loc[0] == "events" else shape)

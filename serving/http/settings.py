@@ -33,6 +33,7 @@ class Settings:
     cache_ttl : seconds after which a cached list is forgotten even though nothing changed.
     history_limit : the newest events of a customer that taste is read from; older ones say what was had or refused.
     history_cache_size : histories that each worker keeps in memory.
+    budget_ms : how long one list may be computed before it is of popular items instead.
     bundle_poll : seconds between two looks for a newly published bundle.
     max_body_bytes : the largest request body that is read.
     log_level : `debug` also logs every request; `info`, `warning`, `error`.
@@ -47,6 +48,7 @@ class Settings:
     cache_ttl: int = 300
     history_limit: int = HISTORY_LIMIT
     history_cache_size: int = 10_000
+    budget_ms: int = 50
     bundle_poll: float = 1.0
     max_body_bytes: int = 2 * 1024 * 1024
     log_level: str = "info"
@@ -91,6 +93,7 @@ class Settings:
             cache_ttl=whole("cache_ttl", values.cache_ttl, 1, 86_400),
             history_limit=whole("history_limit", values.history_limit, 1, 100_000),
             history_cache_size=whole("history_cache_size", values.history_cache_size, 1, 100_000_000),
+            budget_ms=whole("budget_ms", values.budget_ms, 1, 10_000),
             bundle_poll=_number("bundle_poll", texts["bundle_poll"], float, 0.01, 3_600)
             if "bundle_poll" in texts
             else values.bundle_poll,

@@ -20,13 +20,20 @@ from tests.serving.shop import DAY, START
 
 @dataclass
 class FakeClock:
-    """Both clocks, moved by hand: `ms` since 1970."""
+    """All clocks, moved by hand: `ms` since 1970; every look at the work that was done finds `step` seconds more."""
 
     ms: int = START + 100 * DAY
+    step: float = 0.0
+    done: float = 0.0
 
     def clocks(self) -> Clocks:
         """As the service takes them."""
-        return Clocks(now=lambda: self.ms, monotonic=lambda: self.ms / 1000)
+        return Clocks(now=lambda: self.ms, monotonic=lambda: self.ms / 1000, worked=self.worked)
+
+    def worked(self) -> float:
+        """Seconds of computing."""
+        self.done += self.step
+        return self.done
 
     def forward(self, seconds: float) -> None:
         """Lets time pass."""

@@ -28,6 +28,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "cache_ttl": "9",
         "history_limit": "10",
         "history_cache_size": "11",
+        "budget_ms": "12",
         "bundle_poll": "0.5",
         "max_body_bytes": "4096",
         "log_level": "debug",

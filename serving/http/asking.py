@@ -1,0 +1,178 @@
+"""What is asked, of whom and as of when: everything that an answer is made from, before it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from recsys.data.history import History
+from recsys.models.related import Relation
+from recsys.recommend.types import Request
+from serving.cache.payload import RankedList
+from serving.http.engine import Engine
+from serving.http.live import STORE_UNAVAILABLE, Stamp
+
+
+class OverBudgetError(Exception):
+    """The work for a list takes longer than one answer may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much work one list may be, in seconds of computing: waiting for a cache or for other processes is none.
+
+    Attributes
+    ----------
+    seconds : for reading a history and what it says; putting items in order is bounded by itself.
+    worked : seconds of computing by this thread, from any origin.
+    """
+
+    seconds: float
+    worked: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One look at the store: every list of a call is made from it, so that they agree with one another.
+
+    Attributes
+    ----------
+    engine : what answers.
+    stamp : the state of the store; None while it does not answer.
+    confirmed : whether the store confirmed the engine's catalogue.
+    now : milliseconds UTC.
+    budget : what limits the work of each list.
+    """
+
+    engine: Engine
+    stamp: Stamp | None
+    confirmed: bool
+    now: int
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody whom lists are for, as known at one moment.
+
+    Attributes
+    ----------
+    subject : of the cache's questions; None for a session, whose lists are not kept.
+    history : what taste is read from; empty where nothing is known or wanted.
+    profile_version : of what a customer said; 0 where it does not matter.
+    degraded : why this may not be the latest, or None.
+    why_not : why nothing of the history counts although there may be one, or None.
+    spent : seconds of computing that it took to know this.
+    """
+
+    subject: tuple[str, ...] | None
+    history: History
+    profile_version: int = 0
+    degraded: str | None = None
+    why_not: str | None = None
+    spent: float = 0.0
+
+
+NOBODY = Person(None, History.empty())
+"""Of lists that are not made for anybody in particular."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One question on its way.
+
+    Attributes
+    ----------
+    route : what is asked, for the metrics.
+    moment : what it is answered from.
+    subject : of the cache's question; None where the answer is not kept.
+    rank : answers it anew.
+    person : whom the list is for.
+    limit : how many items are wanted.
+    exclude, on_page, among : as in `Request`.
+    """
+
+    route: str
+    moment: Moment
+    subject: tuple[str, ...] | None
+    rank: Callable[[Request], RankedList]
+    limit: int
+    person: Person = NOBODY
+    exclude: frozenset[str] = frozenset()
+    on_page: frozenset[str] = frozenset()
+    among: frozenset[str] | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """What answers."""
+        return self.moment.engine
+
+    @property
+    def now(self) -> int:
+        """Milliseconds UTC."""
+        return self.moment.now
+
+    @property
+    def may_be_kept(self) -> bool:
+        """Lists without some items are as many as there are pages that ask for them: they are not kept."""
+        return self.subject is not None and not (self.exclude or self.on_page) and self.among is None
+
+    def request(self) -> Request:
+        """What the recommender is asked for an answer that is not kept."""
+        return Request(limit=self.limit, now=self.now, exclude=self.exclude, on_page=self.on_page, among=self.among)
+
+    @property
+    def degraded(self) -> str | None:
+        """Why the answer may not know the latest, or None."""
+        return self.person.degraded or (None if self.moment.confirmed else STORE_UNAVAILABLE)
+
+
+def for_person(
+    route: str,
+    moment: Moment,
+    person: Person,
+    limit: int,
+    exclude: frozenset[str] = frozenset(),
+    among: frozenset[str] | None = None,
+) -> Asked:
+    """The question what somebody is most likely to want."""
+    return Asked(
+        route=route,
+        moment=moment,
+        subject=person.subject,
+        rank=lambda request: _ranked(moment, person, request),
+        limit=limit,
+        person=person,
+        exclude=exclude,
+        among=among,
+    )
+
+
+def _ranked(moment: Moment, person: Person, request: Request) -> RankedList:
+    """The list for somebody. Raises OverBudgetError between its steps; what was done stays done for the next answer."""
+    budget, spent = moment.budget, person.spent
+    if len(person.history) and spent <= budget.seconds:
+        started = budget.worked()
+        moment.engine.recommender.taste(person.history)
+        spent += budget.worked() - started
+    if spent > budget.seconds:
+        raise OverBudgetError
+    return moment.engine.for_customer(person.history, request)
+
+
+def for_item(
+    moment: Moment,
+    item_id: str,
+    relation: Relation,
+    limit: int,
+    exclude: frozenset[str] = frozenset(),
+) -> Asked:
+    """The question what goes with an item; whoever ranks it raises UnknownItemError."""
+    return Asked(
+        route="related",
+        moment=moment,
+        subject=("item", item_id, str(relation)),
+        rank=lambda request: moment.engine.for_item(item_id, relation, request),
+        limit=limit,
+        exclude=exclude,
+    )
