@@ -8,9 +8,9 @@ import orjson
 import polars as pl
 import pytest
 
-from recsys.cli.app import main
 from recsys.data.catalog import ITEM_SCHEMA
 from recsys.stores import open_store
+from tests.cli.conftest import Terminal
 from tests.worlds import two_tastes
 
 
@@ -22,31 +22,6 @@ def home(tmp_path: Path) -> Path:
     store.catalog.put(pl.DataFrame([{"item_id": "c4", "title": "The Quiet Cellar"}], schema=ITEM_SCHEMA))
     store.close()
     return tmp_path
-
-
-class Terminal:
-    """Types a command and reads what it prints."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.monkeypatch, self.capsys = monkeypatch, capsys
-        monkeypatch.setenv("COLUMNS", "200")
-
-    def __call__(self, *words: str) -> tuple[int, str, str]:
-        """Exit code, standard output, standard error."""
-        self.monkeypatch.setattr("sys.argv", ["bookmatch", *words])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 0
-        out, err = self.capsys.readouterr()
-        return code, out, err
-
-
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    """See `Terminal`."""
-    return Terminal(monkeypatch, capsys)
 
 
 def test_from_training_to_a_list(home: Path, terminal: Terminal) -> None:
