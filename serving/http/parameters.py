@@ -45,15 +45,20 @@ async def known_parameters_only(request: Request) -> None:
         raise invalid(faults)
 
 
-def _digits(value: object) -> object:
-    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) <= 9):
-        raise PydanticCustomError("limit", f"a whole number from 1 to {MAX_LIMIT}")
-    return value
+def whole_number(most: int) -> BeforeValidator:
+    """Takes digits alone for a number from 1 to `most`."""
+
+    def digits(value: object) -> object:
+        if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) <= 9):
+            raise PydanticCustomError("limit", f"a whole number from 1 to {most}")
+        return value
+
+    return BeforeValidator(digits, json_schema_input_type=Annotated[int, Field(ge=1, le=most)])
 
 
 Limit = Annotated[
     int,
-    BeforeValidator(_digits, json_schema_input_type=Annotated[int, Field(ge=1, le=MAX_LIMIT)]),
+    whole_number(MAX_LIMIT),
     Query(ge=1, le=MAX_LIMIT, description="At most this many items are answered."),
 ]
 

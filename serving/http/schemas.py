@@ -169,6 +169,48 @@ class ProblemOut(Shape):
     errors: list[FaultOut]
 
 
+class PageListOut(AnswerOut):
+    """One list of a page."""
+
+    name: str
+
+
+class PageProblemOut(Shape):
+    """A list that could not be made."""
+
+    name: str
+    problem: ProblemOut
+
+
+class PageOut(Shape):
+    """The lists of a page, in the order of the request."""
+
+    lists: list[PageListOut | PageProblemOut]
+
+
+class MemberOut(Shape):
+    """A customer who would want an item."""
+
+    customer_id: str
+    score: float = Field(description="Of the item for this customer.")
+    relevance: float | None = Field(description="As in a list of this customer's.")
+    reason: ReasonOut
+
+
+class AudienceOut(Shape):
+    """Who would want an item."""
+
+    customers: list[MemberOut]
+    found: int = Field(
+        description="How many of those looked at would want it; more than are listed where `limit` is less."
+    )
+    looked_at: int = Field(description="How many customers this call looked at.")
+    consenting: int = Field(description="How many customers agreed to the purpose.")
+    next: str | None = Field(description="Give it as `after` to go on; null when everybody was looked at.")
+    relevance: ForeseenOut | None = Field(description="What relevance means here; null where there is none.")
+    bundle: str = Field(description="The models that answered.")
+
+
 class Health(Shape):
     """Whether the service is fit to answer; `reasons` says why not."""
 

@@ -19,6 +19,8 @@ from recsys.stores.protocols import Store
 from serving.cache.memory import MemoryCache
 from serving.cache.protocol import Cache
 from serving.http.answering import Answerer, Lists
+from serving.http.asking import Budget
+from serving.http.audiences import Audiences
 from serving.http.engine import Engines
 from serving.http.live import LiveStore
 from serving.http.metrics import Metrics
@@ -36,16 +38,18 @@ SIZES_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """The two clocks that are passed down.
+    """The clocks that are passed down.
 
     Attributes
     ----------
     now : milliseconds UTC.
     monotonic : seconds from any origin; never runs backwards.
+    worked : seconds of computing by the calling thread, from any origin.
     """
 
     now: Callable[[], int]
     monotonic: Callable[[], float]
+    worked: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class ServiceState:
     engines: Engines
     writer: EventWriter
     answerer: Answerer
+    audiences: Audiences
 
     def open_writable(self) -> Store:
         """A writing connection beside the writer's, for what takes long; to be closed by the caller."""
@@ -123,10 +128,12 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
     cache = _open_cache(settings, clocks.monotonic)
     repository = BundleRepository(settings.shop.models)
     engines = Engines(repository, settings.shop.store, live, metrics, settings.bundle_poll, clocks.now)
-    answerer = Answerer(engines, live, cache, metrics, settings.history_limit, clocks.now)
+    budget = Budget(settings.budget_ms / 1000, clocks.worked)
+    answerer = Answerer(engines, live, cache, metrics, settings.history_limit, clocks.now, budget)
+    audiences = Audiences(settings.shop.store, settings.history_limit)
     writer.start()
     await engines.look()
-    state = ServiceState(settings, clocks, metrics, live, engines, writer, answerer)
+    state = ServiceState(settings, clocks, metrics, live, engines, writer, answerer, audiences)
     running = [asyncio.create_task(engines.watch()), asyncio.create_task(state.keep_reporting_sizes())]
     try:
         yield state

@@ -14,6 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from recsys.data.events import Event, EventKind
+from recsys.data.profile import Consent
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
 from serving.http.customer_shapes import CustomerExport, CustomerOut, CustomerResult, MergedOut, ReceiptOut
@@ -22,7 +23,17 @@ from serving.http.item_input import ItemIn
 from serving.http.item_record import DETAILS
 from serving.http.metrics import Metrics
 from serving.http.problems import TITLES
-from serving.http.schemas import AnswerOut, EventResults, Health, ItemRecord, ItemRecords, ItemResults, ProblemOut
+from serving.http.schemas import (
+    AnswerOut,
+    AudienceOut,
+    EventResults,
+    Health,
+    ItemRecord,
+    ItemRecords,
+    ItemResults,
+    PageOut,
+    ProblemOut,
+)
 from serving.http.settings import Settings
 from tests.serving.service import FakeClock, Service
 from tests.serving.shop import DAY, START, train_shop
@@ -60,6 +71,7 @@ def trained_bookshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for customer, title, day in bought
         ]
     )
+    store.profiles.put("ada", [Consent("email", True, "checkout", START)])
     store.close()
     train_shop(home)
     return home
@@ -104,7 +116,10 @@ def ask(service: Service, name: str) -> tuple[Any, Any]:
 SHAPES: list[tuple[str, type[BaseModel]]] = [
     ("recommendations", AnswerOut),
     ("session", AnswerOut),
+    ("rank", AnswerOut),
+    ("pages", PageOut),
     ("related", AnswerOut),
+    ("audience", AudienceOut),
     ("events", EventResults),
     ("put_customer", CustomerResult),
     ("customer", CustomerOut),
@@ -148,8 +163,10 @@ def test_a_fixed_example_is_the_real_answer(bookshop: Service, name: str) -> Non
 
 def test_the_examples_of_lists_have_the_fields_of_real_ones(bookshop: Service) -> None:
     """Item by item and in `served_from`; the recommended book of the example is really recommended."""
-    for name in ("recommendations", "session", "related"):
+    for name in ("recommendations", "session", "rank", "related"):
         shown, real = ask(bookshop, name)
+        if name == "rank":
+            assert shown["served_from"]["short"] == real["served_from"]["short"]
         assert len(real["items"]) == len(shown["items"])
         assert real["items"][0]["item_id"] in NOVELS
         assert shape(shown["items"][0].keys()) == shape(real["items"][0].keys())
@@ -158,6 +175,28 @@ def test_the_examples_of_lists_have_the_fields_of_real_ones(bookshop: Service) -
         assert real["items"][0]["reason"]["code"] == shown["items"][0]["reason"]["code"]
         for entry in shown["items"]:
             assert entry["score"] == pytest.approx(sum(part["share"] for part in entry["reason"]["evidence"]))
+
+
+def test_the_example_of_a_page_has_the_lists_of_a_real_one(bookshop: Service) -> None:
+    """List by list: names, fields, masks, and the problem of the list that cannot be made."""
+    shown, real = (document["lists"] for document in ask(bookshop, "pages"))
+    assert [entry["name"] for entry in shown] == [entry["name"] for entry in real]
+    for example, answer in zip(shown[:2], real[:2], strict=True):
+        assert [set(each) for each in example["items"]] == [set(each) for each in answer["items"]]
+        assert list(example["served_from"]["masked"]) == list(answer["served_from"]["masked"])
+    fixed = [
+        {key: entry["problem"][key] for key in ("type", "title", "status", "errors")} for entry in (shown[2], real[2])
+    ]
+    assert fixed[0] == fixed[1]
+
+
+def test_the_example_of_an_audience_is_the_real_one(bookshop: Service) -> None:
+    """The same customer for the same kind of reason, and the same counts."""
+    shown, real = ask(bookshop, "audience")
+    assert [each["customer_id"] for each in shown["customers"]] == [each["customer_id"] for each in real["customers"]]
+    assert shown["customers"][0]["reason"]["code"] == real["customers"][0]["reason"]["code"]
+    counts = ("found", "looked_at", "consenting", "next")
+    assert {name: shown[name] for name in counts} == {name: real[name] for name in counts}
 
 
 def test_the_example_of_events_has_the_results_that_it_shows(bookshop: Service) -> None:

@@ -5,12 +5,22 @@ from __future__ import annotations
 from serving.http.customer_input import CustomerEntryIn, CustomerIn, MergeIn
 from serving.http.event_input import EventIn
 from serving.http.item_input import ItemIn
-from serving.http.routes import customers, events, items, lists, operations
+from serving.http.page_input import PageIn
+from serving.http.rank_input import RankIn
+from serving.http.routes import audience, customers, events, items, lists, operations, pages
 from serving.http.schemas import ProblemOut
 from serving.http.session_input import SessionIn
 
-ROUTERS = (lists.router, events.router, items.router, customers.router, operations.router)
+ROUTERS = (
+    lists.router,
+    pages.router,
+    audience.router,
+    events.router,
+    items.router,
+    customers.router,
+    operations.router,
+)
 """In the order in which they stand in the API's description."""
 
-COMPONENTS = (ProblemOut, EventIn, ItemIn, SessionIn, CustomerIn, CustomerEntryIn, MergeIn)
+COMPONENTS = (ProblemOut, EventIn, ItemIn, SessionIn, RankIn, PageIn, CustomerIn, CustomerEntryIn, MergeIn)
 """Shapes that the API's description refers to by name."""
