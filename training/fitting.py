@@ -22,6 +22,7 @@ from recsys.errors import InputError, NotEnoughDataError
 from recsys.models.als import ALS, ALSConfig, fit_als
 from recsys.models.blend import BlendWeights
 from recsys.models.content import Content, ContentConfig, fit_content
+from recsys.models.interest import fit_interest
 from recsys.models.item_item import ItemItem, ItemItemConfig, fit_item_item, item_item_steps
 from recsys.models.popularity import PopularityConfig, fit_popularity
 from recsys.models.related import RelatedConfig, fit_related
@@ -133,6 +134,7 @@ def fit(
     relevance = relevance or Calibrated.unknown(UNTUNED["cause"])
     with stages.stage("popularity"):
         popularity = fit_popularity(interactions, config.event_weights, config.popularity)
+        interest = fit_interest(interactions, config.event_weights)
     with stages.stage("item-item", item_item_steps(len(interactions.items))):
         tastes = interactions.tastes(config.event_weights.unfading())
         strengths = tastes.matrix()
@@ -165,7 +167,7 @@ def fit(
         related, related_entries = fit_related(
             interactions, tastes, config.event_weights, config.related, config.threads
         )
-    models: list[Stored] = [popularity, item_item, als, spectral, content, repeat, related]
+    models: list[Stored] = [popularity, interest, item_item, als, spectral, content, repeat, related]
     if relevance.relevance is not None:
         models.append(relevance.relevance)
     manifest = Manifest(

@@ -18,6 +18,7 @@ from recsys.durable import file_sha256, sync, write_array, write_file
 from recsys.errors import BundleError
 from recsys.models.als import ALS
 from recsys.models.content import Content
+from recsys.models.interest import Interest
 from recsys.models.item_item import ItemItem
 from recsys.models.popularity import Popularity
 from recsys.models.related import Related
@@ -45,6 +46,7 @@ class ModelBundle:
     items : the ids of the items; position `i` is row `i` of every model.
     popularity, item_item, als, spectral, rp3beta, content, repeat : the sources. Spectral and rp3beta are empty where
         they do not count.
+    interest : what customers turned to on which day, for lists over a window.
     related : the lists that items' pages show.
     relevance : from scores to probabilities; None where the shop's data cannot tell, as the manifest says.
     """
@@ -53,6 +55,7 @@ class ModelBundle:
     manifest: Manifest
     items: Vocabulary
     popularity: Popularity
+    interest: Interest
     item_item: ItemItem
     als: ALS
     spectral: Spectral
@@ -153,6 +156,7 @@ def assembled(bundle_id: str, manifest: Manifest, arrays: Arrays) -> ModelBundle
             manifest=manifest,
             items=Vocabulary(arrays["items.text"].view(np.uint8), arrays["items.offsets"].view(np.int64)),
             popularity=Popularity.from_arrays(arrays),
+            interest=Interest.from_arrays(arrays),
             item_item=ItemItem.from_arrays(arrays),
             als=ALS.from_arrays(arrays, float(manifest.models["als"]["alpha"])),
             spectral=Spectral.from_arrays(arrays),

@@ -18,6 +18,7 @@ from recsys.cli.text import did, verbatim
 from recsys.data.catalog import UNREAD, Catalog
 from recsys.errors import BundleError
 from recsys.models.relevance import Relevance
+from recsys.recommend.popular_lists import NO_TIMES
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Answer, Recommendation, Request
 from recsys.shop import ShopFolder
@@ -86,7 +87,9 @@ def print_answer(
         console.print(table)
     if foreseen and relevance:
         console.print(f"relevance: {_meaning(relevance)}")
-    if answer.fallback:
+    if answer.fallback == NO_TIMES:
+        console.print("of the whole history: it does not say when anything happened")
+    elif answer.fallback:
         console.print(f"not personal: {answer.fallback.replace('_', ' ')}")
     if answer.short:
         console.print(answer.short)

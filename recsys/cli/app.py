@@ -11,7 +11,7 @@ import sys
 import typer
 
 from recsys import __version__
-from recsys.cli import evaluate, explain, import_, models, recommend, related, serve, simulate, train
+from recsys.cli import evaluate, explain, import_, models, popular, recommend, related, serve, simulate, train
 from recsys.errors import BookmatchError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.add_typer(models.app, name="models")
 app.command("recommend")(recommend.recommend)
 app.command("related")(related.related)
 app.command("explain")(explain.explain)
+app.command("popular")(popular.popular)
 app.command("serve")(serve.serve)
 
 

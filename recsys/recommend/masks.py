@@ -1,4 +1,4 @@
-"""Names of what keeps an item out of a list, in the order in which they are counted."""
+"""Names of what keeps an item out of a list."""
 
 from __future__ import annotations
 
@@ -7,3 +7,7 @@ SEEN = "seen"
 EXCLUDED = "excluded"
 ON_PAGE = "on_page"
 UNKNOWN_ITEM = "unknown"
+REFUSED = "refused"
+RETURNED = "returned"
+BOUGHT = "bought"
+UNLIKELY = "unlikely"

@@ -14,13 +14,13 @@ import structlog
 from recsys.data.history import History, StoredHistory
 from recsys.errors import StoreUnavailableError
 from recsys.models.related import Relation
-from recsys.recommend.types import Request
+from recsys.recommend.types import Answer, Request
 from serving.cache.memory import MemoryCache
 from serving.cache.payload import Question, RankedList, Sealer
 from serving.cache.protocol import Cache, CacheUnavailableError
 from serving.http.asker_input import Asker
 from serving.http.asking import NOBODY, Asked, Budget, Moment, OverBudgetError, Person, for_item, for_person
-from serving.http.engine import Engines
+from serving.http.engine import Engines, ranked_list
 from serving.http.live import LiveStore
 from serving.http.metrics import Metrics
 from serving.http.rank_input import Ranking
@@ -38,6 +38,9 @@ log = structlog.get_logger("bookmatch.serving")
 
 Lists = MemoryCache[tuple[bytes | None, Question], RankedList]
 """Lists in this process's own memory, by the store's secret and the question."""
+
+_NOWHERE = np.zeros(0, dtype=np.int32)
+"""The positions of a list that is not kept as it is."""
 
 _DEPTHS = {20: 30, 50: 75, 100: 150, 200: 300}
 """Items asked for, at most, and the length of the list that is ranked and kept for it."""
@@ -141,6 +144,25 @@ class Answerer:
         asked = for_item(await self.moment(), item_id, relation, limit, exclude)
         return self.body(asked, *await self.ranked(asked))
 
+    def body_of(
+        self,
+        route: str,
+        basis: str,
+        moment: Moment,
+        answer: Answer,
+        limit: int,
+        note: CacheNote,
+        degraded: str | None = None,
+    ) -> bytes:
+        """The body of a list that was made elsewhere, JSON; counted by its fallback, and by `basis` without one.
+
+        `degraded` is why what is known of the customer may not be the latest. Such lists have no relevance.
+        """
+        listed = ranked_list(answer, _NOWHERE, moment.now, moment.engine.catalog.version)
+        asked = Asked(route=route, moment=moment, subject=None, rank=lambda _: listed, limit=limit)
+        asked = replace(asked, person=replace(NOBODY, degraded=degraded))
+        return self.body(asked, listed, note, basis)
+
     async def forget(self, customer_ids: Sequence[str]) -> int:
         """Removes the lists of these ids from a cache that outlives this process; how many there were.
 
@@ -233,11 +255,11 @@ class Answerer:
     def _fresh(self, asked: Asked) -> RankedList:
         return asked.rank(Request(limit=depth_for(asked.limit), now=asked.now))
 
-    def body(self, asked: Asked, ranked: RankedList, note: CacheNote) -> bytes:
-        """The answer with this list, JSON; it is counted."""
+    def body(self, asked: Asked, ranked: RankedList, note: CacheNote, basis: str | None = None) -> bytes:
+        """The answer with this list, JSON; it is counted, as personal unless it fell back or has another `basis`."""
         short = ranked.short if len(ranked.ends) < asked.limit else None
         fallback, degraded = asked.person.why_not or ranked.fallback, asked.degraded
-        self._metrics.answered(asked.route, fallback or "personal", note.status)
+        self._metrics.answered(asked.route, fallback or basis or "personal", note.status)
         if short is not None:
             self._metrics.short_answers.labels(asked.route).inc()
         if degraded is not None:
@@ -245,7 +267,7 @@ class Answerer:
         about = {
             "bundle": asked.engine.bundle.bundle_id,
             "sources": ranked.sources,
-            "relevance": asked.engine.foreseen if asked.person is not NOBODY else None,
+            "relevance": asked.engine.foreseen if asked.person is not NOBODY and basis is None else None,
             "fallback": fallback,
             "cache": {"status": note.status, "age_s": note.age_s, "trouble": note.trouble},
             "masked": ranked.masked,

@@ -28,7 +28,7 @@ from serving.http.logs import configure_logging
 from serving.http.metrics import Metrics
 from serving.http.problems import Fault, Problem, invalid, of_domain, of_status, shortened
 from serving.http.request_layer import RequestLayer, instance_of
-from serving.http.routes import COMPONENTS, ROUTERS
+from serving.http.routes import COMPONENTS, EXAMPLES, ROUTERS
 from serving.http.settings import Settings
 from serving.http.state import Clocks, open_state
 
@@ -163,5 +163,8 @@ def _description(app: FastAPI) -> dict[str, Any]:
             schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))
             schemas[shape.__name__] = schema
+        # Put in here: the framework would take out what is null in them.
+        for path, example in EXAMPLES.items():
+            document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["example"] = example
         app.openapi_schema = document
     return app.openapi_schema

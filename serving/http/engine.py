@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import structlog
 
@@ -21,7 +22,7 @@ from recsys.errors import BundleError, StoreError
 from recsys.models.related import Relation
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.sources import popular_order
-from recsys.recommend.types import Recommendation, Request
+from recsys.recommend.types import Answer, Recommendation, Request
 from serving.cache.payload import RankedList
 from serving.http.catalog_reading import FEW_CHANGES, HeldVersions, ReadCatalog, read_catalog
 from serving.http.live import LiveStore, Stamp
@@ -102,18 +103,8 @@ class Engine:
     def for_item(self, item_id: str, relation: Relation, request: Request) -> RankedList:
         """What goes with an item. Raises UnknownItemError."""
         answer = self.recommender.related(item_id, self.catalog, request, relation)
-        parts = [orjson.dumps(_item_json(item)) for item in answer.items]
-        return RankedList(
-            items=b",".join(parts),
-            ends=np.cumsum([len(part) + 1 for part in parts], dtype=np.int32) - np.int32(1),
-            positions=self.bundle.items.positions(item.item_id for item in answer.items),
-            sources=answer.sources,
-            fallback=answer.fallback,
-            masked=answer.masked,
-            short=answer.short,
-            computed_at=request.now,
-            catalog_version=self.catalog.version,
-        )
+        positions = self.bundle.items.positions(item.item_id for item in answer.items)
+        return ranked_list(answer, positions, request.now, self.catalog.version)
 
     def rehearse(self, now: int) -> None:
         """Asks everything once, so that the first customer waits neither for the disk nor for compiled code."""
@@ -140,6 +131,22 @@ class Engine:
             return True
         start, end = np.searchsorted(publications, [computed_at, now], side="right")
         return bool(start == end)
+
+
+def ranked_list(answer: Answer, positions: npt.NDArray[np.int32], computed_at: int, catalog_version: int) -> RankedList:
+    """An answer with its items as JSON; `positions` of these in the bundle's vocabulary."""
+    parts = [orjson.dumps(_item_json(item)) for item in answer.items]
+    return RankedList(
+        items=b",".join(parts),
+        ends=np.cumsum([len(part) + 1 for part in parts], dtype=np.int32) - np.int32(1),
+        positions=positions,
+        sources=answer.sources,
+        fallback=answer.fallback,
+        masked=answer.masked,
+        short=answer.short,
+        computed_at=computed_at,
+        catalog_version=catalog_version,
+    )
 
 
 def _item_json(item: Recommendation) -> dict[str, object]:

@@ -45,6 +45,7 @@ class Metrics:
         self.cache_failures = counter("cache_failures", "Calls that the cache did not serve.", "operation", "cause")
         self.store_failures = counter("store_failures", "Writes that the store refused.", "operation")
         self.bundle_loads = counter("bundle_loads", "Bundles taken into use or refused.", "result")
+        self.shop_list_bytes = gauge("shop_list_bytes", "Popular, rising and new lists in the workers' memory.")
         self.cache_bytes = gauge("cache_bytes", "Lists in the workers' own memory, about.")
         self.cache_entries = gauge("cache_entries", "Lists in the workers' own memory.")
         self.cache_pending_writes = gauge("cache_pending_writes", "Lists on their way into Redis.")

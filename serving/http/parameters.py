@@ -9,10 +9,12 @@ from fastapi import Depends, Query, Request
 from fastapi._compat import ModelField
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from recsys.errors import InputError
 from recsys.models.related import Relation
+from recsys.recommend.popular_lists import LONGEST_WINDOW, WINDOWS, Order, window_days
 from serving.http.event_input import ID_SHAPE, id_fault
 from serving.http.problems import Fault, invalid, shortened
 from serving.http.raw_path import decoded_segment
@@ -68,6 +70,40 @@ RelationWanted = Annotated[
     Query(
         description="`similar`: wanted by the same customers; `bought_together`: bought at one time, more than by "
         "chance; `after`: bought later, more than earlier and more than by chance."
+    ),
+]
+
+
+def _window(text: str) -> str:
+    try:
+        window_days(text)
+    except InputError:
+        raise PydanticCustomError("window", WINDOWS) from None
+    return text
+
+
+WindowWanted = Annotated[
+    str,
+    AfterValidator(_window),
+    Query(
+        description=f"`all`, or so many days, 1 to {LONGEST_WINDOW}, as in `30d`, counted back from the newest event "
+        "that the models know.",
+        json_schema_extra={"pattern": "^(all|[1-9][0-9]?d|[12][0-9][0-9]d|3[0-5][0-9]d|36[0-5]d)$"},
+    ),
+]
+
+CategoryWanted = Annotated[
+    str | None,
+    Query(
+        min_length=1, max_length=1000, description="Only items of this category, by its exact name in the catalogue."
+    ),
+]
+
+OrderWanted = Annotated[
+    Order,
+    Query(
+        description="`popular`: most interest in the window; `rising`: interest grew most, and surely, against as many "
+        "days before; `new`: appeared in the window, the newest first."
     ),
 ]
 

@@ -17,14 +17,18 @@ class EvidenceOut(Shape):
     """One part of an item's score."""
 
     item_id: str | None = Field(description="The item of the customer's history; null for parts that come from none.")
-    kind: str = Field(description="What the customer did with it; `item`, `popular` or `other` where there is none.")
+    kind: str = Field(
+        description="What the customer did with it; `item`, `popular`, `rising`, `new` or `other` where there is none."
+    )
     share: float = Field(description="How much of the score it brought.")
 
 
 class ReasonOut(Shape):
     """Why an item is there; the shares sum to the score."""
 
-    code: str = Field(description="`history`, `related` or `popular`.")
+    code: str = Field(
+        description="`history`, `related`, `popular`, `rising`, `new`, `bought_before` or `recently_viewed`."
+    )
     evidence: list[EvidenceOut]
 
 

@@ -24,7 +24,9 @@ from serving.http.audiences import Audiences
 from serving.http.engine import Engines
 from serving.http.live import LiveStore
 from serving.http.metrics import Metrics
+from serving.http.own_lists import OwnLists
 from serving.http.settings import Settings
+from serving.http.shop_lists import ShopLists
 from serving.http.store_handle import StoreHandle
 from serving.http.writer import EventWriter
 
@@ -64,6 +66,8 @@ class ServiceState:
     writer: EventWriter
     answerer: Answerer
     audiences: Audiences
+    shop_lists: ShopLists
+    own_lists: OwnLists
 
     def open_writable(self) -> Store:
         """A writing connection beside the writer's, for what takes long; to be closed by the caller."""
@@ -72,6 +76,7 @@ class ServiceState:
     def report_sizes(self) -> None:
         """Sets the metrics that say how much this worker keeps in memory."""
         self.answerer.report_sizes()
+        self.metrics.shop_list_bytes.set(self.shop_lists.bytes_used)
         self.metrics.history_copies.set(self.live.copies)
         self.metrics.events_waiting.set(self.writer.waiting)
 
@@ -130,10 +135,12 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
     engines = Engines(repository, settings.shop.store, live, metrics, settings.bundle_poll, clocks.now)
     budget = Budget(settings.budget_ms / 1000, clocks.worked)
     answerer = Answerer(engines, live, cache, metrics, settings.history_limit, clocks.now, budget)
+    shop_lists = ShopLists(answerer, settings.shop.store, clocks.monotonic)
+    own_lists = OwnLists(live, answerer)
     audiences = Audiences(settings.shop.store, settings.history_limit)
     writer.start()
     await engines.look()
-    state = ServiceState(settings, clocks, metrics, live, engines, writer, answerer, audiences)
+    state = ServiceState(settings, clocks, metrics, live, engines, writer, answerer, audiences, shop_lists, own_lists)
     running = [asyncio.create_task(engines.watch()), asyncio.create_task(state.keep_reporting_sizes())]
     try:
         yield state

@@ -33,6 +33,7 @@ def arrays_of(bundle: ModelBundle) -> Arrays:
         bundle.items,
         (
             bundle.popularity,
+            bundle.interest,
             bundle.item_item,
             bundle.als,
             bundle.spectral,

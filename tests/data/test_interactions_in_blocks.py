@@ -13,6 +13,7 @@ from recsys.data.events import EventKind
 from recsys.data.interactions import EventTable, Interactions
 from recsys.data.signals import UNKNOWN_TIME, EventWeights
 from recsys.data.vocabulary import Vocabulary
+from recsys.models.interest import fit_interest
 from recsys.models.popularity import PopularityConfig, fit_popularity
 
 KINDS = (EventKind.VIEW, EventKind.PURCHASE, EventKind.RETURN, EventKind.RATE, EventKind.NOT_INTERESTED)
@@ -72,7 +73,8 @@ def test_events_are_in_order_whatever_the_block(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize("seed", range(3))
 def test_tastes_do_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    """Tastes, pairs with a kind of event, and popularity are the same bytes from blocks of one customer and of all."""
+    """Tastes, pairs with a kind of event, popularity, and interest by day: the same bytes from blocks of one customer
+    and of all."""
     found = []
     for size in (1, 50, 10**6):
         monkeypatch.setattr(module, "_BLOCK_EVENTS", size)
@@ -80,7 +82,8 @@ def test_tastes_do_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch, seed
         tastes = told.tastes(EventWeights())
         popular = fit_popularity(told, EventWeights(), PopularityConfig())
         arrays = (tastes.indptr, tastes.item, tastes.strength, tastes.clock, popular.score, popular.count)
-        found.append([array.tobytes() for array in (*arrays, told.pairs_with([EventKind.PURCHASE]))])
+        by_day = fit_interest(told, EventWeights()).arrays().values()
+        found.append([array.tobytes() for array in (*arrays, *by_day, told.pairs_with([EventKind.PURCHASE]))])
     assert found[0] == found[1] == found[2]
 
 

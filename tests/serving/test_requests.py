@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from serving.http import app
 from serving.http.problems import TITLES
 from serving.http.routes import ROUTERS
+from serving.http.schemas import AnswerOut
 from tests.serving.service import Reply, Service
 
 PROBLEM_MEMBERS = {"type", "title", "status", "detail", "instance", "errors"}
@@ -168,6 +169,9 @@ def test_the_api_describes_itself(service: Service) -> None:
         "/v1/rank",
         "/v1/pages",
         "/v1/items/{id}/audience",
+        "/v1/popular",
+        "/v1/customers/{id}/buy-again",
+        "/v1/customers/{id}/recently-viewed",
         "/v1/events",
         "/v1/items",
         "/v1/items/{id}",
@@ -184,6 +188,18 @@ def test_the_api_describes_itself(service: Service) -> None:
     assert body["properties"]["events"]["maxItems"] == 1000
     references = set(re.findall(r'"#/components/schemas/(\w+)"', service.get("/openapi.json").body.decode()))
     assert references <= set(document["components"]["schemas"])
+
+
+def test_examples_of_lists_in_the_description_have_the_described_shape(service: Service) -> None:
+    """Every example of an answer fits the schema beside it."""
+    found = 0
+    for path in service.get("/openapi.json").json()["paths"].values():
+        for operation in path.values():
+            content = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
+            if "example" in content and content["schema"]["$ref"].endswith("/AnswerOut"):
+                AnswerOut.model_validate(content["example"])
+                found += 1
+    assert found >= 3
 
 
 def test_the_page_of_docs_needs_no_other_server(service: Service) -> None:

@@ -48,7 +48,7 @@ SPACE = ["dune", "solaris", "ubik", "neuromancer", "foundation"]
 
 @pytest.fixture(scope="module")
 def trained_bookshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shop of the examples: readers of novels, readers of science fiction."""
+    """The shop of the examples: readers of novels, readers of science fiction, and writers who use up notebooks."""
     home = tmp_path_factory.mktemp("docs") / "shop"
     store = open_store(ShopFolder(home).store)
     bought = [
@@ -59,16 +59,26 @@ def trained_bookshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (reader + place) % 3
     ]
     bought += [("ada", "emma", 1), ("ada", "middlemarch", 2)]
+    bought += [
+        (writer, "notebook", 1 + week * 7) for writer in ("grace", *(f"w{n}" for n in range(8))) for week in range(6)
+    ]
     store.events.append(
         [
             Event(
-                event_id=f"{customer}-{title}",
+                event_id=f"{customer}-{title}-{day}",
                 customer_id=customer,
                 kind=EventKind.PURCHASE,
                 item_id=title,
                 timestamp=START + day * DAY,
             )
             for customer, title, day in bought
+        ]
+    )
+    looks = [("emma", EventKind.VIEW), ("dune", EventKind.ADD_TO_CART)]
+    store.events.append(
+        [
+            Event(event_id=title, customer_id="grace", kind=kind, item_id=title, timestamp=START + (37 + step) * DAY)
+            for step, (title, kind) in enumerate(looks)
         ]
     )
     store.profiles.put("ada", [Consent("email", True, "checkout", START)])
@@ -120,6 +130,9 @@ SHAPES: list[tuple[str, type[BaseModel]]] = [
     ("pages", PageOut),
     ("related", AnswerOut),
     ("audience", AudienceOut),
+    ("popular", AnswerOut),
+    ("buy_again", AnswerOut),
+    ("recently_viewed", AnswerOut),
     ("events", EventResults),
     ("put_customer", CustomerResult),
     ("customer", CustomerOut),
@@ -163,12 +176,15 @@ def test_a_fixed_example_is_the_real_answer(bookshop: Service, name: str) -> Non
 
 def test_the_examples_of_lists_have_the_fields_of_real_ones(bookshop: Service) -> None:
     """Item by item and in `served_from`; the recommended book of the example is really recommended."""
-    for name in ("recommendations", "session", "rank", "related"):
+    for name in ("recommendations", "session", "rank", "related", "popular", "buy_again", "recently_viewed"):
         shown, real = ask(bookshop, name)
         if name == "rank":
             assert shown["served_from"]["short"] == real["served_from"]["short"]
         assert len(real["items"]) == len(shown["items"])
-        assert real["items"][0]["item_id"] in NOVELS
+        if name in ("recommendations", "session", "rank", "related"):
+            assert real["items"][0]["item_id"] in NOVELS
+        else:
+            assert (real["items"], real["served_from"]["short"]) == (shown["items"], shown["served_from"]["short"])
         assert shape(shown["items"][0].keys()) == shape(real["items"][0].keys())
         assert shown["served_from"].keys() == real["served_from"].keys()
         assert shown["served_from"]["masked"].keys() == real["served_from"]["masked"].keys()

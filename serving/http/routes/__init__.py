@@ -7,7 +7,7 @@ from serving.http.event_input import EventIn
 from serving.http.item_input import ItemIn
 from serving.http.page_input import PageIn
 from serving.http.rank_input import RankIn
-from serving.http.routes import audience, customers, events, items, lists, operations, pages
+from serving.http.routes import audience, customers, events, items, lists, operations, own_items, pages, popular
 from serving.http.schemas import ProblemOut
 from serving.http.session_input import SessionIn
 
@@ -15,6 +15,8 @@ ROUTERS = (
     lists.router,
     pages.router,
     audience.router,
+    popular.router,
+    own_items.router,
     events.router,
     items.router,
     customers.router,
@@ -24,3 +26,6 @@ ROUTERS = (
 
 COMPONENTS = (ProblemOut, EventIn, ItemIn, SessionIn, RankIn, PageIn, CustomerIn, CustomerEntryIn, MergeIn)
 """Shapes that the API's description refers to by name."""
+
+EXAMPLES = popular.EXAMPLES | own_items.EXAMPLES
+"""What a GET of some paths may answer."""

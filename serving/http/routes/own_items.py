@@ -1,0 +1,44 @@
+"""Items that a customer had to do with already."""
+
+from __future__ import annotations
+
+from fastapi import Response
+
+from serving.http.parameters import DEFAULT_LIMIT, Excluded, Limit, PathId
+from serving.http.routes.describing import WITH_ID, answer_example, problems, versioned
+from serving.http.schemas import AnswerOut
+from serving.http.state import State
+
+router = versioned("own items")
+
+EXAMPLES = {
+    "/v1/customers/{id}/buy-again": answer_example("bought_before", "coffee", "purchase", 0.31),
+    "/v1/customers/{id}/recently-viewed": answer_example("recently_viewed", "emma", "view", 1.0),
+}
+"""What a GET of each path may answer."""
+
+_PROBLEMS = problems(s422="An id or a parameter does not fit.", s503="No model answers yet.")
+
+
+@router.get(
+    "/customers/{id}/buy-again",
+    response_model=AnswerOut,
+    responses=_PROBLEMS,
+    openapi_extra=WITH_ID,
+)
+async def buy_again(customer_id: PathId, state: State, exclude: Excluded, limit: Limit = DEFAULT_LIMIT) -> Response:
+    """What a customer bought and will probably buy again, the likeliest first. Nothing is filled in."""
+    return Response(await state.own_lists.buy_again(customer_id, limit, exclude), media_type="application/json")
+
+
+@router.get(
+    "/customers/{id}/recently-viewed",
+    response_model=AnswerOut,
+    responses=_PROBLEMS,
+    openapi_extra=WITH_ID,
+)
+async def recently_viewed(
+    customer_id: PathId, state: State, exclude: Excluded, limit: Limit = DEFAULT_LIMIT
+) -> Response:
+    """What a customer looked at and did not buy since, the last first."""
+    return Response(await state.own_lists.recently_viewed(customer_id, limit, exclude), media_type="application/json")

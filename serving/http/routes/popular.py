@@ -1,0 +1,37 @@
+"""What the shop sells most, more than before, or newly."""
+
+from __future__ import annotations
+
+from fastapi import Response
+
+from recsys.recommend.popular_lists import WHOLE, Order, PopularQuestion, window_days
+from serving.http.parameters import DEFAULT_LIMIT, CategoryWanted, Excluded, Limit, OrderWanted, WindowWanted
+from serving.http.routes.describing import answer_example, problems, versioned
+from serving.http.schemas import AnswerOut
+from serving.http.state import State
+
+router = versioned("popular")
+
+EXAMPLES = {"/v1/popular": answer_example("rising", None, "rising", 1.71875)}
+"""What a GET of each path may answer."""
+
+
+@router.get(
+    "/popular",
+    response_model=AnswerOut,
+    responses=problems(
+        s422="A parameter does not fit, or there is no such category.",
+        s503="No model answers yet, or the store cannot be read for the category.",
+    ),
+)
+async def popular(
+    state: State,
+    exclude: Excluded,
+    limit: Limit = DEFAULT_LIMIT,
+    window: WindowWanted = WHOLE,
+    category: CategoryWanted = None,
+    order: OrderWanted = Order.POPULAR,
+) -> Response:
+    """What many customers want, what they want more than before, or what is new; the same for everybody."""
+    question = PopularQuestion(order, window_days(window), category)
+    return Response(await state.shop_lists.popular(question, limit, exclude), media_type="application/json")
