@@ -14,7 +14,7 @@ from recsys.data.history import History
 from recsys.data.signals import UNKNOWN_TIME
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.recommend.kernel import UNITS
-from recsys.recommend.masks import BOUGHT, EXCLUDED, REFUSED, RETURNED, UNAVAILABLE, UNLIKELY
+from recsys.recommend.masks import BOUGHT, EXCLUDED, ON_PAGE, REFUSED, RETURNED, UNAVAILABLE, UNLIKELY
 from recsys.recommend.recommender import UNKNOWN_CUSTOMER
 from recsys.recommend.sources import REPEAT
 from recsys.recommend.types import Answer, Evidence, Reason, Recommendation, Request
@@ -65,8 +65,7 @@ def buy_again(bundle: ModelBundle, history: History, catalog: Catalog, request: 
         REFUSED: np.isin(acquired, history.items_of(_REFUSALS)),
         RETURNED: ~is_kept,
         UNLIKELY: units < LEAST_PROBABILITY * UNITS,
-        EXCLUDED: _excluded(acquired, bundle.items, request),
-    }
+    } | _left_out(acquired, bundle.items, request)
     allowed, masked = _masked(rules, len(acquired))
     order = np.lexsort((acquired, -bundle.popularity.count[acquired], -units))
     chosen = order[allowed[order]][: request.limit]
@@ -94,8 +93,7 @@ def recently_viewed(bundle: ModelBundle, history: History, catalog: Catalog, req
         UNAVAILABLE: ~catalog.showable(request.now)[viewed],
         REFUSED: np.isin(viewed, history.items_of(_REFUSALS)),
         BOUGHT: _had_since(history, viewed, looks, len(bundle.items)),
-        EXCLUDED: _excluded(viewed, bundle.items, request),
-    }
+    } | _left_out(viewed, bundle.items, request)
     allowed, masked = _masked(rules, len(viewed))
     chosen = np.flatnonzero(allowed)[: request.limit]
     scores = np.rint(UNITS / (1.0 + chosen)) / UNITS
@@ -116,9 +114,14 @@ def _had_since(history: History, viewed: Items, looks: npt.NDArray[np.int64], si
     return np.asarray(last[viewed] >= clock[looks])
 
 
-def _excluded(items: Items, ids: Vocabulary, request: Request) -> Flags:
-    positions = ids.positions(sorted(request.exclude))
-    return np.isin(items, positions[positions != UNKNOWN])
+def _left_out(items: Items, ids: Vocabulary, request: Request) -> dict[str, Flags]:
+    """Which items the request does not want."""
+
+    def named(wanted: frozenset[str]) -> Flags:
+        positions = ids.positions(sorted(wanted))
+        return np.isin(items, positions[positions != UNKNOWN])
+
+    return {EXCLUDED: named(request.exclude)} | ({ON_PAGE: named(request.on_page)} if request.on_page else {})
 
 
 def _masked(rules: Mapping[str, Flags], size: int) -> tuple[Flags, dict[str, int]]:

@@ -17,7 +17,7 @@ from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME
 from recsys.errors import InputError
 from recsys.models.interest import MOST_DAYS, PER_CUSTOMER, Interest
 from recsys.recommend.kernel import UNITS
-from recsys.recommend.masks import EXCLUDED, UNAVAILABLE
+from recsys.recommend.masks import EXCLUDED, ON_PAGE, UNAVAILABLE
 from recsys.recommend.types import Answer, Evidence, Reason, Recommendation, Request
 
 NO_TIMES = "no_times"
@@ -165,12 +165,13 @@ def shown(listed: ShopList, index: CatalogIndex, catalog: Catalog, request: Requ
     showable = index.showable(catalog, request.now)
     allowed = showable[listed.item]
     masked = {UNAVAILABLE: len(allowed) - int(np.count_nonzero(allowed)), EXCLUDED: 0}
-    if request.exclude:
-        positions = [*index.items.positions(sorted(request.exclude))]
-        positions += [len(index.items) + new for new in index.newcomers.positions(sorted(request.exclude)) if new >= 0]
-        excluded = allowed & np.isin(listed.item, positions)
-        masked[EXCLUDED] = int(np.count_nonzero(excluded))
-        allowed &= ~excluded
+    for name, ids in ((EXCLUDED, request.exclude), (ON_PAGE, request.on_page)):
+        if ids:
+            positions = [*index.items.positions(sorted(ids))]
+            positions += [len(index.items) + new for new in index.newcomers.positions(sorted(ids)) if new >= 0]
+            excluded = allowed & np.isin(listed.item, positions)
+            masked[name] = int(np.count_nonzero(excluded))
+            allowed &= ~excluded
     places = np.flatnonzero(allowed)[: request.limit]
     code = str(listed.question.order)
     items = tuple(

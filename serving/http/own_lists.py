@@ -4,6 +4,7 @@ this moment; nothing is kept."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 
 from recsys.bundle import ModelBundle
 from recsys.data.catalog import Catalog
@@ -11,7 +12,8 @@ from recsys.data.history import History
 from recsys.recommend.own_items import buy_again, recently_viewed
 from recsys.recommend.types import Answer, Request
 from serving.http.answering import RECOMMENDATIONS_OFF, Answerer
-from serving.http.live import HISTORY_TOO_LONG, HISTORY_UNAVAILABLE, LiveStore
+from serving.http.asking import Moment, Person
+from serving.http.live import HISTORY_TOO_LONG, HISTORY_UNAVAILABLE
 from serving.http.shared_lists import OFF, CacheNote
 
 _WITHHELD = {
@@ -21,40 +23,33 @@ _WITHHELD = {
 }
 """Why nothing is said of a customer's own items."""
 
-_Lister = Callable[[ModelBundle, History, Catalog, Request], Answer]
+
+class OwnKind(StrEnum):
+    """Which of their items; the name under which answers are counted."""
+
+    BUY_AGAIN = "buy_again"
+    RECENTLY_VIEWED = "recently_viewed"
 
 
-class OwnLists:
-    """Answers of one worker about customers' own items, on the event loop's thread.
+_LISTERS: dict[OwnKind, Callable[[ModelBundle, History, Catalog, Request], Answer]] = {
+    OwnKind.BUY_AGAIN: buy_again,
+    OwnKind.RECENTLY_VIEWED: recently_viewed,
+}
 
-    Parameters
-    ----------
-    live : what is known of customers.
-    answerer : knows the moment, and writes bodies.
-    """
 
-    def __init__(self, live: LiveStore, answerer: Answerer) -> None:
-        self._live = live
-        self._answerer = answerer
+def own_items(kind: OwnKind, moment: Moment, person: Person, request: Request) -> Answer:
+    """A person's own items; none, with the cause, where nothing may be said of them."""
+    if person.why_not is not None:
+        return Answer((), (), person.why_not, short=_WITHHELD.get(person.why_not, person.why_not))
+    engine = moment.engine
+    return _LISTERS[kind](engine.bundle, person.history, engine.catalog, request)
 
-    async def buy_again(self, customer_id: str, limit: int, exclude: frozenset[str] = frozenset()) -> bytes:
-        """The body, JSON. Raises Problem while nothing can answer."""
-        return await self._answered("buy_again", buy_again, customer_id, limit, exclude)
 
-    async def recently_viewed(self, customer_id: str, limit: int, exclude: frozenset[str] = frozenset()) -> bytes:
-        """The body, JSON. Raises Problem while nothing can answer."""
-        return await self._answered("recently_viewed", recently_viewed, customer_id, limit, exclude)
-
-    async def _answered(
-        self, route: str, lister: _Lister, customer_id: str, limit: int, exclude: frozenset[str]
-    ) -> bytes:
-        moment = await self._answerer.moment()
-        engine = moment.engine
-        seen = self._live.history(customer_id, engine.bundle, moment.stamp)
-        fallback = seen.unknown or (None if seen.profile.recommendations else RECOMMENDATIONS_OFF)
-        if fallback is None:
-            request = Request(limit=limit, now=moment.now, exclude=exclude)
-            answer = lister(engine.bundle, seen.history, engine.catalog, request)
-        else:
-            answer = Answer((), (), fallback, short=_WITHHELD.get(fallback, fallback))
-        return self._answerer.body_of(route, "personal", moment, answer, limit, CacheNote(OFF), seen.degraded)
+async def own_list(
+    answerer: Answerer, kind: OwnKind, customer_id: str, limit: int, exclude: frozenset[str] = frozenset()
+) -> bytes:
+    """The body of such a list for a customer, JSON. Raises Problem while nothing can answer."""
+    moment = await answerer.moment()
+    person = answerer.customer(moment, customer_id)
+    answer = own_items(kind, moment, person, Request(limit=limit, now=moment.now, exclude=exclude))
+    return answerer.body_of(str(kind), "personal", moment, answer, limit, CacheNote(OFF), person.degraded)

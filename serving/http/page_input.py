@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import ErrorDetails
 
 from recsys.models.related import Relation
+from recsys.recommend.popular_lists import WHOLE, Order
 from serving.http.asker_input import Asker, AskerIn, asker_of
 from serving.http.event_input import Id, fault_of
-from serving.http.parameters import DEFAULT_LIMIT, MAX_LIMIT
+from serving.http.parameters import DEFAULT_LIMIT, MAX_LIMIT, WINDOW_PATTERN
 from serving.http.problems import Fault, invalid, shortened
 from serving.http.session_input import fault_beside_events, parsed
 
@@ -47,8 +48,33 @@ class RelatedListIn(ListIn):
     relation: Annotated[Relation, Field(strict=False)] = Relation.SIMILAR
 
 
-AnyListIn = RecommendedListIn | RelatedListIn
-_TYPES: Mapping[str, type[ListIn]] = {"recommendations": RecommendedListIn, "related": RelatedListIn}
+class PopularListIn(ListIn):
+    """What the shop sells most, more than before, or newly."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, title="PopularList")
+
+    type: Literal["popular"]
+    window: Annotated[str, Field(pattern=f"^{WINDOW_PATTERN}$")] = WHOLE
+    category: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    order: Annotated[Order, Field(strict=False)] = Order.POPULAR
+
+
+class OwnListIn(ListIn):
+    """What whoever asks will buy again, or looked at lately."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, title="OwnList")
+
+    type: Literal["buy_again", "recently_viewed"]
+
+
+AnyListIn = RecommendedListIn | RelatedListIn | PopularListIn | OwnListIn
+_TYPES: Mapping[str, type[ListIn]] = {
+    "recommendations": RecommendedListIn,
+    "related": RelatedListIn,
+    "popular": PopularListIn,
+    "buy_again": OwnListIn,
+    "recently_viewed": OwnListIn,
+}
 
 
 class PageIn(AskerIn):

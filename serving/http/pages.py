@@ -3,36 +3,79 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from recsys.errors import BookmatchError
 from recsys.recommend.masks import ON_PAGE
+from recsys.recommend.popular_lists import PopularQuestion, window_days
+from recsys.recommend.types import Answer, Request
 from serving.http.answering import Answerer
 from serving.http.asking import Asked, Moment, Person, for_item, for_person
-from serving.http.page_input import AnyListIn, ListIn, Page, RecommendedListIn, RelatedListIn
+from serving.http.own_lists import OwnKind, own_items
+from serving.http.page_input import ListIn, OwnListIn, Page, PopularListIn, RecommendedListIn, RelatedListIn
 from serving.http.problems import Problem, of_domain
+from serving.http.shared_lists import OFF, CacheNote
+from serving.http.shop_lists import ShopLists
+
+Made = tuple[bytes, frozenset[str]]
+"""One list's body, and the ids of its items."""
 
 
-def _recommended(moment: Moment, person: Person, wanted: RecommendedListIn) -> Asked:
-    return for_person("recommendations", moment, person, wanted.limit)
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page while it is filled: who answers, as of when, for whom, and what must not be in the next list."""
+
+    answerer: Answerer
+    shop_lists: ShopLists
+    moment: Moment
+    person: Person
+    exclude: frozenset[str]
+    shown: frozenset[str] = frozenset()
+
+    def request(self, limit: int) -> Request:
+        """What a lister is asked for the next list."""
+        return Request(limit=limit, now=self.moment.now, exclude=self.exclude, on_page=self.shown)
 
 
-def _related(moment: Moment, _: Person, wanted: RelatedListIn) -> Asked:
-    return for_item(moment, wanted.item_id, wanted.relation, wanted.limit)
+async def _recommended(page: _Page, wanted: RecommendedListIn) -> Made:
+    return await _ranked(page, for_person("recommendations", page.moment, page.person, wanted.limit))
 
 
-_QUESTIONS: Mapping[type[ListIn], Callable[[Moment, Person, Any], Asked]] = {
+async def _related(page: _Page, wanted: RelatedListIn) -> Made:
+    return await _ranked(page, for_item(page.moment, wanted.item_id, wanted.relation, wanted.limit))
+
+
+async def _popular(page: _Page, wanted: PopularListIn) -> Made:
+    question = PopularQuestion(wanted.order, window_days(wanted.window), wanted.category)
+    moment, answer, note = await page.shop_lists.listed(page.moment, question, page.request(wanted.limit))
+    answer = _counted(answer)
+    body = page.answerer.body_of("popular", str(wanted.order), moment, answer, wanted.limit, note)
+    return body, frozenset(item.item_id for item in answer.items)
+
+
+async def _own(page: _Page, wanted: OwnListIn) -> Made:
+    kind, person = OwnKind(wanted.type), page.person
+    answer = _counted(own_items(kind, page.moment, person, page.request(wanted.limit)))
+    body = page.answerer.body_of(
+        str(kind), "personal", page.moment, answer, wanted.limit, CacheNote(OFF), person.degraded
+    )
+    return body, frozenset(item.item_id for item in answer.items)
+
+
+_LISTS: Mapping[type[ListIn], Callable[[_Page, Any], Awaitable[Made]]] = {
     RecommendedListIn: _recommended,
     RelatedListIn: _related,
+    PopularListIn: _popular,
+    OwnListIn: _own,
 }
-"""The question behind each type of list: a new type has its shape in `page_input` and its question here."""
+"""What makes each type of list: a new type has its shape in `page_input` and its maker here."""
 
 
-async def page(answerer: Answerer, asked: Page, instance: str) -> bytes:
+async def page(answerer: Answerer, shop_lists: ShopLists, asked: Page, instance: str) -> bytes:
     """The body for a page, JSON.
 
     A list that cannot be made has its problem in its place; the others stand. Raises Problem while nothing can answer.
@@ -42,13 +85,12 @@ async def page(answerer: Answerer, asked: Page, instance: str) -> bytes:
     instance : the URI of this request, as problems name it.
     """
     moment = await answerer.moment()
-    person = answerer.person(moment, asked.asker)
+    filling = _Page(answerer, shop_lists, moment, answerer.person(moment, asked.asker), asked.exclude)
     parts: list[bytes] = []
-    shown: frozenset[str] = frozenset()
     for wanted in asked.lists:
         name = orjson.dumps(wanted.name)
         try:
-            body, items = await _list(answerer, moment, person, wanted, asked.exclude, shown)
+            body, items = await _LISTS[type(wanted)](filling, wanted)
         except (Problem, BookmatchError) as error:
             problem = error if isinstance(error, Problem) else of_domain(error)
             if problem is None:
@@ -56,26 +98,23 @@ async def page(answerer: Answerer, asked: Page, instance: str) -> bytes:
             parts.append(b'{"name":%b,"problem":%b}' % (name, orjson.dumps(problem.to_json(instance))))
         else:
             parts.append(b'{"name":%b,%b' % (name, body.removeprefix(b"{")))
-            shown |= items
+            filling = replace(filling, shown=filling.shown | items)
         # A page is as much work as its lists: others have their turn in between.
         await asyncio.sleep(0)
     return b'{"lists":[%b]}' % b",".join(parts)
 
 
-async def _list(
-    answerer: Answerer,
-    moment: Moment,
-    person: Person,
-    wanted: AnyListIn,
-    exclude: frozenset[str],
-    shown: frozenset[str],
-) -> tuple[bytes, frozenset[str]]:
-    """One list's body, and the ids of its items."""
-    asked = replace(_QUESTIONS[type(wanted)](moment, person, wanted), exclude=exclude, on_page=shown)
-    ranked, note = await answerer.ranked(asked)
-    if not shown:
+async def _ranked(page: _Page, asked: Asked) -> Made:
+    """A list that the recommender puts in order."""
+    asked = replace(asked, exclude=page.exclude, on_page=page.shown)
+    ranked, note = await page.answerer.ranked(asked)
+    if not page.shown:
         ranked = replace(ranked, masked={**ranked.masked, ON_PAGE: 0})
-    ids = moment.engine.bundle.items
-    return answerer.body(asked, ranked, note), frozenset(
-        ids[place] for place in ranked.positions[: asked.limit].tolist()
-    )
+    ids = page.moment.engine.bundle.items
+    shown = frozenset(ids[place] for place in ranked.positions[: asked.limit].tolist())
+    return page.answerer.body(asked, ranked, note), shown
+
+
+def _counted(answer: Answer) -> Answer:
+    """An answer that says how many items stand elsewhere on the page, also where none does."""
+    return replace(answer, masked={**answer.masked, ON_PAGE: answer.masked.get(ON_PAGE, 0)})

@@ -82,13 +82,16 @@ def _window(text: str) -> str:
     return text
 
 
+WINDOW_PATTERN = "(all|[1-9][0-9]?d|[12][0-9][0-9]d|3[0-5][0-9]d|36[0-5]d)"
+"""`all` and the days that a window may have."""
+
 WindowWanted = Annotated[
     str,
     AfterValidator(_window),
     Query(
         description=f"`all`, or so many days, 1 to {LONGEST_WINDOW}, as in `30d`, counted back from the newest event "
         "that the models know.",
-        json_schema_extra={"pattern": "^(all|[1-9][0-9]?d|[12][0-9][0-9]d|3[0-5][0-9]d|36[0-5]d)$"},
+        json_schema_extra={"pattern": f"^{WINDOW_PATTERN}$"},
     ),
 ]
 

@@ -11,10 +11,11 @@ from recsys.data.catalog_index import CatalogIndex
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import InputError, StoreError, StoreUnavailableError
 from recsys.recommend.popular_lists import Order, PopularQuestion, ShopList, shop_list, shown
-from recsys.recommend.types import Request
+from recsys.recommend.types import Answer, Request
 from recsys.stores import open_store
 from serving.cache.memory import MemoryCache
 from serving.http.answering import Answerer
+from serving.http.asking import Moment
 from serving.http.engine import Engine
 from serving.http.problems import Fault, invalid, shortened
 from serving.http.shared_lists import HIT, MISS, CacheNote
@@ -70,6 +71,15 @@ class ShopLists:
         """The body, JSON. Raises Problem for a category that is not there and while nothing can answer, StoreError
         where a category cannot be looked up."""
         moment = await self._answerer.moment()
+        request = Request(limit=limit, now=moment.now, exclude=exclude)
+        moment, answer, note = await self.listed(moment, question, request)
+        return self._answerer.body_of("popular", str(question.order), moment, answer, limit, note)
+
+    async def listed(
+        self, moment: Moment, question: PopularQuestion, request: Request
+    ) -> tuple[Moment, Answer, CacheNote]:
+        """The list, what the cache did, and the moment, which is confirmed only where the catalogue's index is, too.
+        Raises as `popular`."""
         engine = moment.engine
         if question.order is Order.NEW or question.category is not None:
             index, fresh = await self._current_index(engine, question)
@@ -78,10 +88,8 @@ class ShopLists:
         else:
             index = CatalogIndex.nothing(engine.bundle.items)
             key = _Key(engine.origin, engine.bundle.bundle_id, None, question)
-        now = moment.now
-        ranked, note = await self._ranked(key, engine, index, now)
-        answer = shown(ranked.listed, index, engine.catalog, Request(limit=limit, now=now, exclude=exclude))
-        return self._answerer.body_of("popular", str(question.order), moment, answer, limit, note)
+        ranked, note = await self._ranked(key, engine, index, moment.now)
+        return moment, shown(ranked.listed, index, engine.catalog, request), note
 
     async def _ranked(self, key: _Key, engine: Engine, index: CatalogIndex, now: int) -> tuple[_Ranked, CacheNote]:
         """The list from memory, or ranked now; all answers that wait for it share one ranking."""

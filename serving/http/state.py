@@ -24,7 +24,6 @@ from serving.http.audiences import Audiences
 from serving.http.engine import Engines
 from serving.http.live import LiveStore
 from serving.http.metrics import Metrics
-from serving.http.own_lists import OwnLists
 from serving.http.settings import Settings
 from serving.http.shop_lists import ShopLists
 from serving.http.store_handle import StoreHandle
@@ -67,7 +66,6 @@ class ServiceState:
     answerer: Answerer
     audiences: Audiences
     shop_lists: ShopLists
-    own_lists: OwnLists
 
     def open_writable(self) -> Store:
         """A writing connection beside the writer's, for what takes long; to be closed by the caller."""
@@ -136,11 +134,10 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
     budget = Budget(settings.budget_ms / 1000, clocks.worked)
     answerer = Answerer(engines, live, cache, metrics, settings.history_limit, clocks.now, budget)
     shop_lists = ShopLists(answerer, settings.shop.store, clocks.monotonic)
-    own_lists = OwnLists(live, answerer)
     audiences = Audiences(settings.shop.store, settings.history_limit)
     writer.start()
     await engines.look()
-    state = ServiceState(settings, clocks, metrics, live, engines, writer, answerer, audiences, shop_lists, own_lists)
+    state = ServiceState(settings, clocks, metrics, live, engines, writer, answerer, audiences, shop_lists)
     running = [asyncio.create_task(engines.watch()), asyncio.create_task(state.keep_reporting_sizes())]
     try:
         yield state

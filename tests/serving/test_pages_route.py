@@ -20,6 +20,13 @@ KINDS = {
         optional={"relation": st.sampled_from(["similar", "bought_together", "after"])},
     ),
 }
+KINDS |= {
+    "popular": st.fixed_dictionaries(
+        {}, optional={"window": st.sampled_from(["all", "30d"]), "order": st.sampled_from(["popular", "rising", "new"])}
+    ),
+    "buy_again": st.fixed_dictionaries({}),
+    "recently_viewed": st.fixed_dictionaries({}),
+}
 LISTS = st.lists(
     st.one_of(
         [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import Response
 
+from serving.http.own_lists import OwnKind, own_list
 from serving.http.parameters import DEFAULT_LIMIT, Excluded, Limit, PathId
 from serving.http.routes.describing import WITH_ID, answer_example, problems, versioned
 from serving.http.schemas import AnswerOut
@@ -28,7 +29,9 @@ _PROBLEMS = problems(s422="An id or a parameter does not fit.", s503="No model a
 )
 async def buy_again(customer_id: PathId, state: State, exclude: Excluded, limit: Limit = DEFAULT_LIMIT) -> Response:
     """What a customer bought and will probably buy again, the likeliest first. Nothing is filled in."""
-    return Response(await state.own_lists.buy_again(customer_id, limit, exclude), media_type="application/json")
+    return Response(
+        await own_list(state.answerer, OwnKind.BUY_AGAIN, customer_id, limit, exclude), media_type="application/json"
+    )
 
 
 @router.get(
@@ -41,4 +44,7 @@ async def recently_viewed(
     customer_id: PathId, state: State, exclude: Excluded, limit: Limit = DEFAULT_LIMIT
 ) -> Response:
     """What a customer looked at and did not buy since, the last first."""
-    return Response(await state.own_lists.recently_viewed(customer_id, limit, exclude), media_type="application/json")
+    return Response(
+        await own_list(state.answerer, OwnKind.RECENTLY_VIEWED, customer_id, limit, exclude),
+        media_type="application/json",
+    )

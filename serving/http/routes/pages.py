@@ -43,5 +43,5 @@ async def pages(request: Request, state: State) -> Response:
     A list that cannot be made has a problem in its place; the others stand.
     """
     wanted = parse_page(await read_json(request, state.settings.max_body_bytes), state.clocks.now())
-    body = await page(state.answerer, wanted, instance_of(request.scope))
+    body = await page(state.answerer, state.shop_lists, wanted, instance_of(request.scope))
     return Response(body, media_type="application/json")
