@@ -95,7 +95,7 @@ def test_somebody_who_still_reads_keeps_old_pages_and_is_told_of(path: Path, mon
     """The receipt is refused while a reader keeps old pages; the person is gone all the same, and asking again ends
     it."""
     monkeypatch.setattr(persons, "READERS_SECONDS", 0.05)
-    with closing(open_store(path)) as store, closing(open_store(path, read_only=True)) as reader:
+    with closing(open_store(path, busy_seconds=0.05)) as store, closing(open_store(path, read_only=True)) as reader:
         fill(store, 2)
         with reader._database.snapshot():  # type: ignore[attr-defined]
             reader.histories.version("c5")
