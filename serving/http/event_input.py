@@ -106,7 +106,7 @@ Id = Annotated[
 Time = Annotated[
     int,
     BeforeValidator(_milliseconds),
-    WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]}),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer"}]}),
 ]
 Amount = Annotated[float, Field(allow_inf_nan=False, ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
 Currency = Annotated[str, Field(pattern="^[A-Za-z]{3}$")]

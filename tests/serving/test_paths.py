@@ -72,11 +72,11 @@ def test_splitting_and_decoding_give_back_every_segment(segments: list[str]) -> 
 
 
 def test_a_slash_in_an_id_is_not_a_slash_in_the_path(service: Service) -> None:
-    """`items/a%2Frelated` names nothing, `items/s1%2Fb02/related` is an item, `items/s1/b02/related` is no route."""
+    """`items/a%2Frelated` is an item's id, `items/s1%2Fb02/related` is a list, `items/s1/b02/related` is no route."""
     encoded = quote(item(1, 2), safe="")
     assert service.get(f"/v1/items/{encoded}/related").status == 200
     assert service.get(f"/v1/items/{item(1, 2)}/related").json()["type"].endswith("no-such-route")
-    assert service.get("/v1/items/s1%2Frelated").json()["type"].endswith("no-such-route")
+    assert service.get("/v1/items/s1%2Frelated").json()["type"].endswith("unknown-item")
     assert service.get("/v1/items/a%2Frelated/related").json()["type"].endswith("unknown-item")
 
 

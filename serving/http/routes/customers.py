@@ -184,7 +184,7 @@ async def forget_customer(customer_id: PathId, state: State) -> Response:
     "/customers",
     response_model=ReceiptsOut,
     responses=problems(**UNREADABLE, s422="The body is not a list of ids.", **_WRITING),
-    openapi_extra={"requestBody": list_body_of("customer_ids", None, MAX_FORGOTTEN)},
+    openapi_extra={"requestBody": list_body_of("customer_ids", None, MAX_FORGOTTEN, each=False)},
 )
 async def forget_customers(request: Request, state: State) -> Response:
     """The same for up to 100 customers, one after the other; null for one who is not known."""

@@ -71,9 +71,11 @@ def body_of(shape: type[BaseModel]) -> dict[str, Any]:
 _ANYTHING_ELSE = {"description": "Anything else is refused for itself."}
 
 
-def list_body_of(field: str, shape: str | None, most: int) -> dict[str, Any]:
-    """A request body `{field: [...]}` of so many entries; None for a list of ids."""
-    entry = ID_SHAPE if shape is None else {"anyOf": [{"$ref": f"#/components/schemas/{shape}"}, _ANYTHING_ELSE]}
+def list_body_of(field: str, shape: str | None, most: int, *, each: bool = True) -> dict[str, Any]:
+    """A request body `{field: [...]}` of so many entries; None for ids. `each`: an entry that does not fit is refused
+    for itself, and the others are taken."""
+    own = ID_SHAPE if shape is None else {"$ref": f"#/components/schemas/{shape}"}
+    entry = {"anyOf": [own, _ANYTHING_ELSE]} if each else own
     entries = {"type": "array", "minItems": 1, "maxItems": most, "items": entry}
     schema = {"type": "object", "required": [field], "additionalProperties": False, "properties": {field: entries}}
     return {"required": True, "content": {"application/json": {"schema": schema}}}
