@@ -1,15 +1,10 @@
-"""`make bench`: runs every benchmark and writes docs/benchmarks.md. Takes some minutes; needs BOOKMATCH_DATA."""
+"""`make bench`: writes the first part of docs/benchmarks.md. Takes some minutes; needs BOOKMATCH_DATA."""
 
 from __future__ import annotations
 
-import os
-import platform
-from pathlib import Path
-
-from benchmarks import first_run, ingest, real_sizes
+from benchmarks import first_run, ingest, pages, real_sizes
 from benchmarks.measured import Row
 
-ROOT = Path(__file__).resolve().parents[1]
 HEAD = """# Benchmarks
 
 Written by `make bench` on {cores} cores ({machine}, Python {python}). Machines differ and are noisy: where there is a
@@ -26,9 +21,8 @@ def main() -> None:
     rows = [*real_sizes.measure(), *first_run.measure()]
     for what, measured, against, target in ingest.run():
         rows.append(Row(what, "python -m benchmarks.ingest", f"{measured}; {against}", target))
-    head = HEAD.format(cores=os.cpu_count(), machine=platform.machine(), python=platform.python_version())
     lines = [f"| {row.what} | {row.measured} | {row.target} | `{row.command}` |" for row in rows]
-    (ROOT / "docs" / "benchmarks.md").write_text(head + "\n".join(lines) + "\n")
+    pages.write(pages.filled(HEAD) + "\n".join(lines) + "\n", pages.parts()[1])
     print("\n".join(lines))
     print("wrote docs/benchmarks.md")
 

@@ -6,8 +6,6 @@ The server has one core and the load the other. Fresh answers are computed every
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import subprocess
 import tempfile
@@ -18,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measured import Row
+from benchmarks.pages import PAGE, SERVING, filled, parts, write
 from benchmarks.serving import events, items, library, load, memory
 from benchmarks.serving.shop import Size, customer_ids, home_of, prepared
 
@@ -112,8 +111,9 @@ PARTS: dict[str, Callable[[Path], list[Row]]] = {
 }
 
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks-serving.md"
-HEAD = """# What an answer costs
+HEAD = (
+    SERVING
+    + """
 
 Written by `make bench-serving` on {cores} cores ({machine}, Python {python}), all in one run: one core for the
 server, the other for the load (wrk, and h2load for constant rates). The shop has 90,000 items and 20,000 customers with
@@ -125,12 +125,12 @@ first. The machine is noisy: only ratios of one run compare.
 | what | measured | target |
 |---|---|---|
 """
+)
 
 
 def page(rows: list[Row]) -> str:
-    """docs/benchmarks-serving.md."""
-    head = HEAD.format(cores=os.cpu_count(), machine=platform.machine(), python=platform.python_version())
-    return head + "".join(f"| {row.what} | {row.measured} | {row.target} |\n" for row in rows)
+    """The second part of docs/benchmarks.md."""
+    return filled(HEAD) + "".join(f"| {row.what} | {row.measured} | {row.target} |\n" for row in rows)
 
 
 def run(folder: Path, parts: list[str]) -> list[Row]:
@@ -160,7 +160,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows = run(Path(folder), chosen.only)
     if chosen.only == list(PARTS):
-        PAGE.write_text(page(rows))
+        write(parts()[0], page(rows))
         print(f"wrote {PAGE}")
     print(f"{time.perf_counter() - started:.0f} s in all")
 
