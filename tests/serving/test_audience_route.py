@@ -57,7 +57,7 @@ def most_wanted(service: Service) -> str:
 
 def brute_force(service: Service, item_id: str) -> list[tuple[str, float]]:
     """Everybody's own list of this one item, where something of the history names it by neighbours."""
-    engine = service.runner.run(service.state.engines.current())[0]
+    engine = service.state.engines.in_force
     bundle, found = engine.bundle, []
     position = bundle.items.position(item_id)
     lists = (bundle.item_item, bundle.rp3beta, bundle.content.neighbours)

@@ -61,7 +61,7 @@ def test_somebody_unknown_is_never_over_budget(service: Service, clock: FakeCloc
 
 def test_only_the_loudest_items_speak(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a long history as many as may; of equal ones the first in the models' order; all that was had stays away."""
-    engine = service.runner.run(service.state.engines.current())[0]
+    engine = service.state.engines.in_force
     names = [engine.bundle.items[place] for place in range(60)]
     rows = [
         HistoryRow(each, EventKind.PURCHASE.code, None, 0, 1.0 + (place in (7, 31)), None)

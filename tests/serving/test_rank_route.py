@@ -76,7 +76,7 @@ def test_the_answer_is_a_permutation_of_what_may_be_shown(
 
 def engine_of(service: Service) -> Any:
     """What answers."""
-    return service.runner.run(service.state.engines.current())[0]
+    return service.state.engines.in_force
 
 
 @pytest.mark.parametrize(
