@@ -26,7 +26,7 @@ TOLERANCE = 1e-6
 
 MOST_STEPS = 100
 
-_SUMS = {"reassoc", "contract", "nsz"}
+SUMS = {"reassoc", "contract", "nsz"}
 """Sums of products may be taken in any order, so that they fill the processor's registers; the order is fixed when the
 code is compiled."""
 
@@ -66,7 +66,7 @@ class Factors(NamedTuple):
         return np.divide(folded_, scale, out=np.zeros_like(folded_), where=scale > 0, casting="unsafe")
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=SUMS)
 def dot(one: Singles, other: Singles) -> np.float32:  # pragma: no cover - compiled
     """The sum of products."""
     total = np.float32(0.0)
@@ -75,37 +75,63 @@ def dot(one: Singles, other: Singles) -> np.float32:  # pragma: no cover - compi
     return total
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_SUMS)
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=SUMS)
+def dots(
+    rows: Singles, which: Items, other: Singles
+) -> tuple[np.float32, np.float32, np.float32, np.float32]:  # pragma: no cover - compiled
+    """The sums of products of four rows with something else, which is read once for all four."""
+    first, second, third, fourth = which[0], which[1], which[2], which[3]
+    one, two, three, four = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    for k in range(len(other)):
+        own = other[k]
+        one += rows[first, k] * own
+        two += rows[second, k] * own
+        three += rows[third, k] * own
+        four += rows[fourth, k] * own
+    return one, two, three, four
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=SUMS)
+def add_rows(rows: Singles, which: Items, weight: Singles, total: Singles) -> None:  # pragma: no cover - compiled
+    """Adds four rows, each as often as its weight says."""
+    first, second, third, fourth = which[0], which[1], which[2], which[3]
+    one, two, three, four = weight[0], weight[1], weight[2], weight[3]
+    for k in range(len(total)):
+        total[k] += one * rows[first, k] + two * rows[second, k] + three * rows[third, k] + four * rows[fourth, k]
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=SUMS)
 def folded(
     factors: Factors, items: Items, strengths: Singles
-) -> tuple[Singles, Singles, Singles]:  # pragma: no cover - compiled
-    """Where a history lies, whose word that is, and its rows.
+) -> tuple[Singles, Singles]:  # pragma: no cover - compiled
+    """Where a history lies, and whose word that is.
 
-    `items` and `strengths` have shape (m,). Returns x, shape (factors,); b_j = r_j − d_j f_j·x, shape (m,), with
-    x = Σ_j b_j f_j; and the f_j, shape (m, factors).
+    `items` and `strengths` have shape (m,). Returns x, shape (factors,), and b_j = r_j − d_j f_j·x, shape (m,), with
+    x = Σ_j b_j f_j.
     """
     # Fields of tuples are counted references: taken out of the loops they cost nothing.
     rows, into, alpha = factors.rows, factors.into, np.float32(factors.confidence)
     many, width = len(items), rows.shape[1]
-    own = np.empty((many, width), np.float32)
-    pull = np.empty(many, np.float32)
-    confidence = np.empty(many, np.float32)
-    left = np.zeros(width, np.float32)
+    # Four rows are multiplied at once: items with which nobody is confident fill up the last four.
+    padded = (many + 3) // 4 * 4
+    who = np.zeros(padded, np.int32)
+    pull = np.zeros(padded, np.float32)
+    confidence = np.zeros(padded, np.float32)
     for place in range(many):
-        item = items[place]
+        who[place] = items[place]
         if alpha > 0.0:
             confidence[place] = alpha * strengths[place]
             pull[place] = np.float32(1.0) + confidence[place]
         else:
-            confidence[place] = np.float32(0.0)
-            pull[place] = strengths[place] * into[item]
-        for k in range(width):
-            own[place, k] = rows[item, k]
-            left[k] += pull[place] * own[place, k]
+            pull[place] = strengths[place] * into[items[place]]
+    left = np.zeros(width, np.float32)
+    for at in range(0, padded, 4):
+        add_rows(rows, who[at : at + 4], pull[at : at + 4], left)
     if alpha == 0.0:
-        return left, pull, own
+        return left, pull[:many]
     found = np.zeros(width, np.float32)
     direction, moved = np.empty(width, np.float32), np.empty(width, np.float32)
+    weight = np.empty(4, np.float32)
     for k in range(width):
         direction[k] = left[k]
     size = dot(left, left)
@@ -114,10 +140,12 @@ def folded(
     while size > least and steps < MOST_STEPS:
         for k in range(width):
             moved[k] = direction[k]
-        for place in range(many):
-            along = confidence[place] * dot(own[place], direction)
-            for k in range(width):
-                moved[k] += along * own[place, k]
+        for at in range(0, padded, 4):
+            four = who[at : at + 4]
+            along = dots(rows, four, direction)
+            for which in range(4):
+                weight[which] = along[which] * confidence[at + which]
+            add_rows(rows, four, weight, moved)
         step = size / dot(direction, moved)
         for k in range(width):
             found[k] += step * direction[k]
@@ -126,9 +154,11 @@ def folded(
         for k in range(width):
             direction[k] = left[k] + size / before * direction[k]
         steps += 1
-    for place in range(many):
-        pull[place] -= confidence[place] * dot(own[place], found)
-    return found, pull, own
+    for at in range(0, padded, 4):
+        products = dots(rows, who[at : at + 4], found)
+        for which in range(4):
+            pull[at + which] -= confidence[at + which] * products[which]
+    return found, pull[:many]
 
 
 @njit(nogil=True, cache=True)

@@ -114,7 +114,7 @@ def test_a_list_is_what_the_definition_says(data: st.DataObject) -> None:
         wanted, filled=filled, explained=True, among=among if restricted else None,
     )  # fmt: skip
     found = list_items(flattened(sources), work, asked)
-    assert not any(part.any() for part in (work.slot, work.hidden, work.own, work.total))
+    assert not any(part.any() for part in (work.mark, work.own, work.total))
 
     wide = strengths.astype(float)
     few = sum(
@@ -186,6 +186,42 @@ def check_filling(found: Listed, rest: list[int], wanted: int, popular: Dense) -
         share = popular[filling] / popular[filling[0]] if popular[filling[0]] else np.zeros(len(filling))
         np.testing.assert_allclose(found.score[found.personal :], share * ceiling, atol=1)
         assert (found.named[found.personal :, 0] == BY_POPULARITY).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10_000), st.integers(1, 80), st.booleans(), st.booleans(), st.booleans())
+def test_of_many_named_items_the_best_are_listed(seed: int, wanted: int, two: bool, alike: bool, again: bool) -> None:
+    """Where sources name more items than are put in order, with scores all different or many alike, and some items
+    hidden: no better item is left out, and nothing is left in the workspace."""
+    rng, items = np.random.default_rng(seed), 700
+    sources = random_sources(rng, items)
+    if alike:
+        whole = [each._replace(weight=np.ceil(each.weight)) for each in sources[:2]]
+        sources = sources._replace(item_item=whole[0], rp3beta=whole[1])
+    history = np.sort(rng.choice(items, 8, replace=False)).astype(np.int32)
+    strengths = np.ones(8, dtype=np.float32) if alike else rng.uniform(0.05, 1.0, 8).astype(np.float32)
+    weights = np.array([1.0, 0.4 if two else 0.0, 0.0, 0.0, 0.0, 1.0 if again else 0.0, 0.0])
+    probability = np.full(3 if again else 0, 0.5)
+    showable, seen = rng.random(items) < 0.9, rng.choice(items, 30).astype(np.int32)
+    work = Workspace.of(items)
+    asked = Asked(
+        weights, history, strengths, history[: len(probability)], probability, np.zeros(0, dtype=np.float32), showable,
+        seen, history[:0], wanted, filled=False, explained=False,
+    )  # fmt: skip
+    found = list_items(flattened(sources), work, asked)
+    few = sum(
+        weighed(strengths[:, None].astype(float) * dense(lists, items)[history], weight).sum(axis=0)
+        for lists, weight in zip(sources[:3], weights[:3], strict=True)
+    )
+    few[history[: len(probability)]] += weights[5] * probability
+    allowed = showable.copy()
+    allowed[seen] = False
+    score = np.where(allowed & (few > 0), few * UNITS, 0.0)
+    assert np.count_nonzero(score) > 2 * wanted
+    assert len(set(found.item.tolist())) == wanted
+    np.testing.assert_allclose(found.score, score[found.item], atol=1)
+    np.testing.assert_allclose(found.score, np.sort(score)[::-1][:wanted], atol=1)
+    assert not any(part.any() for part in (work.mark, work.own, work.total))
 
 
 @settings(deadline=None, max_examples=50)

@@ -13,7 +13,7 @@ puts items in order for which the history speaks; it speaks for none by itself.
 
 `types` is what goes in and comes out, `retrieval` finds and orders candidates, `reasons` tells whose word an item is,
 `listing` is the call. What is kept on disk of the compiled code is one entry, that of `listing`, which contains all the
-others and what it calls of `recsys.models.factors` and `recsys.models.kernels`: when one of these changes, remove
+others and what it calls of `recsys.models` (`factors`, `kernels`, `prefetch`): when one of these changes, remove
 `listing`'s `*.nbi`.
 """
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from recsys.models.factors import Factors, folded
 from recsys.models.kernels import Floats, Items, Places, Singles
 from recsys.recommend.kernel.reasons import name_all, share_again, share_lists, share_low_rank
 from recsys.recommend.kernel.retrieval import (
@@ -17,15 +16,19 @@ from recsys.recommend.kernel.retrieval import (
     add_low_rank,
     allowed,
     best_forward,
+    fetch_rows,
     hide,
     retrieved,
     scored,
-    spread_factor,
+    sums_factor,
+    take,
     widened,
 )
 from recsys.recommend.kernel.types import (
     ALS,
     FEWEST,
+    HIDDEN,
+    LISTED,
     MOST_EVIDENCE,
     POPULAR,
     REPEAT,
@@ -111,11 +114,12 @@ def _listed(
     popular: Floats,
     events: Places,
     order: Items,
+    mark: Bytes,
     slot: Items,
-    hidden: Bytes,
     own: Floats,
     total: Floats,
     touched: Items,
+    value: Floats,
     weights: Floats,
     items: Items,
     strengths: Singles,
@@ -132,7 +136,7 @@ def _listed(
     restricted: bool,
 ) -> tuple[Items, Places, int, Floats, Items, Places, int, int]:  # pragma: no cover - compiled
     """One list: takes the fields of `Sources`, `Workspace` and `Asked`, gives those of `Listed`."""
-    removed_seen, removed_excluded = hide(seen, showable, hidden), hide(excluded, showable, hidden)
+    removed_seen, removed_excluded = hide(seen, showable, mark), hide(excluded, showable, mark)
     # One loop over like sources, not one call after another: each call is compiled again where it stands.
     lists = (
         (item_item_indptr, item_item_neighbour, item_item_weight),
@@ -140,47 +144,60 @@ def _listed(
         (content_indptr, content_neighbour, content_weight),
     )
     factor, known = np.zeros(7, np.float64), 0
+    ranked_by_als = len(items) > 0 and weights[ALS] > 0.0 and als_rows.shape[1] > 0
+    ranked_by_spectral = len(items) > 0 and weights[SPECTRAL] > 0.0 and spectral_rows.shape[1] > 0
+    if ranked_by_als:
+        fetch_rows(als_rows, items)
+    if ranked_by_spectral:
+        fetch_rows(spectral_rows, items)
+    # Where one source alone names items its sums are the totals.
+    alone = np.count_nonzero(weights[:3] > 0.0) == 1 and not len(again) and not restricted
     for source in range(3):
         if weights[source] > 0.0:
             indptr, neighbour, weight = lists[source]
-            known, factor[source] = add_lists(
-                indptr, neighbour, weight, weights[source], items, strengths, known, slot, own, total, touched
-            )
+            known = add_lists(indptr, neighbour, weight, items, strengths, known, mark, own, touched)
+            take(touched[:known], own, value)
+            factor[source] = sums_factor(value[:known], weights[source], len(mark))
+            for place in range(known):
+                value[place] *= factor[source]
+            for place in range(0 if alone else known):
+                total[touched[place]] += value[place]
     if weights[REPEAT] > 0.0:
-        known, factor[REPEAT] = add_again(again, probability, weights[REPEAT], known, slot, total, touched)
-
-    als_at, als_pull, als_own = np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
-    spectral_at, spectral_pull, spectral_own = als_at, als_pull, als_own
-    if len(items) and weights[ALS] > 0.0 and als_rows.shape[1]:
-        als = Factors(als_rows, als_into, als_out, als_square, als_confidence)
-        als_at, als_pull, als_own = folded(als, items, strengths)
-        factor[ALS] = spread_factor(als_square, weights[ALS], als_at, len(slot))
-    if len(items) and weights[SPECTRAL] > 0.0 and spectral_rows.shape[1]:
-        spectral = Factors(spectral_rows, spectral_into, spectral_out, spectral_square, spectral_confidence)
-        spectral_at, spectral_pull, spectral_own = folded(spectral, items, strengths)
-        factor[SPECTRAL] = spread_factor(spectral_square, weights[SPECTRAL], spectral_at, len(slot))
+        known, factor[REPEAT] = add_again(again, probability, weights[REPEAT], known, mark, total, touched)
 
     if len(given):
-        candidates, score = scored(given, showable, hidden)
+        candidates, score = scored(given, showable, mark)
+    elif restricted:
+        candidates, score = allowed(among, showable, mark, total)
     else:
-        if restricted:
-            candidates, score = allowed(among, showable, hidden, total)
-        else:
-            candidates, score = retrieved(touched[:known], max(RETRIEVED, 2 * wanted), showable, hidden, total)
-            if len(candidates) < FEWEST and (factor[ALS] > 0.0 or factor[SPECTRAL] > 0.0):
-                candidates, score = widened(candidates, score, order, showable, hidden, total)
-        if factor[ALS] > 0.0:
-            add_low_rank(als_rows, als_out, factor[ALS], als_at, candidates, score)
-        if factor[SPECTRAL] > 0.0:
-            add_low_rank(spectral_rows, spectral_out, factor[SPECTRAL], spectral_at, candidates, score)
+        if not alone:
+            take(touched[:known], total, value)
+        candidates, score = retrieved(touched[:known], value, max(RETRIEVED, 2 * wanted), showable, mark)
+        if len(candidates) < FEWEST and (ranked_by_als or ranked_by_spectral):
+            candidates, score = widened(candidates, score, order, showable, mark, touched[:known], value, total)
+        known = 0
     for place in range(known):
-        slot[touched[place]] = 0
+        mark[touched[place]] &= HIDDEN
         total[touched[place]] = 0.0
 
+    als_pull, spectral_pull = np.zeros(0, np.float32), np.zeros(0, np.float32)
+    # Given scores are those of low rank already.
+    ranked = 0 if len(given) else len(candidates)
+    if ranked_by_als:
+        factor[ALS], als_pull = add_low_rank(
+            als_rows, als_into, als_out, als_square, als_confidence, weights[ALS], items, strengths,
+            candidates[:ranked], score,
+        )  # fmt: skip
+    if ranked_by_spectral:
+        factor[SPECTRAL], spectral_pull = add_low_rank(
+            spectral_rows, spectral_into, spectral_out, spectral_square, spectral_confidence, weights[SPECTRAL], items,
+            strengths, candidates[:ranked], score,
+        )  # fmt: skip
+
     for place in range(len(candidates)):
-        alone = np.rint(score[place] * UNITS)
-        with_common = np.rint(alone + weights[POPULAR] * popular[candidates[place]] * UNITS)
-        score[place] = with_common if alone > 0.0 else -np.inf
+        own_units = np.rint(score[place] * UNITS)
+        with_common = np.rint(own_units + weights[POPULAR] * popular[candidates[place]] * UNITS)
+        score[place] = with_common if own_units > 0.0 else -np.inf
     chosen, best = np.empty(wanted, np.int32), np.empty(wanted, np.float64)
     personal = 0
     for place in range(best_forward(candidates, score, wanted, events)):
@@ -189,7 +206,8 @@ def _listed(
             personal += 1
     common = np.empty(personal, np.float64)
     for place in range(personal):
-        slot[chosen[place]] = -place - 1
+        slot[chosen[place]] = place
+        mark[chosen[place]] |= LISTED
         common[place] = np.rint(weights[POPULAR] * popular[chosen[place]] * UNITS)
         if weights[POPULAR] > 0.0 and popular[chosen[place]] > 0.0:
             factor[POPULAR] = weights[POPULAR]
@@ -199,13 +217,13 @@ def _listed(
         for source in range(3):
             if factor[source] > 0.0:
                 indptr, neighbour, weight = lists[source]
-                share_lists(indptr, neighbour, weight, factor[source], items, strengths, slot, shares)
+                share_lists(indptr, neighbour, weight, factor[source], items, strengths, mark, slot, shares)
         if factor[ALS] > 0.0:
-            share_low_rank(als_rows, als_out, factor[ALS], als_pull, als_own, chosen, shares)
+            share_low_rank(als_rows, als_out, factor[ALS], als_pull, items, chosen, shares)
         if factor[SPECTRAL] > 0.0:
-            share_low_rank(spectral_rows, spectral_out, factor[SPECTRAL], spectral_pull, spectral_own, chosen, shares)
+            share_low_rank(spectral_rows, spectral_out, factor[SPECTRAL], spectral_pull, items, chosen, shares)
         if factor[REPEAT] > 0.0:
-            share_again(again, probability, factor[REPEAT], items, slot, shares)
+            share_again(again, probability, factor[REPEAT], items, mark, slot, shares)
 
     size = personal
     if filled and size < wanted:
@@ -216,18 +234,18 @@ def _listed(
             filling = candidates[: best_forward(candidates, score, wanted - size, events)]
         ceiling, top = best[personal - 1] if personal else UNITS, 0.0
         for item in filling:
-            if showable[item] and not hidden[item] and not slot[item]:
+            if showable[item] and not mark[item]:
                 top = top if size > personal else popular[item]
                 chosen[size], best[size] = item, np.rint(popular[item] / top * ceiling) if top > 0.0 else 0.0
                 size += 1
                 if size == wanted:
                     break
     for item in chosen[:personal]:
-        slot[item] = 0
+        mark[item] = 0
     for item in seen:
-        hidden[item] = 0
+        mark[item] = 0
     for item in excluded:
-        hidden[item] = 0
+        mark[item] = 0
     units = np.empty(size, np.int64)
     for place in range(size):
         units[place] = np.int64(best[place])
@@ -261,11 +279,12 @@ def _list_rows(
     popular: Floats,
     events: Places,
     order: Items,
+    mark: Bytes,
     slot: Items,
-    hidden: Bytes,
     own: Floats,
     total: Floats,
     touched: Items,
+    value: Floats,
     weights: Floats,
     start: Places,
     items: Items,
@@ -298,7 +317,7 @@ def _list_rows(
             item_item_indptr, item_item_neighbour, item_item_weight, rp3beta_indptr, rp3beta_neighbour,
             rp3beta_weight, content_indptr, content_neighbour, content_weight, als_rows, als_into, als_out,
             als_square, als_confidence, spectral_rows, spectral_into, spectral_out, spectral_square,
-            spectral_confidence, popular, events, order, slot, hidden, own, total, touched,
+            spectral_confidence, popular, events, order, mark, slot, own, total, touched, value,
             weights[row], items[mine], strengths[mine], again[repeated], probability[repeated], scores, showable,
             seen[seen_start[row] : seen_start[row + 1]], excluded, item.shape[1], filled, explained, among, restricted,
         )  # fmt: skip

@@ -8,19 +8,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.models.factors import dot
+from recsys.models.factors import Factors, dots, folded
 from recsys.models.kernels import Floats, Items, Places, Singles, largest_forward
-from recsys.recommend.kernel.types import POOL, Bytes, Flags, part
+from recsys.models.prefetch import LINE, prefetch
+from recsys.recommend.kernel.types import HIDDEN, POOL, TOUCHED, TOUCHED_BIT, Bytes, Flags, part, part_of_sums
+
+AHEAD, FETCHED = 3, 400
+"""Memory is asked for so many lists ahead, and for so many candidates at most: more has no room near the processor."""
 
 
 @part
-def hide(positions: Items, showable: Flags, hidden: Bytes) -> int:  # pragma: no cover - compiled
+def fetch_rows(rows: Singles, items: Items) -> None:  # pragma: no cover - compiled
+    """Asks for the memory of these rows, which is waited for later."""
+    width = rows.shape[1]
+    for item in items:
+        for k in range(0, width, LINE):
+            prefetch(rows, np.int64(item) * width + k)
+
+
+@part
+def hide(positions: Items, showable: Flags, mark: Bytes) -> int:  # pragma: no cover - compiled
     """Keeps items out of the list; how many of them could have been in it."""
     removed = 0
     for item in positions:
-        if showable[item] and not hidden[item]:
+        if showable[item] and not mark[item] & HIDDEN:
             removed += 1
-        hidden[item] = 1
+        mark[item] |= HIDDEN
     return removed
 
 
@@ -29,49 +42,65 @@ def add_lists(
     indptr: Places,
     neighbour: Items,
     weights: Singles,
-    weight: float,
     items: Items,
     strengths: Singles,
     size: int,
-    slot: Items,
+    mark: Bytes,
     own: Floats,
-    total: Floats,
     touched: Items,
-) -> tuple[int, float]:  # pragma: no cover - compiled
-    """Adds up what lists say; how many items are touched now, `size` of them before, and w / scale of the source."""
+) -> int:  # pragma: no cover - compiled
+    """Adds up what lists say; how many items are touched now, `size` of them before."""
     for place in range(len(items)):
         strength = np.float64(strengths[place])
-        for entry in range(indptr[items[place]], indptr[items[place] + 1]):
-            item = neighbour[entry]
+        # The lists lie anywhere in memory: the one that is due in a while is on its way meanwhile.
+        ahead = items[min(place + AHEAD, len(items) - 1)]
+        for entry in range(indptr[ahead], indptr[ahead + 1], LINE):
+            prefetch(neighbour, entry)
+            prefetch(weights, entry)
+        for entry in range(np.uint64(indptr[items[place]]), np.uint64(indptr[items[place] + 1])):
+            # Numbers without a sign: what may be negative is compared with 0 at each use as an index.
+            item = np.uint32(neighbour[entry])
             # No branch: whether an item is new cannot be foretold.
-            touched[size] = item
-            size += 1 - slot[item]
-            slot[item] = 1
+            marked = mark[item]
+            touched[np.uint64(size)] = item
+            size += 1 - (marked >> TOUCHED_BIT & 1)
+            mark[item] = marked | TOUCHED
             own[item] += strength * weights[entry]
+    return size
+
+
+@part
+def take(touched: Items, sums: Floats, value: Floats) -> None:  # pragma: no cover - compiled
+    """Moves the sums of the touched items to `value`, side by side."""
+    for place in range(len(touched)):
+        item = np.uint32(touched[place])
+        value[place] = sums[item]
+        sums[item] = 0.0
+
+
+@part_of_sums
+def sums_factor(value: Floats, weight: float, items: int) -> float:  # pragma: no cover - compiled
+    """w / scale of a source that names few of so many items."""
     square = 0.0
-    for place in range(size):
-        square += own[touched[place]] ** 2
-    factor = weight / np.sqrt(square / len(own)) if square > 0.0 else 0.0
-    for place in range(size):
-        item = touched[place]
-        total[item] += factor * own[item]
-        own[item] = 0.0
-    return size, factor
+    for place in range(len(value)):
+        square += value[place] * value[place]
+    return weight / np.sqrt(square / items) if square > 0.0 else 0.0
 
 
 @part
 def add_again(
-    again: Items, probability: Floats, weight: float, size: int, slot: Items, total: Floats, touched: Items
+    again: Items, probability: Floats, weight: float, size: int, mark: Bytes, total: Floats, touched: Items
 ) -> tuple[int, float]:  # pragma: no cover - compiled
-    """Adds what is bought again; as `add_lists`. Probabilities are in units of their own: the factor is the weight."""
+    """Adds what is bought again; how many items are touched now, and the factor: probabilities are in units of their
+    own, so it is the weight."""
     factor = 0.0
     for place in range(len(again)):
         item = again[place]
         if probability[place] > 0.0:
             factor = weight
         touched[size] = item
-        size += 1 - slot[item]
-        slot[item] = 1
+        size += 1 - (mark[item] >> TOUCHED_BIT & 1)
+        mark[item] |= TOUCHED
         total[item] += weight * probability[place]
     return size, factor
 
@@ -87,65 +116,136 @@ def spread_factor(square: Floats, weight: float, coordinates: Singles, items: in
 
 @part
 def add_low_rank(
-    rows: Singles, out: Singles, factor: float, coordinates: Singles, candidates: Items, score: Floats
-) -> None:  # pragma: no cover - compiled
-    """Adds what a low-rank source says of each candidate."""
-    for place in range(len(candidates)):
-        item = candidates[place]
-        score[place] += factor * out[item] * dot(rows[item], coordinates)
+    rows: Singles,
+    into: Singles,
+    out: Singles,
+    square: Floats,
+    confidence: float,
+    weight: float,
+    items: Items,
+    strengths: Singles,
+    candidates: Items,
+    score: Floats,
+) -> tuple[float, Singles]:  # pragma: no cover - compiled
+    """Adds what a low-rank source says of each candidate; w / scale of the source, and b of `folded`."""
+    # They arrive while the history is folded in.
+    fetch_rows(rows, candidates[:FETCHED])
+    coordinates, pull = folded(Factors(rows, into, out, square, confidence), items, strengths)
+    factor = spread_factor(square, weight, coordinates, len(out))
+    four = np.zeros(4, np.int32)
+    for at in range(0, len(candidates), 4):
+        for which in range(min(4, len(candidates) - at)):
+            four[which] = candidates[at + which]
+        products = dots(rows, four, coordinates)
+        for which in range(min(4, len(candidates) - at)):
+            score[at + which] += factor * out[four[which]] * products[which]
+    return factor, pull
 
 
 @part
 def retrieved(
-    named: Items, most: int, showable: Flags, hidden: Bytes, total: Floats
+    touched: Items, value: Floats, most: int, showable: Flags, mark: Bytes
 ) -> tuple[Items, Floats]:  # pragma: no cover - compiled
-    """The `most` named items of largest total above 0 that may be shown, and the totals."""
-    item, score = np.empty(len(named), np.int32), np.empty(len(named), np.float64)
-    size = 0
-    for own in named:
-        item[size], score[size] = own, total[own]
-        size += (total[own] > 0.0) & showable[own] & (hidden[own] == 0)
-    size = largest_forward(score, item, size, most)
-    return item[:size], score[:size]
+    """The `most` touched items of largest value above 0 that may be shown, and the values.
+
+    Items are no longer marked as touched; both arrays are in another order, the same for both.
+    """
+    size, key = 0, np.empty(len(touched), np.float32)
+    for place in range(len(touched)):
+        item, own, first = np.uint32(touched[place]), value[place], np.uint64(size)
+        marked = mark[item]
+        mark[item] = marked & HIDDEN
+        key[first] = own
+        # No branch: what is kept changes places with the first that is not.
+        touched[place], value[place] = touched[first], value[first]
+        touched[first], value[first] = item, own
+        size += (own > 0.0) & showable[item] & (marked & HIDDEN == 0)
+    least = _least_of(key[:size].view(np.int32), most)
+    kept = 0
+    for place in range(size):
+        item, own, first = np.uint32(touched[place]), value[place], np.uint64(kept)
+        touched[place], value[place] = touched[first], value[first]
+        touched[first], value[first] = item, own
+        kept += key[place] >= least
+    best = largest_forward(value, touched, kept, most)
+    return touched[:best].copy(), value[:best].copy()
+
+
+@part
+def _least_of(key: Items, most: int) -> np.float32:  # pragma: no cover - compiled
+    """A number that `most` numbers or a few more reach; `key` has the bits of numbers of single precision, not below 0,
+    which are in the order of the numbers.
+
+    Halves the range time and again: counting how many keys reach the middle takes next to nothing, as the processor
+    compares many at once and no branch depends on them.
+    """
+    low, high = np.int32(0), np.int32(0)
+    for place in range(len(key)):
+        high = max(high, key[place])
+    while len(key) > most and high - low > 1:
+        middle = np.int32(low + (high - low) // 2)
+        count = np.int32(0)
+        for place in range(len(key)):
+            count += np.int32(key[place] >= middle)
+        if count < most:
+            high = middle
+        else:
+            low = middle
+            if count <= most + most // 4:
+                break
+    least: np.float32 = np.full(1, low, np.int32).view(np.float32)[0]
+    return least
 
 
 @part
 def widened(
-    item: Items, score: Floats, order: Items, showable: Flags, hidden: Bytes, total: Floats
+    item: Items,
+    score: Floats,
+    order: Items,
+    showable: Flags,
+    mark: Bytes,
+    touched: Items,
+    value: Floats,
+    total: Floats,
 ) -> tuple[Items, Floats]:  # pragma: no cover - compiled
-    """The candidates and the most popular items that may be shown and are not among them."""
+    """The candidates and the most popular items that may be shown and are not among them, with their totals: what
+    sources say against an item counts here as well."""
+    for place in range(len(touched)):
+        total[touched[place]] = value[place]
     size, most = len(item), min(POOL, len(order))
     wide, scores = np.empty(size + most, np.int32), np.empty(size + most, np.float64)
     for place in range(size):
         wide[place], scores[place] = item[place], score[place]
     for own in order[:most]:
-        if showable[own] and not hidden[own] and total[own] <= 0.0:
+        if showable[own] and not mark[own] & HIDDEN and total[own] <= 0.0:
             wide[size], scores[size] = own, total[own]
             size += 1
+    for own in touched:
+        total[own] = 0.0
     return wide[:size], scores[:size]
 
 
 @part
 def allowed(
-    among: Items, showable: Flags, hidden: Bytes, total: Floats
+    among: Items, showable: Flags, mark: Bytes, total: Floats
 ) -> tuple[Items, Floats]:  # pragma: no cover - compiled
     """Those of these items that may be shown, and their totals."""
     item, score = np.empty(len(among), np.int32), np.empty(len(among), np.float64)
     size = 0
     for own in among:
-        if showable[own] and not hidden[own]:
+        if showable[own] and not mark[own] & HIDDEN:
             item[size], score[size] = own, total[own]
             size += 1
     return item[:size], score[:size]
 
 
 @part
-def scored(given: Singles, showable: Flags, hidden: Bytes) -> tuple[Items, Floats]:  # pragma: no cover - compiled
+def scored(given: Singles, showable: Flags, mark: Bytes) -> tuple[Items, Floats]:  # pragma: no cover - compiled
     """The items of given scores above 0 that may be shown, and the scores."""
     item, score = np.empty(len(given), np.int32), np.empty(len(given), np.float64)
     size = 0
     for own in range(len(given)):
-        if given[own] > 0.0 and showable[own] and not hidden[own]:
+        if given[own] > 0.0 and showable[own] and not mark[own] & HIDDEN:
             item[size], score[size] = own, given[own]
             size += 1
     return item[:size], score[:size]
