@@ -28,7 +28,8 @@ from serving.http.logs import configure_logging
 from serving.http.metrics import Metrics
 from serving.http.problems import Fault, Problem, invalid, of_domain, of_status, shortened
 from serving.http.request_layer import RequestLayer, instance_of
-from serving.http.routes import COMPONENTS, EXAMPLES, ROUTERS
+from serving.http.routes import COMPONENTS, ROUTERS
+from serving.http.routes.examples import show_examples
 from serving.http.settings import Settings
 from serving.http.state import Clocks, open_state
 
@@ -148,7 +149,9 @@ async def _domain_error(request: Request, error: Exception) -> Response:
 async def _invalid_parameters(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type alone
     faults = [
-        Fault(tuple(detail["loc"]), shortened(detail.get("input")), detail["msg"].removeprefix("Input should be "))
+        Fault(tuple(detail["loc"]), "nothing", "a value: this parameter is always needed")
+        if detail["type"] == "missing"
+        else Fault(tuple(detail["loc"]), shortened(detail.get("input")), detail["msg"].removeprefix("Input should be "))
         for detail in error.errors()
     ]
     return invalid(faults).response(instance_of(request.scope))
@@ -164,7 +167,6 @@ def _description(app: FastAPI) -> dict[str, Any]:
             schemas.update(schema.pop("$defs", {}))
             schemas[shape.__name__] = schema
         # Put in here: the framework would take out what is null in them.
-        for path, example in EXAMPLES.items():
-            document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["example"] = example
+        show_examples(document)
         app.openapi_schema = document
     return app.openapi_schema

@@ -17,7 +17,16 @@ from recsys.data.events import Event, EventKind
 from recsys.data.profile import Consent
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
-from serving.http.customer_shapes import CustomerExport, CustomerOut, CustomerResult, MergedOut, ReceiptOut
+from serving.http.customer_shapes import (
+    CustomerExport,
+    CustomerOut,
+    CustomerResult,
+    CustomerResults,
+    CustomersOut,
+    MergedOut,
+    ReceiptOut,
+    ReceiptsOut,
+)
 from serving.http.event_input import EventIn
 from serving.http.item_input import ItemIn
 from serving.http.item_record import DETAILS
@@ -35,11 +44,11 @@ from serving.http.schemas import (
     ProblemOut,
 )
 from serving.http.settings import Settings
+from tests.serving.documented import API, by_operation, examples
 from tests.serving.service import FakeClock, Service
 from tests.serving.shop import DAY, START, train_shop
 
 DOCS = Path(__file__).parents[2] / "docs"
-API = (DOCS / "http-api.md").read_text()
 OPERATIONS = (DOCS / "operations.md").read_text()
 ITEM_EXAMPLES = ("put_item", "get_item", "get_items", "put_items", "delete_item", "delete_items")
 NOVELS = ["emma", "persuasion", "middlemarch", "villette", "cranford"]
@@ -95,17 +104,6 @@ def bookshop(trained_bookshop: Path, tmp_path: Path) -> Iterator[Service]:
         yield running
 
 
-def examples() -> dict[str, tuple[str, str, list[Any]]]:
-    """Method, target and JSON blocks of each example by name."""
-    found = {}
-    for name, method, target, rest in re.findall(
-        r"<!-- example: (\w+) -->\n```\n(\w+) (\S+)\n```\n((?:```json\n.*?\n```\n?)+)", API, re.S
-    ):
-        blocks = [orjson.loads(block) for block in re.findall(r"```json\n(.*?)\n```", rest, re.S)]
-        found[name] = (method, target, blocks)
-    return found
-
-
 def shape(value: object) -> object:
     """The types of a value: fields of an object, the kinds of elements of a list, null apart from the rest."""
     if isinstance(value, dict):
@@ -135,10 +133,13 @@ SHAPES: list[tuple[str, type[BaseModel]]] = [
     ("recently_viewed", AnswerOut),
     ("events", EventResults),
     ("put_customer", CustomerResult),
+    ("put_customers", CustomerResults),
     ("customer", CustomerOut),
+    ("get_customers", CustomersOut),
     ("export", CustomerExport),
     ("merge", MergedOut),
     ("forget", ReceiptOut),
+    ("forget_customers", ReceiptsOut),
     ("put_items", ItemResults),
     ("get_items", ItemRecords),
     ("delete_items", ItemResults),
@@ -149,9 +150,24 @@ SHAPES: list[tuple[str, type[BaseModel]]] = [
 """Each example, and the shape of its answer."""
 
 
-def test_there_is_an_example_for_every_route_that_speaks_json() -> None:
-    """And one problem."""
+def test_every_example_is_checked() -> None:
+    """Each of the document is among those whose shape or words are compared below."""
     assert set(examples()) == {name for name, _ in SHAPES} | set(ITEM_EXAMPLES)
+
+
+def test_every_operation_shows_the_documents_example(bookshop: Service) -> None:
+    """In /openapi.json each operation that speaks JSON has the request and the answer of docs/http-api.md; where this
+    fails after a change of the document: `python -m tests.serving.documented`."""
+    shown = {}
+    for path, operations in bookshop.get("/openapi.json").json()["paths"].items():
+        for method, operation in operations.items():
+            contents = [reply.get("content", {}).get("application/json") for reply in operation["responses"].values()]
+            answers = [content["example"] for content in contents if content and "example" in content]
+            body = operation.get("requestBody")
+            request = {} if body is None else {"request": body["content"]["application/json"].get("example")}
+            if any(contents):
+                shown[f"{method.upper()} {path}"] = request | {"answer": answers[0] if answers else None}
+    assert shown == by_operation()
 
 
 @pytest.mark.parametrize(("name", "model"), SHAPES)

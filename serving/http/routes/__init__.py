@@ -26,6 +26,3 @@ ROUTERS = (
 
 COMPONENTS = (ProblemOut, EventIn, ItemIn, SessionIn, RankIn, PageIn, CustomerIn, CustomerEntryIn, MergeIn)
 """Shapes that the API's description refers to by name."""
-
-EXAMPLES = popular.EXAMPLES | own_items.EXAMPLES
-"""What a GET of some paths may answer."""

@@ -36,30 +36,6 @@ def problems(**reasons: str) -> dict[int | str, dict[str, Any]]:
     return {int(status[1:]): {"description": text, "content": _PROBLEM} for status, text in reasons.items()}
 
 
-def answer_example(
-    code: str, evidence_id: str | None, kind: str, score: float, item_id: str | None = None
-) -> dict[str, Any]:
-    """A list of one item as an example for the API's description; without `item_id` the item speaks for itself."""
-    evidence = [{"item_id": evidence_id, "kind": kind, "share": score}]
-    item = {
-        "item_id": item_id or evidence_id or "emma",
-        "score": score,
-        "relevance": None,
-        "reason": {"code": code, "evidence": evidence},
-    }
-    served_from = {
-        "bundle": "7829f91fd3d3b520",
-        "sources": [code],
-        "relevance": None,
-        "fallback": None,
-        "cache": {"status": "off", "age_s": None, "trouble": None},
-        "masked": {"unavailable": 0, "excluded": 0},
-        "short": "items that may be shown: 1",
-        "degraded": None,
-    }
-    return {"items": [item], "served_from": served_from, "recommendation_id": "WzEsIjc4…"}
-
-
 def body_of(shape: type[BaseModel]) -> dict[str, Any]:
     """The request body of a route that reads its body itself; `shape` is among `COMPONENTS`."""
     return {

@@ -6,17 +6,11 @@ from fastapi import Response
 
 from serving.http.own_lists import OwnKind, own_list
 from serving.http.parameters import DEFAULT_LIMIT, Excluded, Limit, PathId
-from serving.http.routes.describing import WITH_ID, answer_example, problems, versioned
+from serving.http.routes.describing import WITH_ID, problems, versioned
 from serving.http.schemas import AnswerOut
 from serving.http.state import State
 
 router = versioned("own items")
-
-EXAMPLES = {
-    "/v1/customers/{id}/buy-again": answer_example("bought_before", "coffee", "purchase", 0.31),
-    "/v1/customers/{id}/recently-viewed": answer_example("recently_viewed", "emma", "view", 1.0),
-}
-"""What a GET of each path may answer."""
 
 _PROBLEMS = problems(s422="An id or a parameter does not fit.", s503="No model answers yet.")
 

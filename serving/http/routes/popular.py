@@ -6,15 +6,11 @@ from fastapi import Response
 
 from recsys.recommend.popular_lists import WHOLE, Order, PopularQuestion, window_days
 from serving.http.parameters import DEFAULT_LIMIT, CategoryWanted, Excluded, Limit, OrderWanted, WindowWanted
-from serving.http.routes.describing import answer_example, problems, versioned
+from serving.http.routes.describing import problems, versioned
 from serving.http.schemas import AnswerOut
 from serving.http.state import State
 
 router = versioned("popular")
-
-EXAMPLES = {"/v1/popular": answer_example("rising", None, "rising", 1.71875)}
-"""What a GET of each path may answer."""
-
 
 @router.get(
     "/popular",
