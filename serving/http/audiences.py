@@ -28,12 +28,14 @@ class AudienceQuestion:
     purpose : what the customers must have agreed to.
     limit : how many are listed at most.
     after : only customers whose ids come after this one are looked at; empty for all.
+    exclude : these are not looked at, under whichever of their ids they are named.
     """
 
     item_id: str
     purpose: str
     limit: int
     after: str
+    exclude: frozenset[str] = frozenset()
 
 
 class Audiences:
@@ -60,7 +62,9 @@ class Audiences:
         engine = moment.engine
         consenting = store.profiles.consenting(asked.purpose)
         start = bisect_right(consenting, asked.after)
-        looked_at = consenting[start : start + MAX_LOOKED_AT]
+        turn = consenting[start : start + MAX_LOOKED_AT]
+        spared = {store.profiles.get(customer_id).customer_id for customer_id in asked.exclude}
+        looked_at = [customer_id for customer_id in turn if customer_id not in spared]
         people = self._histories(store, moment, looked_at)
         members = audience(engine.recommender, engine.catalog, asked.item_id, people, moment.now)
         return {
@@ -68,7 +72,7 @@ class Audiences:
             "found": len(members),
             "looked_at": len(looked_at),
             "consenting": len(consenting),
-            "next": looked_at[-1] if start + len(looked_at) < len(consenting) else None,
+            "next": turn[-1] if start + len(turn) < len(consenting) else None,
             "relevance": engine.foreseen,
             "bundle": engine.bundle.bundle_id,
         }

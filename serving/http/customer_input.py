@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from recsys.data.profile import MAX_SOURCE_LENGTH, PURPOSE, Consent, is_purpose
 from recsys.stores.admission import storable
 from serving.http.event_input import (
-    MAX_CONTEXT_DEPTH,
     MAX_FUTURE_MS,
+    Attributes,
     Id,
     Time,
-    depth_fits,
     entries_of,
     fault_of,
     id_fault,
@@ -27,18 +26,7 @@ from serving.http.problems import Fault, invalid, shortened
 
 MAX_CUSTOMERS = 1_000
 MAX_FORGOTTEN = 100
-MAX_ASKED = 100
 MAX_PURPOSES = 100
-MAX_ATTRIBUTES = 100_000
-"""Bytes of the attributes of one customer or item, as JSON."""
-
-
-def _attributes(value: object) -> object:
-    if not isinstance(value, dict) or not depth_fits(value):
-        raise PydanticCustomError("attributes", f"a JSON object at most {MAX_CONTEXT_DEPTH} levels deep")
-    if len(orjson.dumps(value)) > MAX_ATTRIBUTES:
-        raise PydanticCustomError("attributes", f"at most {MAX_ATTRIBUTES:,} bytes of JSON")
-    return value
 
 
 def _purpose(value: str) -> str:
@@ -47,7 +35,6 @@ def _purpose(value: str) -> str:
     return value
 
 
-Attributes = Annotated[dict[str, Any], BeforeValidator(_attributes, json_schema_input_type=dict[str, Any])]
 Purpose = Annotated[str, AfterValidator(_purpose)]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import orjson
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -31,6 +32,9 @@ MAX_FUTURE_MS = 5 * 60 * 1_000
 """How far ahead a storefront's clock may be."""
 
 MAX_CONTEXT_DEPTH = 32
+MAX_ATTRIBUTES = 100_000
+"""Bytes of the attributes of one customer or item, as JSON."""
+
 _SECONDS_BELOW = 100_000_000_000
 """Whole numbers below this are seconds (until the year 5138), others milliseconds (from 1973 on)."""
 
@@ -89,6 +93,12 @@ def _object(value: object) -> object:
     return value
 
 
+def _small(value: dict[str, Any]) -> dict[str, Any]:
+    if len(orjson.dumps(value)) > MAX_ATTRIBUTES:
+        raise PydanticCustomError("attributes", f"at most {MAX_ATTRIBUTES:,} bytes of JSON")
+    return value
+
+
 ID_SHAPE: dict[str, Any] = {
     "type": "string",
     "minLength": 1,
@@ -111,6 +121,7 @@ Time = Annotated[
 Amount = Annotated[float, Field(allow_inf_nan=False, ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
 Currency = Annotated[str, Field(pattern="^[A-Za-z]{3}$")]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_object, json_schema_input_type=dict[str, Any])]
+Attributes = Annotated[JsonObject, AfterValidator(_small)]
 
 
 class EventIn(BaseModel):

@@ -9,7 +9,7 @@ from typing import Annotated
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from serving.http.event_input import Amount, Currency, Id, JsonObject, Time, entries_of, fault_of, id_fault
+from serving.http.event_input import Amount, Attributes, Currency, Id, Time, entries_of, fault_of, id_fault
 from serving.http.problems import Fault, invalid, shortened
 
 MAX_ITEMS = 1_000
@@ -48,7 +48,7 @@ class ItemIn(BaseModel):
     available: bool | None = Field(None, description="False: it is in no answer. Absent: it is available.")
     published: Time | None = Field(None, description="It is in no answer before this time.")
     expires: Time | None = Field(None, description="It is in no answer from this time on; after `published`.")
-    attributes: JsonObject | None = Field(None, description="Anything else.")
+    attributes: Attributes | None = Field(None, description="Anything else.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ Made = tuple[bytes, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A page while it is filled: who answers, as of when, for whom, and what must not be in the next list."""
+    """A page while it is filled: who answers, as of when, for whom, what must not be in the next list, where it is."""
 
     answerer: Answerer
     shop_lists: ShopLists
@@ -35,6 +35,7 @@ class _Page:
     person: Person
     exclude: frozenset[str]
     shown: frozenset[str] = frozenset()
+    place: int = 0
 
     def request(self, limit: int) -> Request:
         """What a lister is asked for the next list."""
@@ -51,7 +52,8 @@ async def _related(page: _Page, wanted: RelatedListIn) -> Made:
 
 async def _popular(page: _Page, wanted: PopularListIn) -> Made:
     question = PopularQuestion(wanted.order, window_days(wanted.window), wanted.category)
-    moment, answer, note = await page.shop_lists.listed(page.moment, question, page.request(wanted.limit))
+    asked_in = ("body", "lists", page.place)
+    moment, answer, note = await page.shop_lists.listed(page.moment, question, page.request(wanted.limit), asked_in)
     answer = _counted(answer)
     body = page.answerer.body_of("popular", str(wanted.order), moment, answer, wanted.limit, note)
     return body, frozenset(item.item_id for item in answer.items)
@@ -87,10 +89,10 @@ async def page(answerer: Answerer, shop_lists: ShopLists, asked: Page, instance:
     moment = await answerer.moment()
     filling = _Page(answerer, shop_lists, moment, answerer.person(moment, asked.asker), asked.exclude)
     parts: list[bytes] = []
-    for wanted in asked.lists:
+    for place, wanted in enumerate(asked.lists):
         name = orjson.dumps(wanted.name)
         try:
-            body, items = await _LISTS[type(wanted)](filling, wanted)
+            body, items = await _LISTS[type(wanted)](replace(filling, place=place), wanted)
         except (Problem, BookmatchError) as error:
             problem = error if isinstance(error, Problem) else of_domain(error)
             if problem is None:

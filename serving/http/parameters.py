@@ -112,51 +112,53 @@ OrderWanted = Annotated[
 
 
 MAX_EXCLUDED = 200
+MAX_WANTED = 100
 _ListedId = Annotated[str, WithJsonSchema(ID_SHAPE)]
 _Exclude = Annotated[
     Sequence[_ListedId],
     Query(description=f"An item that must not be in the list; may be given up to {MAX_EXCLUDED} times."),
 ]
-
-
-async def _excluded(exclude: _Exclude = ()) -> frozenset[str]:
-    """The items to leave out. Raises Problem (422) for one that no item can have as its id, and for too many."""
-    faults = [
-        Fault(("query", "exclude"), shortened(identifier), expected)
-        for identifier in exclude
-        if (expected := id_fault(identifier)) is not None
-    ]
-    if len(exclude) > MAX_EXCLUDED:
-        faults.append(Fault(("query", "exclude"), f"{len(exclude)} items", f"at most {MAX_EXCLUDED}"))
-    if faults:
-        raise invalid(faults)
-    return frozenset(exclude)
-
-
-Excluded = Annotated[frozenset[str], Depends(_excluded)]
-
-
-MAX_WANTED = 100
+_Spared = Annotated[
+    Sequence[_ListedId],
+    Query(alias="exclude", description=f"A customer who must not be listed; up to {MAX_EXCLUDED} times."),
+]
 _Wanted = Annotated[
     Sequence[_ListedId],
     Query(alias="id", description=f"Whom or what to tell of; 1 to {MAX_WANTED} times."),
 ]
 
 
-async def _wanted(ids: _Wanted) -> tuple[str, ...]:
-    """The ids asked for, each once. Raises Problem (422) for one that nothing can have as its id, and for too many."""
+def _checked(name: str, ids: Sequence[str], most: int, noun: str) -> Sequence[str]:
+    """The ids of a parameter. Raises Problem (422) for one that nothing can have as its id, and for too many."""
     faults = [
-        Fault(("query", "id"), shortened(identifier), expected)
+        Fault(("query", name), shortened(identifier), expected)
         for identifier in ids
         if (expected := id_fault(identifier)) is not None
     ]
-    if len(ids) > MAX_WANTED:
-        faults.append(Fault(("query", "id"), f"{len(ids)} ids", f"at most {MAX_WANTED}"))
+    if len(ids) > most:
+        faults.append(Fault(("query", name), f"{len(ids)} {noun}", f"at most {most}"))
     if faults:
         raise invalid(faults)
-    return tuple(dict.fromkeys(ids))
+    return ids
 
 
+async def _excluded(exclude: _Exclude = ()) -> frozenset[str]:
+    """The items to leave out."""
+    return frozenset(_checked("exclude", exclude, MAX_EXCLUDED, "items"))
+
+
+async def _spared(exclude: _Spared = ()) -> frozenset[str]:
+    """The customers to leave out."""
+    return frozenset(_checked("exclude", exclude, MAX_EXCLUDED, "customers"))
+
+
+async def _wanted(ids: _Wanted) -> tuple[str, ...]:
+    """The ids asked for, each once."""
+    return tuple(dict.fromkeys(_checked("id", ids, MAX_WANTED, "ids")))
+
+
+Excluded = Annotated[frozenset[str], Depends(_excluded)]
+ExcludedCustomers = Annotated[frozenset[str], Depends(_spared)]
 WantedIds = Annotated[tuple[str, ...], Depends(_wanted)]
 
 

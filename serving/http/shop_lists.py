@@ -76,10 +76,10 @@ class ShopLists:
         return self._answerer.body_of("popular", str(question.order), moment, answer, limit, note)
 
     async def listed(
-        self, moment: Moment, question: PopularQuestion, request: Request
+        self, moment: Moment, question: PopularQuestion, request: Request, asked_in: tuple[str | int, ...] = ("query",)
     ) -> tuple[Moment, Answer, CacheNote]:
         """The list, what the cache did, and the moment, which is confirmed only where the catalogue's index is, too.
-        Raises as `popular`."""
+        Raises as `popular`; `asked_in` is the place of the question in the request."""
         engine = moment.engine
         if question.order is Order.NEW or question.category is not None:
             index, fresh = await self._current_index(engine, question)
@@ -88,7 +88,11 @@ class ShopLists:
         else:
             index = CatalogIndex.nothing(engine.bundle.items)
             key = _Key(engine.origin, engine.bundle.bundle_id, None, question)
-        ranked, note = await self._ranked(key, engine, index, moment.now)
+        try:
+            ranked, note = await self._ranked(key, engine, index, moment.now)
+        except InputError as error:
+            fault = Fault((*asked_in, "category"), shortened(question.category), error.expected)
+            raise invalid([fault]) from error
         return moment, shown(ranked.listed, index, engine.catalog, request), note
 
     async def _ranked(self, key: _Key, engine: Engine, index: CatalogIndex, now: int) -> tuple[_Ranked, CacheNote]:
@@ -99,11 +103,7 @@ class ShopLists:
         ranking = self._ranking.get(key)
         if ranking is None:
             ranking = self._ranking[key] = asyncio.create_task(self._rank(key, engine, index, now))
-        try:
-            return await asyncio.shield(ranking), CacheNote(MISS)
-        except InputError as error:
-            fault = Fault(("query", "category"), shortened(key.question.category), error.expected)
-            raise invalid([fault]) from error
+        return await asyncio.shield(ranking), CacheNote(MISS)
 
     async def _rank(self, key: _Key, engine: Engine, index: CatalogIndex, now: int) -> _Ranked:
         try:

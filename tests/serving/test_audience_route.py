@@ -141,6 +141,36 @@ def test_the_limit_cuts_the_list_and_says_so(asked: Service) -> None:
     assert two["found"] == whole["found"]
 
 
+def test_an_excluded_customer_is_not_listed(asked: Service) -> None:
+    """The others stand as they were."""
+    wanted = most_wanted(asked)
+    whole = asked.get(target(wanted, "purpose=email&limit=1000")).json()
+    first, *others = whole["customers"]
+    rest = asked.get(target(wanted, f"purpose=email&limit=1000&exclude={first['customer_id']}&exclude=nobody")).json()
+    assert rest["customers"] == others
+    assert (rest["found"], rest["looked_at"]) == (whole["found"] - 1, whole["looked_at"] - 1)
+
+
+def test_a_customer_is_excluded_under_every_id(service: Service) -> None:
+    """As the visitor that they were, too."""
+    consents(service.state.settings.home)
+    wanted = most_wanted(service)
+    path = target(wanted, "purpose=email&limit=1000")
+    first, *others = [each["customer_id"] for each in service.get(path).json()["customers"]]
+    with store_of(service.state.settings.home) as store:
+        store.profiles.merge("cookie", first, 100)
+    found = service.get(f"{path}&exclude=cookie").json()["customers"]
+    assert [each["customer_id"] for each in found] == others
+
+
+def test_the_cursor_goes_on_when_a_whole_turn_is_excluded(asked: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody was looked at, and `next` says where the others are."""
+    monkeypatch.setattr(audiences, "MAX_LOOKED_AT", 1)
+    turn = asked.get(target(item(1, 3), "purpose=email")).json()["next"]
+    spared = asked.get(target(item(1, 3), f"purpose=email&exclude={quote(turn, safe='')}")).json()
+    assert (spared["customers"], spared["looked_at"], spared["next"]) == ([], 0, turn)
+
+
 def test_who_buys_it_or_withdraws_leaves_the_audience_at_once(service: Service) -> None:
     """In the next answer; so does everybody when the item sells out."""
     consents(service.state.settings.home)
@@ -165,7 +195,7 @@ def test_who_buys_it_or_withdraws_leaves_the_audience_at_once(service: Service) 
         ("purpose=email&limit=0", "limit"),
         ("purpose=email&limit=1001", "limit"),
         ("purpose=email&after=%00", "after"),
-        ("purpose=email&exclude=a", "exclude"),
+        ("purpose=email&exclude=%00", "exclude"),
     ],
 )
 def test_what_does_not_fit_is_told_with_its_place(asked: Service, query: str, place: str) -> None:

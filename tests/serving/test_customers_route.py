@@ -116,6 +116,7 @@ def test_many_at_once_each_for_itself(service: Service) -> None:
     assert [result["status"] for result in results] == ["added", "refused", "refused", "refused", "refused"]
     assert results[1]["error"]["errors"][0]["place"] == ["body", "customers", 1, "colour"]
     assert "forgotten" in results[2]["error"]["detail"]
+    assert results[2]["error"]["errors"][0]["place"] == ["body", "customers", 2, "customer_id"]
     assert service.get("/v1/customers/a").json()["attributes"] == {"x": 1}
     receipts = send(service, "DELETE", "/v1/customers", {"customer_ids": ["a", "nobody"]}).json()["receipts"]
     assert receipts[0]["customer_ids"] == ["a"]
@@ -173,8 +174,10 @@ def test_forgetting_is_at_once_whole_and_for_good(service: Service, home: Path) 
     }  # fmt: skip
     assert listed(service, "Zarathustra").served_from["fallback"] == "unknown_customer"
     assert [service.get(f"/v1/customers/Zarathustra{rest}").status for rest in ("", "/export")] == [409, 409]
-    (result,) = service.post_events({"customer_id": "Zarathustra", "kind": "view", "item_id": item(2, 1)})
+    event = {"customer_id": "Zarathustra", "kind": "view", "item_id": item(2, 1)}
+    _, result = service.post_events(event | {"customer_id": "a"}, event)
     assert result["status"] == "refused"
+    assert result["error"]["errors"][0]["place"] == ["body", "events", 1, "customer_id"]
     assert send(service, "PUT", "/v1/customers/Zarathustra", {}).status == 409
     again = service.ask("DELETE", "/v1/customers/Zarathustra").json()
     assert (again["forgotten_at"], again["receipt"]) == (receipt["forgotten_at"], receipt["receipt"])

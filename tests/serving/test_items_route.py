@@ -200,6 +200,7 @@ BAD: list[tuple[object, str]] = [
     ({"expires": "soon"}, "body.expires"),
     ({"published": 2_000_000_000, "expires": 2_000_000_000}, "body.expires"),
     ({"attributes": [1]}, "body.attributes"),
+    ({"attributes": {"text": "x" * 100_000}}, "body.attributes"),
     ({"item_id": "another"}, "body.item_id"),
 ]
 

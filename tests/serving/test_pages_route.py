@@ -104,6 +104,15 @@ def test_a_list_that_cannot_be_made_has_its_problem_in_its_place(service: Servic
     assert broken["problem"]["instance"] == f"urn:bookmatch:request:{page.headers['x-request-id']}"
 
 
+def test_a_category_that_is_not_there_is_a_fault_in_the_body(service: Service) -> None:
+    """At its place on the page; on its own route it is one in the query."""
+    lists = [{"name": name, "type": "popular"} for name in ("a", "b")]
+    page = ask(service, {"lists": [lists[0], lists[1] | {"category": "no such"}]}).json()
+    assert page["lists"][1]["problem"]["errors"][0]["place"] == ["body", "lists", 1, "category"]
+    alone = service.get("/v1/popular?category=no such").json()
+    assert alone["errors"][0]["place"] == ["query", "category"]
+
+
 def test_an_event_counts_on_the_next_page(service: Service) -> None:
     """In every list of it, as in any answer."""
     body = {"customer_id": "c0", "lists": [{"name": "for you", "type": "recommendations", "limit": 5}]}

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Query, Response
-from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
 
-from recsys.data.profile import PURPOSE, is_purpose
 from serving.http.audiences import MAX_LOOKED_AT, AudienceQuestion
+from serving.http.customer_input import Purpose
 from serving.http.event_input import Id
-from serving.http.parameters import PathId, whole_number
+from serving.http.parameters import ExcludedCustomers, PathId, whole_number
 from serving.http.routes.describing import WITH_ID, json_response, problems, versioned
 from serving.http.schemas import AudienceOut
 from serving.http.state import State
@@ -21,14 +19,8 @@ router = versioned("recommendations")
 DEFAULT_MEMBERS = 100
 
 
-def _purpose(text: str) -> str:
-    if not is_purpose(text):
-        raise PydanticCustomError("purpose", PURPOSE)
-    return text
-
-
-Purpose = Annotated[
-    str, AfterValidator(_purpose), Query(description="Only customers who agreed to this are looked at: `email`, say.")
+AudiencePurpose = Annotated[
+    Purpose, Query(description="Only customers who agreed to this are looked at: `email`, say.")
 ]
 Members = Annotated[
     int, whole_number(MAX_LOOKED_AT), Query(ge=1, le=MAX_LOOKED_AT, description="At most this many are listed.")
@@ -47,12 +39,17 @@ After = Annotated[Id | None, Query(description="`next` of the answer before: go 
     openapi_extra=WITH_ID,
 )
 async def audience(
-    item_id: PathId, state: State, purpose: Purpose, limit: Members = DEFAULT_MEMBERS, after: After = None
+    item_id: PathId,
+    state: State,
+    exclude: ExcludedCustomers,
+    purpose: AudiencePurpose,
+    limit: Members = DEFAULT_MEMBERS,
+    after: After = None,
 ) -> Response:
     """The customers who would want an item, among those who agreed to a purpose, by the item's score for them.
 
     One call looks at 1,000 customers, in the order of their ids; `next` says where to go on.
     """
     moment = await state.answerer.moment()
-    asked = AudienceQuestion(item_id, purpose, limit, after or "")
+    asked = AudienceQuestion(item_id, purpose, limit, after or "", exclude)
     return json_response(await state.audiences.find(moment, asked))

@@ -96,7 +96,7 @@ async def put_customers(request: Request, state: State) -> Response:
 
     def put_all(store: Store) -> list[dict[str, Any]]:
         with store.transaction():
-            return [_put_or_refuse(store, entry) for entry in parsed]
+            return [_put_or_refuse(store, index, entry) for index, entry in enumerate(parsed)]
 
     return json_response({"results": await state.writer.run(put_all)})
 
@@ -220,13 +220,13 @@ def _put(store: Store, wanted: CustomerPut) -> dict[str, Any]:
     return {"customer_id": wanted.customer_id, "status": status}
 
 
-def _put_or_refuse(store: Store, entry: CustomerPut | RefusedEntry) -> dict[str, Any]:
+def _put_or_refuse(store: Store, index: int, entry: CustomerPut | RefusedEntry) -> dict[str, Any]:
     if isinstance(entry, RefusedEntry):
         return {"customer_id": entry.identifier, "status": "refused", "error": refusal(entry.faults)}
     try:
         return _put(store, entry)
     except ForgottenCustomerError as error:
-        fault = Fault(("customer_id",), error.found, error.expected)
+        fault = Fault(("body", "customers", index, "customer_id"), error.found, error.expected)
         return {"customer_id": entry.customer_id, "status": "refused", "error": refusal([fault])}
 
 

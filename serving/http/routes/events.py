@@ -44,17 +44,19 @@ async def events(request: Request, state: State) -> Response:
     results = [
         _refused(entry.event_id, entry.faults)
         if isinstance(entry, Refused)
-        else _refused(entry.event_id, [_FORGOTTEN])
+        else _refused(entry.event_id, [_forgotten(index)])
         if entry.customer_id in forgotten
         else _result(entry, next(added))
-        for entry in parsed
+        for index, entry in enumerate(parsed)
     ]
     for status, count in Counter(result["status"] for result in results).items():
         state.metrics.events.labels(status).inc(count)
     return json_response({"results": results})
 
 
-_FORGOTTEN = Fault(("customer_id",), "a customer who asked to be forgotten", "one of whom something may be stored")
+def _forgotten(index: int) -> Fault:
+    place = ("body", "events", index, "customer_id")
+    return Fault(place, "a customer who asked to be forgotten", "one of whom something may be stored")
 
 
 async def _stored(state: ServiceState, events: list[Event]) -> tuple[Iterator[bool], frozenset[str]]:

@@ -12,6 +12,7 @@ from serving.http.state import State
 
 router = versioned("popular")
 
+
 @router.get(
     "/popular",
     response_model=AnswerOut,
