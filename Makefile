@@ -44,10 +44,11 @@ bench: .venv/.installed
 bench-quality: .venv/.installed
 	$(BIN)/python -m benchmarks.quality $(if $(FOLDER),--folder $(FOLDER)) $(if $(ONLY),--only $(ONLY))
 
-# 10 and 100 million events; FOLDER keeps the files, and a stopped run goes on there.
+# What an answer costs; FOLDER keeps the shop, ONLY names some of the rows.
 bench-serving: .venv/.installed
 	$(BIN)/python -m benchmarks.serving $(if $(FOLDER),--folder $(FOLDER)) $(if $(ONLY),--only $(ONLY))
 
+# 10 and 100 million events; FOLDER keeps the files, and a stopped run goes on there.
 bench-scale: .venv/.installed
 	$(BIN)/python -m benchmarks.scale $(if $(FOLDER),--folder $(FOLDER))
 

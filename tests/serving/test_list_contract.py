@@ -102,6 +102,7 @@ class World:
                 self.lost = True
             case ("take off", item_id):
                 self.services["fresh"].ask("DELETE", f"/v1/items/{item_id.replace('/', '%2F')}")
+                self.hidden.add(item_id)
                 self.lost = True
             case ("switch", customer, recommendations):
                 self.send("PUT", f"/v1/customers/{customer}", {"recommendations": recommendations})
