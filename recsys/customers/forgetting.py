@@ -15,8 +15,6 @@ from recsys.errors import StoreUnavailableError
 from recsys.shop import ShopFolder
 from recsys.stores.protocols import Erased, Store
 
-_ROW = "row"
-
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
