@@ -11,6 +11,7 @@ from recsys.data.vocabulary import Vocabulary
 from recsys.models.kernels import Places
 from recsys.recommend.kernel import BY_NONE, BY_OTHERS, BY_POPULARITY, UNITS, Listed
 from recsys.recommend.relevance import UNKNOWN_RELEVANCE
+from recsys.recommend.sources import BY_PLACE
 from recsys.recommend.types import Evidence, Reason, Recommendation
 
 OTHER = "other"
@@ -54,3 +55,10 @@ def explained(
             zip(found.item, found.score.tolist(), relevance.tolist(), strict=True)
         )
     )
+
+
+def counted(found: Listed) -> tuple[str, ...]:
+    """The sources that counted for an item of the list."""
+    if not found.personal:
+        return ()
+    return tuple(name for name, factor in zip(BY_PLACE, found.factor.tolist(), strict=True) if factor > 0)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,45 +15,31 @@ from recsys.bundle.bundle import ModelBundle
 from recsys.data.catalog import Catalog
 from recsys.data.events import KIND_BY_CODE
 from recsys.data.history import History
-from recsys.data.vocabulary import UNKNOWN
-from recsys.errors import UnknownItemError
-from recsys.models.blend import BlendWeights
-from recsys.models.item_item import ItemItem
 from recsys.models.related import Relation
 from recsys.recommend import kernel
-from recsys.recommend.explain import explained
+from recsys.recommend.candidates import allowed, left_out, masked
+from recsys.recommend.explain import counted, explained
+from recsys.recommend.item_lists import ItemLists
 from recsys.recommend.kernel import UNITS, Asked, Listed, Workspace, flattened, list_items
-from recsys.recommend.masks import EXCLUDED, ON_PAGE, SEEN, UNAVAILABLE, UNKNOWN_ITEM
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.relevance import relevance_of
 from recsys.recommend.sources import (
     BY_PLACE,
-    CONTENT,
     FEW,
-    ITEM_ITEM,
     REPEAT,
     given_scores,
     sources_of,
     weights_by_class,
 )
-from recsys.recommend.types import Answer, Evidence, Reason, Recommendation, Request
+from recsys.recommend.types import Answer, Request
 
 UNKNOWN_CUSTOMER = "unknown_customer"
 NO_USABLE_HISTORY = "no_usable_history"
 NOTHING_LEFT = "nothing_left"
 
-_KNOWN_TO = {
-    Relation.SIMILAR: "go with this one",
-    Relation.BOUGHT_TOGETHER: "be bought with this one",
-    Relation.AFTER: "be bought after this one",
-}
-
 _NO_ITEMS = np.zeros(0, dtype=np.int32)
 _NO_PROBABILITY = np.zeros(0)
 _NOT_GIVEN = np.zeros(0, dtype=np.float32)
-_Flat = tuple[tuple[Any, ...], npt.NDArray[np.float64]]
-"""Sources as `list_items` takes them, and their weights."""
-
 MOST_SPEAKERS = 1_000
 """Items of a history that speak, at most: the strongest. What an answer costs is in proportion to them."""
 
@@ -96,21 +81,6 @@ class Found(NamedTuple):
     short: str | None
 
 
-class _Candidates(NamedTuple):
-    """What may be listed.
-
-    Attributes
-    ----------
-    among : int32; the positions of the only candidates, or None for all items.
-    showable : bool, shape (items,).
-    hidden : how many candidates may not be shown.
-    """
-
-    among: npt.NDArray[np.int32] | None
-    showable: npt.NDArray[np.bool_]
-    hidden: int
-
-
 class Recommender:
     """Mask → retrieve → rank → explain, over one bundle. Immutable; may be used from several threads.
 
@@ -131,6 +101,7 @@ class Recommender:
         # It was learned on lists of the default placement; scores of other lists say something else.
         self.relevance = bundle.relevance if placement.lists_as(DEFAULT_PLACEMENT) else None
         self._own = threading.local()
+        self._item_lists = ItemLists(bundle, self._workspace)
 
     def recommend(self, history: History, catalog: Catalog, request: Request) -> Answer:
         """The items this customer is most likely to want, best first.
@@ -149,14 +120,14 @@ class Recommender:
 
     def find(self, history: History, catalog: Catalog, request: Request) -> Found:
         """As `recommend`, with positions instead of ids."""
-        taste, found, masked = self._listed(history, catalog, request, explained=True)
-        sources = _counted(found)
+        taste, found, removed = self._listed(history, catalog, request, explained=True)
+        sources = counted(found)
         if found.personal < len(found.item):
             sources = tuple(dict.fromkeys((*sources, BY_PLACE[kernel.POPULAR])))
         fallback = None if found.personal else _why_not_personal(history, taste)
         relevance = relevance_of(self.relevance, found, self._sources.popular, len(taste.items))
-        short = _why_short(len(found.item), request, masked)
-        return Found(taste, found, relevance, sources, fallback, masked, short)
+        short = _why_short(len(found.item), request, removed)
+        return Found(taste, found, relevance, sources, fallback, removed, short)
 
     def weights(self, history: History) -> Mapping[str, float]:
         """How much each source that counts for a history of this length counts, by its name."""
@@ -208,77 +179,7 @@ class Recommender:
 
         Raises UnknownItemError for an item that the bundle does not know.
         """
-        item = self.bundle.items.position(item_id)
-        if item == UNKNOWN:
-            raise UnknownItemError(item_id)
-        one = np.array([item], dtype=np.int32)
-        lists = self.bundle.related.of(relation)
-        if lists is not None and (relation is not Relation.SIMILAR or len(lists.row(item)[0])):
-            shown, masked = self._shown(lists, one, catalog, request)
-            return Answer(shown, (str(relation),) if shown else (), None, masked, _why_few(shown, request, relation))
-        # Where nobody bought it with anything yet, what the catalogue says of it is all there is.
-        has_neighbours = len(self.bundle.item_item.row(item)[0]) > 0
-        found, masked = self._goes_with(one, self._near if has_neighbours else self._alike, catalog, request)
-        # What goes with an item is not asked of a customer.
-        shown = explained(
-            self.bundle.items, "related", found, relevance_of(None, found, _NO_PROBABILITY, 1), one, ["item"]
-        )
-        return Answer(shown, _counted(found), None, masked, _why_few(shown, request, relation))
-
-    @cached_property
-    def _near(self) -> _Flat:
-        """What speaks of an item that has neighbours: without one there is no evidence that anything goes with the
-        item, and factors alone would guess."""
-        return self._of_one({ITEM_ITEM: 1.0} | self.bundle.manifest.blend.of(1) | {REPEAT: 0.0})
-
-    @cached_property
-    def _alike(self) -> _Flat:
-        """What speaks of an item without neighbours."""
-        return self._of_one({CONTENT: 1.0})
-
-    def _of_one(self, weights: Mapping[str, float]) -> _Flat:
-        """Sources and weights for a history of one item, where popular items are no candidates."""
-        blend = BlendWeights.constant(weights)
-        return flattened(sources_of(self.bundle, blend)._replace(order=_NO_ITEMS)), weights_by_class(blend)[0]
-
-    def _goes_with(
-        self, one: npt.NDArray[np.int32], by: _Flat, catalog: Catalog, request: Request
-    ) -> tuple[Listed, dict[str, int]]:
-        """What the sources say of one item, among what its neighbours name."""
-        flat, weights = by
-        strength = np.ones(1, dtype=np.float32)
-        candidates = self._candidates(catalog, request)
-        asked = Asked(
-            weights, one, strength, _NO_ITEMS, _NO_PROBABILITY, _NOT_GIVEN, candidates.showable, one,
-            self._left_out(request), request.limit, filled=False, explained=True,
-        )  # fmt: skip
-        found = list_items(flat, self._workspace(), asked)
-        return found, self._masked(request, candidates, one, 0, found.excluded)
-
-    def _shown(
-        self, lists: ItemItem, one: npt.NDArray[np.int32], catalog: Catalog, request: Request
-    ) -> tuple[tuple[Recommendation, ...], dict[str, int]]:
-        """What may be shown of the list of one item, in its order."""
-        neighbour, weight = lists.row(int(one[0]))
-        candidates = self._candidates(catalog, request)
-        allowed = candidates.showable.copy()
-        allowed[one] = False
-        left_out = self._left_out(request)
-        masked = self._masked(request, candidates, one, 0, int(np.count_nonzero(allowed[left_out])))
-        allowed[left_out] = False
-        places = np.flatnonzero(allowed[neighbour])[: request.limit]
-        ids, item_id = self.bundle.items, self.bundle.items[int(one[0])]
-        scores = np.rint(weight[places] * UNITS) / UNITS
-        shown = tuple(
-            Recommendation(
-                ids[int(neighbour[place])],
-                float(score),
-                None,
-                Reason("related", (Evidence(item_id, "item", float(score)),)),
-            )
-            for place, score in zip(places, scores, strict=True)
-        )
-        return shown, masked
+        return self._item_lists.related(item_id, catalog, request, relation)
 
     def _listed(
         self, history: History, catalog: Catalog, request: Request, *, explained: bool
@@ -292,16 +193,17 @@ class Recommender:
         taste, weights = self._weighed(history)
         items, strengths = taste.items, taste.strengths
         again, probability = self._again(history, taste, weights, request.now)
-        candidates = self._candidates(catalog, request)
+        candidates = allowed(self.bundle.items, catalog, request)
         given = _NOT_GIVEN
         if len(items) and candidates.among is None and not weights[_FEW].any():
             given = given_scores((self._sources, weights, items, strengths))
         asked = Asked(
             weights, items, strengths, again, probability, given, candidates.showable, taste.seen,
-            self._left_out(request), request.limit, filled=True, explained=explained, among=candidates.among,
+            left_out(self.bundle.items, request), request.limit, filled=True, explained=explained,
+            among=candidates.among,
         )  # fmt: skip
         found = list_items(self._flat, self._workspace(), asked)
-        return taste, found, self._masked(request, candidates, taste.seen, found.seen, found.excluded)
+        return taste, found, masked(self.bundle.items, request, candidates, taste.seen, found.seen, found.excluded)
 
     def _weighed(self, history: History) -> tuple[Taste, npt.NDArray[np.float64]]:
         """What a history says, and the weights of the sources for one of its length: shape (7,)."""
@@ -319,16 +221,6 @@ class Recommender:
         kept = np.isin(bought.item, taste.items)  # What was bought and carries no taste does not come back.
         return bought.item[kept], repeat.score(bought, repeat.window)[kept]
 
-    def _candidates(self, catalog: Catalog, request: Request) -> _Candidates:
-        """What may be listed at all: all items, or those that the request names."""
-        showable = catalog.showable(request.now)
-        if request.among is None:
-            return _Candidates(None, showable, catalog.hidden(request.now))
-        among = self._positions(request.among)
-        allowed = np.zeros(len(showable), dtype=np.bool_)
-        allowed[among] = showable[among]
-        return _Candidates(among, allowed, int(len(among) - np.count_nonzero(showable[among])))
-
     def taste(self, history: History) -> Taste:
         """What a history says, made once."""
         return history.kept(self, lambda: self._taste(history))
@@ -342,36 +234,6 @@ class Recommender:
         kinds = history.strongest_kinds(items, weights).astype(np.int32)
         return Taste(items, strengths, kinds, history.items_of(self.placement.mask_kinds))
 
-    def _positions(self, ids: frozenset[str]) -> npt.NDArray[np.int32]:
-        """Where the items are that a request names, as far as they are known."""
-        if not ids:
-            return _NO_ITEMS
-        positions = self.bundle.items.positions(sorted(ids))
-        return np.asarray(positions[positions != UNKNOWN])
-
-    def _left_out(self, request: Request) -> npt.NDArray[np.int32]:
-        """Where the items are that the request does not want."""
-        return self._positions(request.exclude | request.on_page)
-
-    def _masked(
-        self, request: Request, candidates: _Candidates, hidden: npt.NDArray[np.int32], seen: int, left_out: int
-    ) -> dict[str, int]:
-        """How many items each mask removed, by its name.
-
-        Parameters
-        ----------
-        hidden : int32; positions of what was masked before `left_out` was counted.
-        seen, left_out : how many items the customer's history and the request kept out of the list.
-        """
-        masked = {UNAVAILABLE: candidates.hidden, SEEN: seen, EXCLUDED: left_out}
-        if request.on_page:
-            shown = self._positions(request.on_page - request.exclude)
-            on_page = int(np.count_nonzero(candidates.showable[shown] & ~np.isin(shown, hidden)))
-            masked |= {EXCLUDED: left_out - on_page, ON_PAGE: on_page}
-        if request.among is not None and candidates.among is not None:
-            masked = {UNKNOWN_ITEM: len(request.among) - len(candidates.among)} | masked
-        return masked
-
     def _workspace(self) -> Workspace:
         """This thread's own."""
         work: Workspace | None = getattr(self._own, "work", None)
@@ -380,24 +242,11 @@ class Recommender:
         return work
 
 
-def _counted(found: Listed) -> tuple[str, ...]:
-    """The sources that counted for an item of the list."""
-    if not found.personal:
-        return ()
-    return tuple(name for name, factor in zip(BY_PLACE, found.factor.tolist(), strict=True) if factor > 0)
-
-
 def _why_not_personal(history: History, taste: Taste) -> str:
     """Why nothing on the list is there for the customer's own history."""
     if not history.version:
         return UNKNOWN_CUSTOMER
     return NOTHING_LEFT if len(taste.items) else NO_USABLE_HISTORY
-
-
-def _why_few(listed: Sequence[Recommendation], request: Request, relation: Relation) -> str | None:
-    if len(listed) >= request.limit:
-        return None
-    return f"items that may be shown and are known to {_KNOWN_TO[relation]}: {len(listed)}"
 
 
 def _why_short(found: int, request: Request, masked: Mapping[str, int]) -> str | None:

@@ -39,6 +39,9 @@ log = structlog.get_logger("bookmatch.serving")
 Lists = MemoryCache[tuple[bytes | None, Question], RankedList]
 """Lists in this process's own memory, by the store's secret and the question."""
 
+_PLACED = frozenset({"recommendations", "session", "rank"})
+"""Lists by a placement's policy; others are their own spot in tokens."""
+
 _NOWHERE = np.zeros(0, dtype=np.int32)
 """The positions of a list that is not kept as it is."""
 
@@ -297,7 +300,7 @@ class Answerer:
         return signing[1].sign(
             AnswerIdentity(
                 engine.bundle.bundle_id,
-                engine.recommender.placement.name,
+                engine.recommender.placement.name if asked.route in _PLACED else asked.route,
                 "",
                 # Random for this worker, then counted: no system call for each answer.
                 f"{self._seed}{next(self._answers):x}",
