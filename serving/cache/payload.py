@@ -28,6 +28,8 @@ class Question:
 
     Attributes
     ----------
+    store_file : device and inode of the store's file: a backup that was put in its place gives its versions out again, for
+        other histories.
     bundle : the models' id.
     subject : what is asked for: `("customer", id)`, `("nobody",)` for all who have no history, or
         `("item", id, relation)`.
@@ -37,6 +39,7 @@ class Question:
     depth : how many items the list was asked to have, spare ones included.
     """
 
+    store_file: tuple[int, int]
     bundle: str
     subject: tuple[str, ...]
     history_version: int

@@ -244,7 +244,9 @@ class Answerer:
 
     def _question(self, asked: Asked) -> Question:
         placement = asked.engine.recommender.placement
+        origin = self._live.origin
         return Question(
+            store_file=(0, 0) if origin is None else origin[1:],
             bundle=asked.engine.bundle.bundle_id,
             subject=asked.subject or (),
             history_version=asked.person.history.version,

@@ -90,7 +90,7 @@ class LiveStore:
         self._pack = pack
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
         self._catalog: tuple[Stamp, int] | None = None
-        self._copied_from: bytes | None = None
+        self._copied_from: Origin | None = None
         self._looked: Stamp | None = None
         self._forgetting = 0
         self.when_forgotten: list[Callable[[], None]] = [self._copies.clear]
@@ -137,7 +137,7 @@ class LiveStore:
         copy = self._copies.get(customer_id)
         if copy is not None and copy.bundle != bundle.bundle_id:
             copy = None
-        if copy is not None and copy.stamp == now and self._copied_from == self._handle.secret:
+        if copy is not None and copy.stamp == now and self._copied_from == self._handle.origin:
             self._copies.move_to_end(customer_id)
             return Seen(copy.history, copy.profile)
         try:
@@ -196,10 +196,10 @@ class LiveStore:
 
     def _fresh(self, store: Store, customer_id: str, bundle: ModelBundle, copy: _Copy | None) -> _Copy | None:
         """The customer now; None where that takes too long."""
-        if self._copied_from != self._handle.secret:
-            # Another store was put in this one's place; its versions mean other histories.
+        if self._copied_from != self._handle.origin:
+            # Another store was put in this one's place, or a backup of it; its versions mean other histories.
             self._copies.clear()
-            self._copied_from = self._handle.secret
+            self._copied_from = self._handle.origin
             copy = None
         # The stamp comes first: a write between the two reads then shows as a change next time.
         stamp = self._stamp(store)

@@ -229,7 +229,7 @@ def test_failures_of_callers_that_were_under_way_do_not_lengthen_the_pause() -> 
     assert breaker.allows()
 
 
-QUESTION = Question("b", ("customer", "c"), 7, 0, "default", 1, 500, 30)
+QUESTION = Question((1, 2), "b", ("customer", "c"), 7, 0, "default", 1, 500, 30)
 
 
 def ranked_list(*parts: str) -> RankedList:
@@ -273,15 +273,16 @@ def test_every_part_of_a_question_is_part_of_the_key() -> None:
     """Change one, and it is another list."""
     sealer = Sealer(b"s" * 32)
     others = [
-        Question("B", ("customer", "c"), 7, 0, "default", 1, 500, 30),
-        Question("b", ("item", "c"), 7, 0, "default", 1, 500, 30),
-        Question("b", ("customer", "d"), 7, 0, "default", 1, 500, 30),
-        Question("b", ("customer", "c"), 8, 0, "default", 1, 500, 30),
-        Question("b", ("customer", "c"), 7, 1, "default", 1, 500, 30),
-        Question("b", ("customer", "c"), 7, 0, "cart", 1, 500, 30),
-        Question("b", ("customer", "c"), 7, 0, "default", 2, 500, 30),
-        Question("b", ("customer", "c"), 7, 0, "default", 1, 400, 30),
-        Question("b", ("customer", "c"), 7, 0, "default", 1, 500, 75),
+        Question((1, 3), "b", ("customer", "c"), 7, 0, "default", 1, 500, 30),
+        Question((1, 2), "B", ("customer", "c"), 7, 0, "default", 1, 500, 30),
+        Question((1, 2), "b", ("item", "c"), 7, 0, "default", 1, 500, 30),
+        Question((1, 2), "b", ("customer", "d"), 7, 0, "default", 1, 500, 30),
+        Question((1, 2), "b", ("customer", "c"), 8, 0, "default", 1, 500, 30),
+        Question((1, 2), "b", ("customer", "c"), 7, 1, "default", 1, 500, 30),
+        Question((1, 2), "b", ("customer", "c"), 7, 0, "cart", 1, 500, 30),
+        Question((1, 2), "b", ("customer", "c"), 7, 0, "default", 2, 500, 30),
+        Question((1, 2), "b", ("customer", "c"), 7, 0, "default", 1, 400, 30),
+        Question((1, 2), "b", ("customer", "c"), 7, 0, "default", 1, 500, 75),
     ]
     keys = {sealer.key(question) for question in (QUESTION, *others)}
     assert len(keys) == 1 + len(others)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
@@ -274,3 +276,28 @@ def test_a_purchase_beyond_the_history_limit_stays_off_the_list(home: Path, cloc
             clock.forward(60)
             service.post_events({"customer_id": "c1", "kind": "view", "item_id": viewed})
         assert bought not in service.get(target).items
+
+
+@pytest.mark.parametrize("cache", ["none", "memory", "redis"])
+def test_a_backup_in_the_store_s_place_gives_versions_out_again_and_nothing_older_is_shown(
+    home: Path, clock: FakeClock, cache: str, request: pytest.FixtureRequest
+) -> None:
+    """The same version, another history: neither a copy nor a kept list from before is taken for it."""
+    url = request.getfixturevalue("redis_server").url if cache == "redis" else None
+    path = ShopFolder(home).store
+    with Service(Settings(home=home, cache_size=0 if cache == "none" else 64, redis_url=url), clock) as service:
+        first, second, *_ = service.get(TARGET).items
+        with store_of(home) as store:
+            store.events.append([purchase("c2", first, 50)])
+        backup = path.with_name("backup.db")
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(backup)) as copy:
+            source.backup(copy)
+        service.post_events({"customer_id": "c1", "kind": "not_interested", "item_id": first})
+        assert first not in service.get(TARGET).items
+        for log in path.parent.glob("store.db-*"):
+            log.unlink()
+        backup.replace(path)
+        service.post_events({"customer_id": "c1", "kind": "not_interested", "item_id": second})
+        after = service.get(TARGET).items
+        assert first in after
+        assert second not in after
