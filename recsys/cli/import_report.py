@@ -61,6 +61,8 @@ def _print_file(console: Console, file: FileReport, *, written: bool) -> None:
             table.add_row(f"{name} changed", f"{ingested.changed:,}")
         if ingested.known:
             table.add_row(f"{name} known before", f"{ingested.known:,}")
+        if ingested.forgotten:
+            table.add_row(f"{name} of forgotten customers", f"{ingested.forgotten:,}")
     for rule, count in file.aside.items():
         table.add_row(f"set aside: {rule}", f"{count:,}")
     for cause, count in file.bad.items():

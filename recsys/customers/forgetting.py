@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,12 +43,13 @@ def forget(shop: ShopFolder, store: Store, customer_id: str, at: int) -> Receipt
 
 def _without(path: Path, ids: Sequence[str]) -> int:
     """Removes the rows that name one of these ids from a file of refused rows; how many."""
-    # An id is named where it does not go on as a longer word: `c1` is not in `c12`.
-    named = re.compile("|".join(rf"(?<![^\W_]){re.escape(each)}(?![^\W_])" for each in ids))
+    forms = {form for each in ids for form in _written(each)}
+    named = _pattern(forms)
     # Ids may come as numbers were written: 0042 as "42" is another customer, and stays.
     try:
         text = path.read_bytes().decode()
-        if named.search(text) is None:
+        # Within the file itself each quote stands twice.
+        if _pattern({form.replace('"', '""') for form in forms}).search(text) is None:
             return 0
         header, *rows = list(csv.reader(io.StringIO(text, newline="")))
         kept = [row for row in rows if not any(named.search(cell) for cell in row)]
@@ -60,3 +62,16 @@ def _without(path: Path, ids: Sequence[str]) -> int:
             remedy="see that this user may write there, then ask again; or remove the file",
         ) from error
     return len(rows) - len(kept)
+
+
+def _written(customer_id: str) -> Iterator[str]:
+    """How a row of CSV or JSON may write an id."""
+    yield customer_id
+    yield customer_id.replace('"', '""')
+    yield json.dumps(customer_id)[1:-1]
+    yield json.dumps(customer_id, ensure_ascii=False)[1:-1]
+
+
+def _pattern(forms: Collection[str]) -> re.Pattern[str]:
+    """An id is named where it does not go on as a longer word: `c1` is not in `c12`."""
+    return re.compile("|".join(rf"(?<![^\W_]){re.escape(form)}(?![^\W_])" for form in sorted(forms)))

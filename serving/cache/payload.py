@@ -28,8 +28,8 @@ class Question:
 
     Attributes
     ----------
-    store_file : device and inode of the store's file: a backup that was put in its place gives its versions out again, for
-        other histories.
+    store_file : device and inode of the store's file: a backup that was put in its place gives its versions out again,
+        for other histories.
     bundle : the models' id.
     subject : what is asked for: `("customer", id)`, `("nobody",)` for all who have no history, or
         `("item", id, relation)`.

@@ -73,7 +73,7 @@ def test_json_is_for_programs(typed: Typed) -> None:
         "rows": 3,
         "bad": {},
         "aside": {"no_customer": 1},
-        "events": {"added": 2, "known": 0, "changed": 0},
+        "events": {"added": 2, "known": 0, "changed": 0, "forgotten": 0},
         "times": "seconds since 1970, recognised by their size",
         "read_as": "delimited text",
     }
@@ -93,7 +93,7 @@ def test_replaced_items_are_counted(typed: Typed) -> None:
     typed(typed.write("items.csv", "item_id,price\na,5\n"), "--as", "items")
     _, out, _ = typed(typed.write("items.csv", "item_id,price\na,6\n"), "--as", "items", "--json")
     (file,) = orjson.loads(out)["files"]
-    assert file["items"] == {"added": 0, "known": 0, "changed": 1}
+    assert file["items"] == {"added": 0, "known": 0, "changed": 1, "forgotten": 0}
 
 
 def test_a_dry_run_writes_nothing(typed: Typed) -> None:
@@ -184,5 +184,5 @@ def test_real_invoices_go_through(typed: Typed) -> None:
     known = lines.filter(pl.col("customer_id").is_not_null()).height
     assert file["bad"] == {}
     assert file["aside"] == {"no_customer": lines.height - known}
-    assert file["events"] == {"added": known, "known": 0, "changed": 0}
+    assert file["events"] == {"added": known, "known": 0, "changed": 0, "forgotten": 0}
     assert file["customers"]["added"] == lines["customer_id"].drop_nulls().n_unique()

@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from recsys.data.importers.options import ImportOptions
+from recsys.data.importers.quarantine import Quarantine
 from recsys.data.importers.reading import ReadFile, read_file
 from recsys.data.importers.report import FileReport, ImportReport
 from recsys.data.importers.waiting import Waiting
@@ -52,8 +53,8 @@ def import_files(
             heights.append(file.events.height)
             files.append(file.without_events())
         placed = []
-        for file in files:
-            bad, aside = file.quarantine.write(folder.quarantine)
+        for file, kept in zip(files, _kept_rows(files, folder, open_store), strict=True):
+            bad, aside = kept.write(folder.quarantine)
             placed.append(replace(file, report=replace(file.report, bad_file=bad, aside_file=aside)))
         _judge(placed, options.max_bad)
         folder.home.mkdir(parents=True, exist_ok=True)
@@ -128,6 +129,20 @@ def _remedy(report: FileReport) -> str:
     return f"{look}correct the file or the options, or raise --max-bad"
 
 
+def _kept_rows(
+    files: Sequence[ReadFile], folder: ShopFolder, open_store: Callable[[Path], Store]
+) -> Sequence[Quarantine]:
+    """What may be kept of the files' bad rows and rows set aside: none of customers who asked to be forgotten."""
+    found = [file.quarantine for file in files]
+    if not folder.store.exists():
+        return found
+    store = open_store(folder.store)
+    try:
+        return [each.without(store.persons.forgotten) for each in found]
+    finally:
+        store.close()
+
+
 def _tellers(files: Sequence[ReadFile], heights: Sequence[int], step: Step) -> Iterator[Callable[[int], None]]:
     """For each file, what is called with how many of its rows are stored: a bar for each of few files, one for many."""
     before, total = 0, sum(heights)
@@ -144,13 +159,15 @@ def _tell(step: Step, what: str, before: int, total: int, done: int) -> None:
 
 
 def _store(file: ReadFile, events: pl.DataFrame, store: Store, tell: Callable[[int], None]) -> FileReport:
-    added, known = 0, file.repeated
+    done = Ingested(0, file.repeated)
     for start in range(0, events.height, _BATCH):
         tell(start)
         ingested = store.events.ingest(events.slice(start, _BATCH))
-        added, known = added + ingested.added, known + ingested.known
+        done = Ingested(
+            done.added + ingested.added, done.known + ingested.known, forgotten=done.forgotten + ingested.forgotten
+        )
     tell(events.height)
     nothing = Ingested(0, 0)
     items = store.catalog.put(file.items) if file.items.height else nothing
     customers = store.customers.put(file.customers) if file.customers.height else nothing
-    return file.report.stored(Ingested(added, known), items, customers)
+    return file.report.stored(done, items, customers)

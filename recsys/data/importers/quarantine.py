@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +13,7 @@ import polars as pl
 from recsys.data.importers.findings import ROW
 from recsys.data.importers.source import Source
 from recsys.data.importers.table import RawTable
+from recsys.data.importers.texts import to_text
 from recsys.errors import InputError
 
 
@@ -20,8 +23,9 @@ class Quarantine:
 
     Attributes
     ----------
-    bad : line, cause, field, found, expected, row (the row's own text); in the file's order.
-    aside : line, rule, row.
+    bad : line, cause, field, found, expected, row (the row's own text), customer (whom it is of; null where nobody can
+        tell); in the file's order.
+    aside : line, rule, row, customer.
     stem : the first part of the files' names: the file's own name and a hash of its content.
     """
 
@@ -30,8 +34,10 @@ class Quarantine:
     stem: str
 
     @classmethod
-    def of(cls, source: Source, table: RawTable, bad: pl.DataFrame, aside: pl.DataFrame) -> Quarantine:
-        """From rows by number (`ROW`) to rows by line with their own text."""
+    def of(
+        cls, source: Source, table: RawTable, rows: pl.DataFrame, bad: pl.DataFrame, aside: pl.DataFrame
+    ) -> Quarantine:
+        """From rows by number (`ROW`) to rows by line with their own text; `rows` may say whom each is of."""
         broken = pl.DataFrame(
             {
                 "line": [row.line for row in table.broken],
@@ -40,14 +46,22 @@ class Quarantine:
                 "found": [row.found for row in table.broken],
                 "expected": [row.expected for row in table.broken],
                 "row": [row.original for row in table.broken],
+                "customer": [None] * len(table.broken),
             },
             schema=_BAD,
         )
-        found = _with_lines(table, bad).select(pl.col(name).cast(dtype) for name, dtype in _BAD.items())
-        set_aside = _with_lines(table, aside).select("line", "rule", "row")
+        found = _with_lines(table, rows, bad).select(pl.col(name).cast(dtype) for name, dtype in _BAD.items())
+        set_aside = _with_lines(table, rows, aside).select("line", "rule", "row", "customer")
         # A file system takes names of up to 255 bytes, and ours has more parts than the file's own.
         name = os.fsdecode(os.fsencode(source.path.name)[:_LONGEST_NAME])
         return cls(pl.concat([broken, found]).sort("line"), set_aside, f"{name}-{source.digest}")
+
+    def without(self, forgotten: Callable[[Sequence[str]], Collection[str]]) -> Quarantine:
+        """The same without the rows of customers who asked to be forgotten; `forgotten` tells which of some ids are.
+
+        A row that could not be split into fields may be of whomever it names.
+        """
+        return replace(self, bad=_without(self.bad, forgotten), aside=_without(self.aside, forgotten))
 
     def write(self, folder: Path) -> tuple[Path | None, Path | None]:
         """Writes both files, each whole or not at all; returns where, None for one that would have no rows.
@@ -69,6 +83,7 @@ class Quarantine:
 
 
 _LONGEST_NAME = 180
+_WORD = re.compile(r"""[^\s,;|"'{}\[\]]+""")
 _BAD = {
     "line": pl.Int64(),
     "cause": pl.String(),
@@ -76,14 +91,30 @@ _BAD = {
     "found": pl.String(),
     "expected": pl.String(),
     "row": pl.String(),
+    "customer": pl.String(),
 }
 
 
-def _with_lines(table: RawTable, rows: pl.DataFrame) -> pl.DataFrame:
-    number = rows[ROW]
-    return rows.with_columns(
-        table.lines.gather(number).cast(pl.Int64).alias("line"), table.originals(number).cast(pl.String).alias("row")
+def _with_lines(table: RawTable, rows: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    number = found[ROW]
+    wanted = rows.join(found, on=ROW, how="semi").unique(ROW)
+    customers = pl.Series([None] * len(wanted), dtype=pl.String)
+    if "customer_id" in wanted.columns and len(wanted):
+        customers = to_text(wanted["customer_id"])
+    whose = wanted.select(ROW, customers.alias("customer"))
+    return found.join(whose, on=ROW, how="left", maintain_order="left").with_columns(
+        table.lines.gather(number).cast(pl.Int64).alias("line"),
+        table.originals(number).cast(pl.String).alias("row"),
     )
+
+
+def _without(rows: pl.DataFrame, forgotten: Callable[[Sequence[str]], Collection[str]]) -> pl.DataFrame:
+    named = [
+        {customer} if customer is not None else set(_WORD.findall(row))
+        for row, customer in rows.select("row", "customer").iter_rows()
+    ]
+    gone = set(forgotten(sorted(set().union(*named))))
+    return rows.filter(pl.Series([not names & gone for names in named], dtype=pl.Boolean)) if gone else rows
 
 
 def _write(rows: pl.DataFrame, path: Path) -> Path | None:
@@ -93,7 +124,7 @@ def _write(rows: pl.DataFrame, path: Path) -> Path | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     # As text first: while polars writes a file itself, Ctrl-C returns before its threads have made the file.
-    text = rows.write_csv()
+    text = rows.drop("customer").write_csv()
     try:
         unfinished.write_text(text, encoding="utf-8", newline="")
         unfinished.replace(path)

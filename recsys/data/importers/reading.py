@@ -192,7 +192,7 @@ def _interactions(
         usable = texts.join(checked.bad.select(ROW), on=ROW, how="anti")
         usable = usable.filter(rule_of_rows(usable.drop("customer_id"), options).is_null())
         described = layout.describe(usable)
-    quarantine = Quarantine.of(source, table, checked.bad, checked.aside)
+    quarantine = Quarantine.of(source, table, rows, checked.bad, checked.aside)
     report = _report(source, table, layout, quarantine, checked.time_read_as, tuple(notes))
     return ReadFile(checked.events, described.items, described.customers, checked.repeated, quarantine, report)
 
@@ -223,7 +223,7 @@ def _descriptions(
     left = [name for name in use.extras if name not in wanted]
     if left:
         notes.append(f"columns not used: {', '.join(left)}")
-    quarantine = Quarantine.of(source, table, checked.bad, checked.aside)
+    quarantine = Quarantine.of(source, table, rows, checked.bad, checked.aside)
     nothing = _nothing_described()
     is_items = subject is Subject.ITEMS
     return ReadFile(

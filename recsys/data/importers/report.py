@@ -23,7 +23,8 @@ class FileReport:
     rows : how many were read, bad and set-aside ones included.
     bad : cause → rows.
     aside : rule → rows.
-    events, items, customers : how many were added, were there before, and (never events) replaced what was there.
+    events, items, customers : how many were added, were there before, (never events) replaced what was there, and were
+        left out as their customers asked to be forgotten.
     bad_file, aside_file : where those rows were written, if there are any.
     time_read_as : how times were read; empty when there are none.
     notes : what else is worth knowing.
@@ -61,7 +62,12 @@ class FileReport:
             "bad": dict(self.bad),
             "aside": dict(self.aside),
             **{
-                name: {"added": ingested.added, "known": ingested.known, "changed": ingested.changed}
+                name: {
+                    "added": ingested.added,
+                    "known": ingested.known,
+                    "changed": ingested.changed,
+                    "forgotten": ingested.forgotten,
+                }
                 for name, ingested in (("events", self.events), ("items", self.items), ("customers", self.customers))
             },
             "bad_file": str(self.bad_file) if self.bad_file else None,

@@ -1,0 +1,86 @@
+"""A file that names somebody who asked to be forgotten brings nothing of them back."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from recsys.customers.forgetting import forget
+from recsys.data.importers.importing import import_files
+from recsys.data.importers.options import build_options
+from recsys.data.importers.report import ImportReport
+from recsys.errors import TooManyBadRowsError
+from recsys.shop import ShopFolder
+from recsys.stores import open_store
+from tests.data.importers.importing_files import NOW, write
+
+HEADER = "customer_id,item_id,kind,timestamp\n"
+GOOD = "Quixote,book,view,2024-05-01T12:00:00Z\nSancho,book,view,2024-05-01T12:00:01Z\n"
+BAD = "Quixote,book,view,never\nSancho,book,view,never\n"
+BROKEN = "Quixote,book,view,2024-05-01T12:00:02Z,more,fields\n"
+
+
+def imported(home: Path, name: str, content: str) -> ImportReport:
+    """What importing a file with this content reports."""
+    path = write(home.parent, name, content)
+    return import_files([path], build_options(now=NOW, max_bad="90%"), ShopFolder(home), open_store)
+
+
+def forgotten(home: Path, customer: str) -> int:
+    """Forgets somebody; how many refused rows went."""
+    shop = ShopFolder(home)
+    with closing(open_store(shop.store)) as store:
+        return forget(shop, store, customer, NOW).quarantined
+
+
+def files_that_name(home: Path, sign: str) -> list[str]:
+    """The files of the shop with this text."""
+    return [path.name for path in home.rglob("*") if path.is_file() and sign.encode() in path.read_bytes()]
+
+
+def test_an_import_after_forgetting_keeps_no_row_good_or_bad(tmp_path: Path) -> None:
+    """Good rows are left out and counted; refused rows are counted as bad and kept in no file."""
+    home = tmp_path / "shop"
+    imported(home, "events.csv", HEADER + GOOD)
+    forgotten(home, "Quixote")
+    (report,) = imported(home, "again.csv", HEADER + GOOD + BAD + BROKEN).files
+    assert (report.events.added, report.events.known, report.events.forgotten) == (0, 1, 1)
+    assert report.to_json()["events"]["forgotten"] == 1
+    assert sum(report.bad.values()) == 3
+    assert files_that_name(home, "Quixote") == []
+    assert report.bad_file is not None
+    assert "Sancho,book,view,never" in report.bad_file.read_text()
+
+
+@pytest.mark.parametrize("customer", ['say "Z"', "Zoë", "back\\slash", "a,b", "plain"])
+@pytest.mark.parametrize("as_json", [False, True], ids=["csv", "json"])
+def test_refused_rows_go_however_they_write_the_id(tmp_path: Path, customer: str, as_json: bool) -> None:
+    """Quotes stand twice in CSV, and JSON has escapes of its own."""
+    home = tmp_path / "shop"
+    if as_json:
+        rows = [{"customer_id": name, "item_id": "i", "kind": "view", "timestamp": at} for name, at in ((customer, "never"), (customer, "2024-05-01T12:00:00Z"), ("other", "never"))]  # fmt: skip  # noqa: E501
+        imported(home, "events.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows))
+    else:
+        quoted = '"' + customer.replace('"', '""') + '"'
+        imported(
+            home,
+            "events.csv",
+            f"{HEADER}{quoted},i,view,never\n{quoted},i,view,2024-05-01T12:00:00Z\nother,i,view,never\n",
+        )
+    assert forgotten(home, customer) == 1
+    (left,) = ShopFolder(home).quarantine.iterdir()
+    assert left.read_text().count("never") == 2
+    assert "other" in left.read_text()
+
+
+def test_a_file_of_nothing_but_bad_rows_of_the_forgotten_is_refused_as_any_other(tmp_path: Path) -> None:
+    """The error tells of the first bad row, and no file is there to look at."""
+    home = tmp_path / "shop"
+    imported(home, "events.csv", HEADER + GOOD)
+    forgotten(home, "Quixote")
+    with pytest.raises(TooManyBadRowsError, match="found 'never'"):
+        imported(home, "again.csv", HEADER + "Quixote,book,view,never\n")
+    assert files_that_name(home, "Quixote") == []
