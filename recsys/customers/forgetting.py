@@ -37,8 +37,16 @@ def forget(shop: ShopFolder, store: Store, customer_id: str, at: int) -> Receipt
     Models name no customers: what they learned from this one among all others goes with the next training. Raises
     UnknownCustomerError, and StoreUnavailableError where something could not be removed yet; asking again goes on.
     """
+    # First here: once the store has forgotten, nobody knows any more under which other ids the person was met.
+    profile = store.profiles.get(customer_id)
+    quarantined = _clean(shop, (profile.customer_id, *profile.visitors)) if store.persons.known(customer_id) else 0
     erased = store.persons.forget(customer_id, at)
-    return Receipt(erased, sum(_without(path, erased.ids) for path in sorted(shop.quarantine.glob("*.csv"))))
+    return Receipt(erased, quarantined + _clean(shop, erased.ids))
+
+
+def _clean(shop: ShopFolder, ids: Sequence[str]) -> int:
+    """Removes these ids from all files of refused rows, those that a killed import left unfinished too."""
+    return sum(_without(path, ids) for path in sorted(shop.quarantine.glob("*.csv*")))
 
 
 def _without(path: Path, ids: Sequence[str]) -> int:

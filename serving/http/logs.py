@@ -55,6 +55,8 @@ def configure_logging(level: int, form: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
+    # It tells of every instruction that it compiles: hundreds of thousands of lines at each start.
+    logging.getLogger("numba").setLevel(logging.INFO)
     for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers = []

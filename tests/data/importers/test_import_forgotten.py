@@ -12,9 +12,10 @@ from recsys.customers.forgetting import forget
 from recsys.data.importers.importing import import_files
 from recsys.data.importers.options import build_options
 from recsys.data.importers.report import ImportReport
-from recsys.errors import TooManyBadRowsError
+from recsys.errors import StoreUnavailableError, TooManyBadRowsError
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
+from recsys.stores.sqlite import persons
 from tests.data.importers.importing_files import NOW, write
 
 HEADER = "customer_id,item_id,kind,timestamp\n"
@@ -84,3 +85,23 @@ def test_a_file_of_nothing_but_bad_rows_of_the_forgotten_is_refused_as_any_other
     with pytest.raises(TooManyBadRowsError, match="found 'never'"):
         imported(home, "again.csv", HEADER + "Quixote,book,view,never\n")
     assert files_that_name(home, "Quixote") == []
+
+
+def test_every_id_of_a_person_leaves_the_refused_rows_though_the_store_could_not_finish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While somebody reads old pages the receipt is refused; asked again, the store knows but the one id."""
+    monkeypatch.setattr(persons, "READERS_SECONDS", 0.05)
+    home = tmp_path / "shop"
+    imported(home, "events.csv", HEADER + GOOD + BAD.replace("Quixote", "cookie-4711"))
+    unfinished = write(ShopFolder(home).quarantine, ".killed.bad.csv.123", "line,row\n1,cookie-4711\n")
+    shop = ShopFolder(home)
+    with closing(open_store(shop.store)) as store, closing(open_store(shop.store, read_only=True)) as reader:
+        store.profiles.merge("cookie-4711", "Quixote", NOW)
+        with reader._database.snapshot():  # type: ignore[attr-defined]
+            reader.histories.version("Sancho")
+            with pytest.raises(StoreUnavailableError, match="still in use"):
+                forget(shop, store, "Quixote", NOW)
+    forgotten(home, "Quixote")
+    assert files_that_name(home, "cookie-4711") == []
+    assert unfinished.exists()
