@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import os
 import re
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +48,27 @@ def forget(shop: ShopFolder, store: Store, customer_id: str, at: int) -> Receipt
 
 def _clean(shop: ShopFolder, ids: Sequence[str]) -> int:
     """Removes these ids from all files of refused rows, those that a killed import left unfinished too."""
-    return sum(_without(path, ids) for path in sorted(shop.quarantine.glob("*.csv*")))
+    if not shop.quarantine.is_dir():
+        return 0
+    with _alone(shop.quarantine):
+        return sum(_without(path, ids) for path in sorted(shop.quarantine.glob("*.csv*")))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else forgets meanwhile: of two who rewrite one file the second would bring back what the first removed."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise StoreUnavailableError(
+            f"the refused rows in {folder} cannot be looked through: {error}",
+            remedy="see that this user may read and write there, then ask again",
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _without(path: Path, ids: Sequence[str]) -> int:
@@ -64,6 +86,8 @@ def _without(path: Path, ids: Sequence[str]) -> int:
         out = io.StringIO(newline="")
         csv.writer(out, lineterminator=os.linesep if "\r\n" in text else "\n").writerows([header, *kept])
         replace_file(path, out.getvalue().encode())
+    except FileNotFoundError:
+        return 0  # An import has given it its name, or taken it away.
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StoreUnavailableError(
             f"the customer is removed from the store, but not from the refused rows in {path}: {error}",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from recsys.customers import forgetting
 from recsys.customers.forgetting import forget
 from recsys.data.importers.importing import import_files
 from recsys.data.importers.options import build_options
 from recsys.data.importers.report import ImportReport
+from recsys.durable import replace_file
 from recsys.errors import StoreUnavailableError, TooManyBadRowsError
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
@@ -105,3 +109,22 @@ def test_every_id_of_a_person_leaves_the_refused_rows_though_the_store_could_not
     forgotten(home, "Quixote")
     assert files_that_name(home, "cookie-4711") == []
     assert unfinished.exists()
+
+
+def test_many_who_are_forgotten_at_once_leave_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of those who rewrite it brings back what another one removed."""
+    home = tmp_path / "shop"
+    names = [f"at-once-{letter}" for letter in "abcdefgh"]
+    rows = "".join(f"{name},i,view,never\n{name},i,view,2024-05-01T12:00:00Z\n" for name in [*names, "Sancho"])
+    imported(home, "events.csv", HEADER + rows)
+
+    def slowly(path: Path, content: bytes) -> None:
+        time.sleep(0.02)
+        replace_file(path, content)
+
+    monkeypatch.setattr(forgetting, "replace_file", slowly)
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert list(pool.map(lambda name: forgotten(home, name), names)) == [1] * len(names)
+    assert files_that_name(home, "at-once-") == []
+    (left,) = ShopFolder(home).quarantine.iterdir()
+    assert "Sancho,i,view,never" in left.read_text()
