@@ -97,6 +97,7 @@ class Recommender:
         self._sources = sources_of(bundle, blend)
         self._flat = flattened(self._sources)
         self._lengths, self._weights = blend.lengths, weights_by_class(blend)
+        self._dense: list[bool] = (~(self._weights[:, _FEW] > 0).any(axis=1)).tolist()
         self._repeats = blend.counts(REPEAT) and placement.repeats(bundle.repeat.kinds)
         # It was learned on lists of the default placement; scores of other lists say something else.
         self.relevance = bundle.relevance if placement.lists_as(DEFAULT_PLACEMENT) else None
@@ -131,7 +132,7 @@ class Recommender:
 
     def weights(self, history: History) -> Mapping[str, float]:
         """How much each source that counts for a history of this length counts, by its name."""
-        taste, weights = self._weighed(history)
+        taste, weights, _ = self._weighed(history)
         if not len(taste.items):
             return {}
         return {name: weight for name, weight in zip(BY_PLACE, weights.tolist(), strict=True) if weight > 0}
@@ -145,7 +146,7 @@ class Recommender:
         item : its position in the bundle's vocabulary.
         now : milliseconds UTC.
         """
-        taste, weights = self._weighed(history)
+        taste, weights, _ = self._weighed(history)
         again, probability = self._again(history, taste, weights, now)
         one, everything = np.array([item], dtype=np.int32), np.ones(len(self.bundle.items), dtype=np.bool_)
         said = {}
@@ -190,12 +191,12 @@ class Recommender:
         had, judged or refused it), `excluded` (named in the request), `on_page` (elsewhere on the page, where there is
         one); and, of items that the request names, `unknown` (to the models) before all others.
         """
-        taste, weights = self._weighed(history)
+        taste, weights, dense = self._weighed(history)
         items, strengths = taste.items, taste.strengths
         again, probability = self._again(history, taste, weights, request.now)
         candidates = allowed(self.bundle.items, catalog, request)
         given = _NOT_GIVEN
-        if len(items) and candidates.among is None and not weights[_FEW].any():
+        if len(items) and candidates.among is None and dense:
             given = given_scores((self._sources, weights, items, strengths))
         asked = Asked(
             weights, items, strengths, again, probability, given, candidates.showable, taste.seen,
@@ -205,10 +206,12 @@ class Recommender:
         found = list_items(self._flat, self._workspace(), asked)
         return taste, found, masked(self.bundle.items, request, candidates, taste.seen, found.seen, found.excluded)
 
-    def _weighed(self, history: History) -> tuple[Taste, npt.NDArray[np.float64]]:
-        """What a history says, and the weights of the sources for one of its length: shape (7,)."""
+    def _weighed(self, history: History) -> tuple[Taste, npt.NDArray[np.float64], bool]:
+        """What a history says, the weights of the sources for one of its length: shape (7,); and whether no source that
+        names few items has one."""
         taste = self.taste(history)
-        return taste, self._weights[bisect_right(self._lengths, len(taste.items))]
+        own = bisect_right(self._lengths, len(taste.items))
+        return taste, self._weights[own], self._dense[own]
 
     def _again(
         self, history: History, taste: Taste, weights: npt.NDArray[np.float64], now: int

@@ -10,6 +10,8 @@ from recsys.models.relevance import Relevance
 from recsys.recommend.kernel import UNITS, Listed
 
 UNKNOWN_RELEVANCE = -1
+_NOTHING = np.full(1_000, UNKNOWN_RELEVANCE, dtype=np.int64)
+"""For lists of shops whose data cannot tell; nobody writes to it."""
 
 
 def relevance_of(relevance: Relevance | None, found: Listed, popular: Floats, length: int) -> Places:
@@ -21,7 +23,8 @@ def relevance_of(relevance: Relevance | None, found: Listed, popular: Floats, le
     length : how many items of the history speak; 0 for a newcomer.
     """
     if relevance is None:
-        return np.full(len(found.item), UNKNOWN_RELEVANCE, dtype=np.int64)
+        size = len(found.item)
+        return _NOTHING[:size] if size <= len(_NOTHING) else np.full(size, UNKNOWN_RELEVANCE, dtype=np.int64)
     units: Places = _read(
         relevance.lengths, relevance.start, relevance.score, relevance.probability, popular, length, found.item,
         found.score, found.personal,
