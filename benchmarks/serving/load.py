@@ -87,10 +87,13 @@ def requests_per_second(url: str, paths: Sequence[str], seconds: float, connecti
     return float(found[1])
 
 
-def latencies(url: str, paths: Sequence[str], rate: float, seconds: float) -> np.ndarray:
+def latencies(url: str, paths: Sequence[str], rate: float, seconds: float, clients: int = 2) -> np.ndarray:
     """Milliseconds per request at a constant rate of arrival, corrected for omission: a request that had to wait
-    because an earlier one was late counts from when it should have been sent."""
-    clients = 8
+    because an earlier one was late counts from when it should have been sent.
+
+    h2load gives each client a timer of its own and starts all at once: so many requests arrive together as there are
+    clients. Two are nearly even.
+    """
     with tempfile.TemporaryDirectory() as folder:
         listed, log = Path(folder) / "paths", Path(folder) / "log"
         listed.write_text("\n".join(url + path for path in paths))

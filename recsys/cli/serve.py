@@ -116,6 +116,8 @@ def _run(listener: socket.socket, workers: int) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Nothing here depends on who the client is.
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     # uvicorn raises the signal that stopped it once more when all is closed: by then stopping is a success.

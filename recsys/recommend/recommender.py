@@ -97,7 +97,7 @@ class Recommender:
         self._sources = sources_of(bundle, blend)
         self._flat = flattened(self._sources)
         self._lengths, self._weights = blend.lengths, weights_by_class(blend)
-        self._dense: list[bool] = (~(self._weights[:, _FEW] > 0).any(axis=1)).tolist()
+        self._dense: list[bool] = [not (own[_FEW] > 0).any() for own in self._weights]
         self._repeats = blend.counts(REPEAT) and placement.repeats(bundle.repeat.kinds)
         # It was learned on lists of the default placement; scores of other lists say something else.
         self.relevance = bundle.relevance if placement.lists_as(DEFAULT_PLACEMENT) else None
