@@ -17,8 +17,7 @@ def measure(home: Path) -> list[Row]:
     with load.bookmatch(home, workers=WORKERS) as running:
         paths = [f"/v1/customers/c{number:06}/recommendations" for number in range(500)]
         load.requests_per_second(running.url, paths, 3.0)
-        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
-        private = [_private_bytes(child) / 1e6 for child in children if _answers(child)]
+        private = [_private_bytes(each) / 1e6 for each in _leaves(str(running.process.pid)) if _answers(each)]
     models = sum(file.stat().st_size for file in home.rglob("*.npy")) / 1e9
     with load.bookmatch(home) as running:
         ready = running.seconds_to_ready
@@ -36,6 +35,12 @@ def measure(home: Path) -> list[Row]:
             f"≤ 3 s with 1 GB (stretch 1 s): {'met' if ready <= 3 and models >= 1 else 'not comparable'}",
         ),
     ]
+
+
+def _leaves(process: str) -> list[str]:
+    """The processes below one that have none below them: workers are forked from one that only forks."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [leaf for child in children for leaf in _leaves(child)] or [process]
 
 
 def _private_bytes(process: str) -> int:
