@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +21,7 @@ OVERHEAD: Final = 900
 """Bytes that a list in memory takes beside its arrays and JSON, measured with `sys.getsizeof` over the parts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """Everything that a ranked list depends on, but for availability, which is checked on every answer.
 
     Attributes
@@ -50,8 +48,7 @@ class Question:
     depth: int
 
 
-@dataclass(frozen=True, slots=True)
-class RankedList:
+class RankedList(NamedTuple):
     """An answer as it was computed, with spare items.
 
     Attributes
@@ -88,7 +85,7 @@ class RankedList:
         begins = np.concatenate([[0], self.ends[:-1] + 1])
         parts = [self.items[begins[place] : self.ends[place]] for place in places]
         ends = np.cumsum([len(part) + 1 for part in parts], dtype=np.int32) - 1
-        return replace(self, items=b",".join(parts), ends=ends.astype(np.int32), positions=self.positions[places])
+        return self._replace(items=b",".join(parts), ends=ends.astype(np.int32), positions=self.positions[places])
 
 
 _Head = tuple[Sequence[str], str | None, Mapping[str, int], str | None, int, int, int]
@@ -107,7 +104,7 @@ class Sealer:
 
     def key(self, question: Question) -> str:
         """The cache key of a question."""
-        content = FORMAT + orjson.dumps(question)
+        content = FORMAT + orjson.dumps(tuple(question))
         return self.prefix(question.subject) + hashlib.blake2b(content, digest_size=20, key=self._secret).hexdigest()
 
     def prefix(self, subject: tuple[str, ...]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import orjson
@@ -163,7 +162,7 @@ class Answerer:
         """
         listed = ranked_list(answer, _NOWHERE, moment.now, moment.engine.catalog.version)
         asked = Asked(route=route, moment=moment, subject=None, rank=lambda _: listed, limit=limit)
-        asked = replace(asked, person=replace(NOBODY, degraded=degraded))
+        asked = asked._replace(person=NOBODY._replace(degraded=degraded))
         return self.body(asked, listed, note, basis)
 
     async def forget(self, customer_ids: Sequence[str]) -> int:
@@ -212,7 +211,7 @@ class Answerer:
             log.warning("an answer went over its budget", route=asked.route, events=len(history))
             # What was had or refused stays away. Nothing is kept: the next answer goes on from what was done for this.
             ranked = asked.engine.for_customer(history.without_taste(), asked.request())
-            return replace(ranked, fallback=OVER_BUDGET), CacheNote(OFF)
+            return ranked._replace(fallback=OVER_BUDGET), CacheNote(OFF)
 
     async def _found(self, asked: Asked) -> tuple[RankedList, CacheNote]:
         cache, signing = self._cache, self._signed_with()

@@ -1,9 +1,12 @@
-"""What is asked, of whom and as of when: everything that an answer is made from, before it is made."""
+"""What is asked, of whom and as of when: everything that an answer is made from, before it is made.
+
+Plain tuples: some of each are made for every answer, and a frozen data class takes several times as long.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from recsys.data.history import History
 from recsys.models.related import Relation
@@ -17,8 +20,7 @@ class OverBudgetError(Exception):
     """The work for a list takes longer than one answer may take."""
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(NamedTuple):
     """How much work one list may be, in seconds of computing: waiting for a cache or for other processes is none.
 
     Attributes
@@ -31,8 +33,7 @@ class Budget:
     worked: Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """One look at the store: every list of a call is made from it, so that they agree with one another.
 
     Attributes
@@ -51,8 +52,7 @@ class Moment:
     budget: Budget
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """Somebody whom lists are for, as known at one moment.
 
     Attributes
@@ -77,8 +77,7 @@ NOBODY = Person(None, History.empty())
 """Of lists that are not made for anybody in particular."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(NamedTuple):
     """One question on its way.
 
     Attributes

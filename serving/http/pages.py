@@ -108,10 +108,10 @@ async def page(answerer: Answerer, shop_lists: ShopLists, asked: Page, instance:
 
 async def _ranked(page: _Page, asked: Asked) -> Made:
     """A list that the recommender puts in order."""
-    asked = replace(asked, exclude=page.exclude, on_page=page.shown)
+    asked = asked._replace(exclude=page.exclude, on_page=page.shown)
     ranked, note = await page.answerer.ranked(asked)
     if not page.shown:
-        ranked = replace(ranked, masked={**ranked.masked, ON_PAGE: 0})
+        ranked = ranked._replace(masked={**ranked.masked, ON_PAGE: 0})
     ids = page.moment.engine.bundle.items
     shown = frozenset(ids[place] for place in ranked.positions[: asked.limit].tolist())
     return page.answerer.body(asked, ranked, note), shown

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -25,8 +25,7 @@ QUIET_MS: Final = 1000
 HIT, MISS, RECOMPUTED, UNAVAILABLE, OFF = "hit", "miss", "recomputed", "unavailable", "off"
 
 
-@dataclass(frozen=True, slots=True)
-class CacheNote:
+class CacheNote(NamedTuple):
     """What the cache did for an answer; as it stands in `served_from`.
 
     Attributes
@@ -110,8 +109,8 @@ class SharedLists:
         # What was found for another request is checked like what was kept: the catalogue may have changed meanwhile.
         usable = wanted.still_good(ranked)
         if usable is None:
-            return wanted.rank(), replace(note, status=RECOMPUTED, age_s=None)
-        return usable, note if note.status == UNAVAILABLE else replace(note, status=HIT, age_s=wanted.age(usable))
+            return wanted.rank(), note._replace(status=RECOMPUTED, age_s=None)
+        return usable, note if note.status == UNAVAILABLE else note._replace(status=HIT, age_s=wanted.age(usable))
 
     async def _get_or_rank(self, wanted: Wanted) -> tuple[RankedList, CacheNote]:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from recsys.data.catalog_index import CatalogIndex
@@ -84,7 +84,7 @@ class ShopLists:
         if question.order is Order.NEW or question.category is not None:
             index, fresh = await self._current_index(engine, question)
             key = _Key(engine.origin, engine.bundle.bundle_id, (index.version, engine.catalog.version), question)
-            moment = replace(moment, confirmed=moment.confirmed and fresh)
+            moment = moment._replace(confirmed=moment.confirmed and fresh)
         else:
             index = CatalogIndex.nothing(engine.bundle.items)
             key = _Key(engine.origin, engine.bundle.bundle_id, None, question)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -242,7 +241,7 @@ def ranked_list(*parts: str) -> RankedList:
 
 def said(ranked: RankedList) -> tuple[object, ...]:
     """All that a list says, comparable."""
-    values = (getattr(ranked, field.name) for field in fields(ranked))
+    values = tuple(ranked)
     return tuple(value.tolist() if isinstance(value, np.ndarray) else value for value in values)
 
 
