@@ -65,9 +65,8 @@ class RequestLayer:
 
     def _own_scope(self, scope: Scope) -> Scope:
         """A copy to route by. HEAD is answered as GET, without the body."""
-        given = next((value for name, value in scope["headers"] if name == _REQUEST_ID_NAME), b"")
         # Random for this process, then counted: no system call for each request.
-        request_id = given.decode() if _SANE_ID.fullmatch(given) else f"{self._prefix}{next(self._requests):016x}"
+        request_id = _given_id(scope) or f"{self._prefix}{next(self._requests):016x}"
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         return {**scope, "method": method, "bookmatch.request_id": request_id}
 
@@ -95,6 +94,14 @@ class RequestLayer:
         if _LEVEL.isEnabledFor(logging.DEBUG):
             # The route and not the path: who is forgotten must not be found in old logs.
             log.debug("request", method=method, route=route, status=status, ms=round(seconds * 1000, 2))
+
+
+def _given_id(scope: Scope) -> str | None:
+    """The id that the client gave its request, if it is a sane one."""
+    for name, value in scope["headers"]:
+        if name == _REQUEST_ID_NAME:
+            return value.decode() if _SANE_ID.fullmatch(value) else None
+    return None
 
 
 class _Reply:
