@@ -29,7 +29,7 @@ run: .venv/.installed
 
 test: .venv/.installed-test
 	@sh scripts/redis-for-tests.sh
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(BIN)/pytest --numprocesses=2 --dist=worksteal --cov --cov-report=term:skip-covered
 
 lint: .venv/.installed-lint
 	$(BIN)/ruff check .
