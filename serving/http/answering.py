@@ -161,8 +161,8 @@ class Answerer:
         `degraded` is why what is known of the customer may not be the latest. Such lists have no relevance.
         """
         listed = ranked_list(answer, _NOWHERE, moment.now, moment.engine.catalog.version)
-        asked = Asked(route=route, moment=moment, subject=None, rank=lambda _: listed, limit=limit)
-        asked = asked._replace(person=NOBODY._replace(degraded=degraded))
+        person = NOBODY._replace(degraded=degraded)
+        asked = Asked(route=route, moment=moment, subject=None, rank=lambda _: listed, limit=limit, person=person)
         return self.body(asked, listed, note, basis)
 
     async def forget(self, customer_ids: Sequence[str]) -> int:

@@ -13,7 +13,7 @@ from recsys.data.history import History
 from recsys.recommend.audience import Member, audience
 from recsys.stores.protocols import Store
 from serving.http.asking import Moment
-from serving.http.people import reading
+from serving.http.store_handle import reading
 
 MAX_LOOKED_AT = 1_000
 """Customers that one call looks at: reading so many histories takes about a second, beside the answers."""

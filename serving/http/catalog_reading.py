@@ -9,9 +9,8 @@ from typing import Self
 
 from recsys.data.catalog import UNREAD, Catalog
 from recsys.data.vocabulary import Vocabulary
-from recsys.stores import open_store
 from recsys.stores.protocols import Store
-from serving.http.store_handle import Origin, file_identity
+from serving.http.store_handle import Origin, file_identity, reading
 
 FEW_CHANGES = 1_000
 """So many changed items are read right where answers are made: it takes a few milliseconds at most."""
@@ -52,13 +51,13 @@ def caught_up(
 def read_catalog(store_path: Path, items: Vocabulary, known: ReadCatalog) -> ReadCatalog:
     """The catalogue as the store has it now, through a connection of its own. Raises StoreError."""
     file = file_identity(store_path)
-    store = open_store(store_path, create=False, read_only=True)
-    try:
+
+    def ask(store: Store) -> ReadCatalog:
         origin = (store.secret(), *file)
         read = caught_up(store, origin, known, items, len(items) // _WHOLE_IS_QUICKER)
         return read or ReadCatalog(Catalog.of(store.catalog.changes(UNREAD), items), origin)
-    finally:
-        store.close()
+
+    return reading(store_path, ask)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@ wrong with each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,12 +16,15 @@ from serving.http.event_input import (
     MAX_FUTURE_MS,
     Attributes,
     Id,
+    Refused,
     Time,
     entries_of,
     fault_of,
+    given_id,
     id_fault,
 )
 from serving.http.problems import Fault, invalid, shortened
+from serving.http.session_input import parsed
 
 MAX_CUSTOMERS = 1_000
 MAX_FORGOTTEN = 100
@@ -96,25 +98,17 @@ class CustomerPut:
     consents: tuple[Consent, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedEntry:
-    """One of many that is not stored: its own id, if it is one, and what is wrong."""
-
-    identifier: str | None
-    faults: tuple[Fault, ...]
-
-
 def parse_customer(body: object, customer_id: str, now: int) -> CustomerPut:
     """The customer in a request's body. Raises Problem (422) with every fault; `now` in milliseconds UTC."""
     if not isinstance(body, dict):
         raise invalid([Fault(("body",), shortened(body), "an object")])
     found = _parsed(body, ("body",), now, CustomerIn, customer_id)
-    if isinstance(found, RefusedEntry):
+    if isinstance(found, Refused):
         raise invalid(found.faults)
     return found
 
 
-def parse_customers(body: object, now: int) -> list[CustomerPut | RefusedEntry]:
+def parse_customers(body: object, now: int) -> list[CustomerPut | Refused]:
     """The customers of a request's body, each for itself. Raises Problem (422) when it is not a list of them."""
     entries = entries_of(body, "customers", MAX_CUSTOMERS)
     return [_parsed(entry, ("body", "customers", index), now, CustomerEntryIn) for index, entry in enumerate(entries)]
@@ -135,25 +129,19 @@ def parse_ids(body: object, field: str, most: int) -> list[str]:
 
 def parse_merge(body: object) -> str:
     """The visitor that a request's body names. Raises Problem (422)."""
-    if not isinstance(body, dict):
-        raise invalid([Fault(("body",), shortened(body), 'an object {"visitor_id": "…"}')])
-    try:
-        return MergeIn.model_validate(body).visitor_id
-    except ValidationError as error:
-        faults = [fault_of(("body",), detail, MergeIn) for detail in error.errors(include_url=False)]
-        raise invalid(faults) from error
+    return parsed(MergeIn, body, 'an object {"visitor_id": "…"}').visitor_id
 
 
 def _parsed(
     entry: object, place: tuple[str | int, ...], now: int, shape: type[CustomerIn], customer_id: str | None = None
-) -> CustomerPut | RefusedEntry:
+) -> CustomerPut | Refused:
     if not isinstance(entry, dict):
-        return RefusedEntry(None, (Fault(place, shortened(entry), "an object"),))
-    own = customer_id or _given_id(entry)
+        return Refused(None, (Fault(place, shortened(entry), "an object"),))
+    own = customer_id or given_id(entry, "customer_id")
     try:
         given = shape.model_validate(entry)
     except ValidationError as error:
-        return RefusedEntry(own, tuple(_fault(place, detail, shape) for detail in error.errors(include_url=False)))
+        return Refused(own, tuple(_fault(place, detail, shape) for detail in error.errors(include_url=False)))
     consents = tuple(
         Consent(purpose, said.granted, said.source, now if said.stated_at is None else said.stated_at)
         for purpose, said in given.consents.items()
@@ -169,7 +157,7 @@ def _parsed(
         if not storable(each.source)
     )
     if faults or own is None:
-        return RefusedEntry(own, faults)
+        return Refused(own, faults)
     attributes = None if given.attributes is None else orjson.dumps(given.attributes).decode()
     return CustomerPut(own, given.account_id, attributes, given.recommendations, consents)
 
@@ -177,8 +165,3 @@ def _parsed(
 def _fault(place: tuple[str | int, ...], detail: Any, shape: type[BaseModel]) -> Fault:
     inside = len(detail["loc"]) > 1 and detail["loc"][0] == "consents" and detail["loc"][-1] != "[key]"
     return fault_of(place, detail, ConsentIn if inside else shape)
-
-
-def _given_id(entry: Mapping[str, object]) -> str | None:
-    given = entry.get("customer_id")
-    return given if isinstance(given, str) and id_fault(given) is None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -164,9 +164,9 @@ _TEXTS: dict[str | int | None, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An event that is not stored: the id it gave itself, if it is one, and what is wrong."""
+    """One of many that is not stored: the id it gave itself, if it is one, and what is wrong."""
 
-    event_id: str | None
+    identifier: str | None
     faults: tuple[Fault, ...]
 
 
@@ -216,7 +216,9 @@ def _fitting(entry: object, index: int) -> EventIn | Refused:
     try:
         return EventIn.model_validate(entry)
     except ValidationError as error:
-        return Refused(_given_id(entry), tuple(fault_of(place, detail) for detail in error.errors(include_url=False)))
+        return Refused(
+            given_id(entry, "event_id"), tuple(fault_of(place, detail) for detail in error.errors(include_url=False))
+        )
 
 
 def _event(given: EventIn, index: int, now: int, new_id: Callable[[], str]) -> Event | Refused:
@@ -257,8 +259,9 @@ def _faults_between_fields(given: EventIn, context: str | None, timestamp: int, 
     return faults
 
 
-def _given_id(entry: dict[str, object]) -> str | None:
-    given = entry.get("event_id")
+def given_id(entry: Mapping[str, object], field: str) -> str | None:
+    """The id that an entry gives itself, if it is one."""
+    given = entry.get(field)
     return given if isinstance(given, str) and id_fault(given) is None else None
 
 

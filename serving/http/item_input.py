@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from serving.http.event_input import Amount, Attributes, Currency, Id, Time, entries_of, fault_of, id_fault
+from serving.http.event_input import (
+    Amount,
+    Attributes,
+    Currency,
+    Id,
+    Refused,
+    Time,
+    entries_of,
+    fault_of,
+    given_id,
+    id_fault,
+)
 from serving.http.problems import Fault, invalid, shortened
 
 MAX_ITEMS = 1_000
@@ -51,23 +61,15 @@ class ItemIn(BaseModel):
     attributes: Attributes | None = Field(None, description="Anything else.")
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedItem:
-    """An entry of a batch that changes nothing: the id it gave, if it is one, and what is wrong."""
-
-    item_id: str | None
-    faults: tuple[Fault, ...]
-
-
 def parse_item(body: object, item_id: str) -> ItemRow:
     """The row in the body of a request about one item. Raises Problem (422) with every fault."""
     row = _parsed(body, ("body",), item_id)
-    if isinstance(row, RefusedItem):
+    if isinstance(row, Refused):
         raise invalid(row.faults)
     return row
 
 
-def parse_items(body: object) -> list[ItemRow | RefusedItem]:
+def parse_items(body: object) -> list[ItemRow | Refused]:
     """The rows of a batch, each for itself. Raises Problem (422) when the body is not a list of items."""
     return [
         _parsed(entry, ("body", "items", index), None)
@@ -75,7 +77,7 @@ def parse_items(body: object) -> list[ItemRow | RefusedItem]:
     ]
 
 
-def parse_item_ids(body: object) -> list[str | RefusedItem]:
+def parse_item_ids(body: object) -> list[str | Refused]:
     """The ids of a batch, each for itself. Raises Problem (422) when the body is not a list of ids."""
     return [
         entry if isinstance(entry, str) and id_fault(entry) is None else _no_id(entry, index)
@@ -83,23 +85,23 @@ def parse_item_ids(body: object) -> list[str | RefusedItem]:
     ]
 
 
-def _no_id(entry: object, index: int) -> RefusedItem:
+def _no_id(entry: object, index: int) -> Refused:
     expected = id_fault(entry if isinstance(entry, str) else "") or ""
-    return RefusedItem(None, (Fault(("body", "item_ids", index), shortened(entry), expected),))
+    return Refused(None, (Fault(("body", "item_ids", index), shortened(entry), expected),))
 
 
-def _parsed(entry: object, place: tuple[str | int, ...], path_id: str | None) -> ItemRow | RefusedItem:
+def _parsed(entry: object, place: tuple[str | int, ...], path_id: str | None) -> ItemRow | Refused:
     """One row; `path_id` is what the path says that its id is, None in a batch."""
     if not isinstance(entry, dict):
-        return RefusedItem(path_id, (Fault(place, shortened(entry), "an object"),))
+        return Refused(path_id, (Fault(place, shortened(entry), "an object"),))
     try:
         given = ItemIn.model_validate(entry)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        return RefusedItem(_given_id(entry), tuple(fault_of(place, detail, ItemIn) for detail in found))
+        return Refused(given_id(entry, "item_id"), tuple(fault_of(place, detail, ItemIn) for detail in found))
     faults = _faults_between_fields(given, place, path_id)
     if faults:
-        return RefusedItem(given.item_id, tuple(faults))
+        return Refused(given.item_id, tuple(faults))
     row = given.model_dump()
     row["item_id"] = given.item_id or path_id
     # One form for equal objects, as importing has it: sorted.
@@ -122,8 +124,3 @@ def _faults_between_fields(given: ItemIn, place: tuple[str | int, ...], path_id:
     if given.published is not None and given.expires is not None and given.expires <= given.published:
         faults.append(Fault((*place, "expires"), "a time that is not after `published`", "a later time, or none"))
     return faults
-
-
-def _given_id(entry: dict[str, object]) -> str | None:
-    given = entry.get("item_id")
-    return given if isinstance(given, str) and id_fault(given) is None else None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 
@@ -15,23 +14,11 @@ from recsys.data.history import History
 from recsys.data.profile import Consent
 from recsys.data.signals import UNKNOWN_TIME
 from recsys.errors import ForgottenCustomerError, UnknownCustomerError
-from recsys.stores import open_store
 from recsys.stores.protocols import Store
 from serving.http.engine import Engine
 
-T = TypeVar("T")
-
 MAX_TASTE = 50
 """So many items are named of what speaks for a customer, the strongest first."""
-
-
-def reading(path: Path, ask: Callable[[Store], T]) -> T:
-    """What `ask` returns, through a connection of its own that only reads."""
-    store = open_store(path, create=False, read_only=True)
-    try:
-        return ask(store)
-    finally:
-        store.close()
 
 
 def known_ids(store: Store, customer_id: str) -> tuple[str, ...]:

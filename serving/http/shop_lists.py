@@ -12,14 +12,14 @@ from recsys.data.vocabulary import Vocabulary
 from recsys.errors import InputError, StoreError, StoreUnavailableError
 from recsys.recommend.popular_lists import Order, PopularQuestion, ShopList, shop_list, shown
 from recsys.recommend.types import Answer, Request
-from recsys.stores import open_store
+from recsys.stores.protocols import Store
 from serving.cache.memory import MemoryCache
 from serving.http.answering import Answerer
 from serving.http.asking import Moment
 from serving.http.engine import Engine
 from serving.http.problems import Fault, invalid, shortened
 from serving.http.shared_lists import HIT, MISS, CacheNote
-from serving.http.store_handle import Origin, file_identity
+from serving.http.store_handle import Origin, file_identity, reading
 
 KEPT_BYTES = 16 * 1024 * 1024
 """Whole lists of a worker: about 1 MB each where 90,000 items are on it."""
@@ -156,12 +156,13 @@ def read_index(
     """The index as the store has it now, through a connection of its own, and the store's origin; from what changed
     since `known`, which is of the store `origin`. Raises StoreError."""
     file = file_identity(store_path)
-    store = open_store(store_path, create=False, read_only=True)
-    try:
+
+    def ask(store: Store) -> tuple[Origin, CatalogIndex]:
         found = (store.secret(), *file)
         # A backup that was put in its place counts its versions differently.
-        if known is None or found != origin or store.catalog.version() < known.version:
-            known = CatalogIndex.nothing(items)
-        return found, known.with_changes(store.catalog.changes(known.version))
-    finally:
-        store.close()
+        before = known
+        if before is None or found != origin or store.catalog.version() < before.version:
+            before = CatalogIndex.nothing(items)
+        return found, before.with_changes(store.catalog.changes(before.version))
+
+    return reading(store_path, ask)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from recsys.errors import StoreError, StoreUnavailableError
+from recsys.stores import open_store
 from recsys.stores.protocols import Store
 
 T = TypeVar("T")
@@ -86,6 +87,15 @@ class StoreHandle:
         self.origin = (self.secret, *file)
         self.generation += 1
         return self._store
+
+
+def reading(path: Path, ask: Callable[[Store], T]) -> T:
+    """What `ask` returns, through a connection of its own that only reads. Raises StoreError."""
+    store = open_store(path, create=False, read_only=True)
+    try:
+        return ask(store)
+    finally:
+        store.close()
 
 
 def file_identity(path: Path) -> tuple[int, int]:

@@ -147,7 +147,7 @@ def test_events_are_read_together_as_each_by_itself(entries: list[object]) -> No
         (alone,) = parse_events({"events": [entry]}, NOW, lambda: "made")
         if isinstance(alone, Refused):
             moved = [replace(fault, place=("body", "events", index, *fault.place[3:])) for fault in alone.faults]
-            alone = Refused(alone.event_id, tuple(moved))
+            alone = Refused(alone.identifier, tuple(moved))
         assert found == alone
 
 

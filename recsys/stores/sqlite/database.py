@@ -19,8 +19,13 @@ Row = tuple[Any, ...]
 _CACHE_KIB = 16 * 1024
 _BULK_CACHE_KIB = 256 * 1024
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
-# One JSON array of this many texts stands for as many bound values; longer arrays gain nothing.
-_TEXTS_AT_ONCE = 10_000
+# One JSON array of this many values stands for as many bound ones; longer arrays gain nothing.
+_VALUES_AT_ONCE = 10_000
+
+
+def as_json(values: Sequence[str] | Sequence[int]) -> str:
+    """What `json_each(?)` reads."""
+    return orjson.dumps(values).decode()
 
 
 class Database:
@@ -121,15 +126,10 @@ class Database:
         except sqlite3.Error as error:
             raise translated(error, self.path) from error
 
-    def matching(self, sql: str, texts: Sequence[str]) -> Iterator[Row]:
-        """The rows of a statement that reads its one value with `json_each(?)`, over any number of texts."""
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            yield from self.query(sql, (orjson.dumps(texts[start : start + _TEXTS_AT_ONCE]).decode(),))
-
-    def of_numbers(self, sql: str, numbers: Sequence[int]) -> Iterator[Row]:
-        """The same, over any number of numbers."""
-        for start in range(0, len(numbers), _TEXTS_AT_ONCE):
-            yield from self.query(sql, (orjson.dumps(numbers[start : start + _TEXTS_AT_ONCE]).decode(),))
+    def matching(self, sql: str, values: Sequence[str] | Sequence[int]) -> Iterator[Row]:
+        """The rows of a statement that reads its one value with `json_each(?)`, over any number of texts or numbers."""
+        for start in range(0, len(values), _VALUES_AT_ONCE):
+            yield from self.query(sql, (as_json(values[start : start + _VALUES_AT_ONCE]),))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

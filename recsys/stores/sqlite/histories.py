@@ -19,19 +19,18 @@ from recsys.errors import InputError
 from recsys.stores.admission import storable
 from recsys.stores.sqlite import schema
 from recsys.stores.sqlite.archived import Archive
-from recsys.stores.sqlite.database import Database
-from recsys.stores.sqlite.names import Names
+from recsys.stores.sqlite.database import Database, as_json
+from recsys.stores.sqlite.names import ROOT, Names
 from recsys.stores.sqlite.undone import undone_seqs
 
 PACKED_ROWS = 2_000
 """So many of the newest events stand in a packed row with everything that is known of them."""
 
-_ROOT = "(SELECT coalesce(merged_into, customer) AS n FROM customers WHERE customer_id = ?)"
 _MERGED = "(SELECT json_group_array(customer) FROM customers WHERE merged_into = n)"
 _NEWEST = "(SELECT max(seq) FROM events WHERE customer = n AND exposure = 0)"
 _WHO = f"""
     SELECT n, {_MERGED}, {_NEWEST}, (SELECT merged FROM profiles WHERE customer = n),
-        (SELECT value FROM meta WHERE key = 'archive') FROM {_ROOT}
+        (SELECT value FROM meta WHERE key = 'archive') FROM (SELECT {ROOT} AS n FROM customers WHERE customer_id = ?)
 """  # noqa: S608
 _PACKED = "SELECT version, body FROM packed_histories WHERE customer = ?"
 _PACK = """
@@ -168,7 +167,7 @@ class SqliteHistories:
         ((number, visitors, newest, merged, archive),) = found
         numbers = [number, *orjson.loads(visitors)]
         if len(numbers) > 1:
-            (newest,) = self._database.one(_NEWEST_AMONG, (_json(numbers),))
+            (newest,) = self._database.one(_NEWEST_AMONG, (as_json(numbers),))
         closed = 0
         if archive and self._archive.partitions():
             closed = max(self._archive.version(each) for each in numbers)
@@ -190,7 +189,7 @@ class SqliteHistories:
         if undos or max(who.closed, who.merged) > version:
             return None
         few = PACKED_ROWS if most is None else most
-        later = self._database.query(_LATER, (_json(who.numbers), version, few + 1))
+        later = self._database.query(_LATER, (as_json(who.numbers), version, few + 1))
         if len(later) > few or any(kind == schema.UNDO_CODE for _, kind, *_ in later):
             return None
         rows = [HistoryRow._make(row) for row in later if row[0] is not None]
@@ -239,7 +238,7 @@ class SqliteHistories:
         """The effective events of one customer in order of arrival: all, or the newest `limit` of many and what the
         others say."""
         undone = undone_seqs(self._database, self._archive, [customer])
-        values: list[object] = [customer, _json(undone)] if undone else [customer]
+        values: list[object] = [customer, as_json(undone)] if undone else [customer]
 
         def query(sql: str, *further: object) -> list[tuple[Any, ...]]:
             return self._database.query(sql.format(undone=_NOT_UNDONE if undone else ""), [*values, *further])
@@ -252,11 +251,6 @@ class SqliteHistories:
         # Counting is three times as fast as sorting once more for the others.
         counts = Counter((row.item_id, row.kind) for row in newest)
         return newest, {(item, kind) for item, kind, number in query(_COUNTS_OWN) if number > counts[item, kind]}
-
-
-def _json(numbers: Sequence[int]) -> str:
-    """What `json_each(?)` reads."""
-    return orjson.dumps(numbers).decode()
 
 
 def _age_order(row: HistoryRow) -> tuple[float, float]:

@@ -6,10 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import polars as pl
 
-from recsys.stores.sqlite.database import Database
+from recsys.stores.sqlite.database import Database, as_json
+
+ROOT = "coalesce(merged_into, customer)"
+"""In SQL: the number of the customer that a row of `customers` stands for, itself or what the visitor became."""
+ROOT_OF_ID = f"(SELECT {ROOT} FROM customers WHERE customer_id = ?)"  # noqa: S608
+"""In SQL: the same of an id."""
 
 
 class Names:
@@ -60,7 +64,7 @@ class Names:
 
     def texts(self, numbers: Sequence[int]) -> dict[int, str]:
         """The ids of these numbers."""
-        return dict(self._database.query(self._texts, (orjson.dumps(numbers).decode(),)))
+        return dict(self._database.query(self._texts, (as_json(numbers),)))
 
     def all(self, merged: Mapping[int, int]) -> tuple[pl.Series, npt.NDArray[np.int32]]:
         """All ids, and the row of each number among them: int32, shape (largest number + 1,), -1 where none is.

@@ -14,17 +14,18 @@ from recsys.stores.protocols import Erased
 from recsys.stores.sqlite.archived import Archive
 from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.forgotten import Forgotten
+from recsys.stores.sqlite.names import ROOT_OF_ID
 
 READERS_SECONDS = 5.0
 """How long old pages are waited for that somebody still reads."""
 
-_PERSON = """
+_PERSON = f"""
     SELECT customer, customer_id, has_row FROM customers AS root
-    WHERE customer = (SELECT coalesce(merged_into, customer) FROM customers WHERE customer_id = ?)
+    WHERE customer = {ROOT_OF_ID}
     UNION ALL
     SELECT customer, customer_id, has_row FROM customers WHERE merged_into =
-        (SELECT coalesce(merged_into, customer) FROM customers WHERE customer_id = ?)
-"""
+        {ROOT_OF_ID}
+"""  # noqa: S608
 _KNOWN = "SELECT 1 FROM customers WHERE customer_id = ?"
 _ROWS = """
     SELECT seq, event_id, kind, item, timestamp, position, quantity, price, currency, rating, session_id,
@@ -70,7 +71,7 @@ class SqlitePersons:
             whole = pl.concat(parts).sort("seq")
             numbers = whole["item"].drop_nulls().unique().to_list()
             names = pl.DataFrame(
-                list(self._database.of_numbers(_ITEMS, numbers)),
+                list(self._database.matching(_ITEMS, numbers)),
                 schema={"item": pl.Int64(), "item_id": pl.String()},
                 orient="row",
             )

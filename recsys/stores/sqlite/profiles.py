@@ -10,20 +10,20 @@ from recsys.errors import InputError
 from recsys.stores.admission import check_ids, storable
 from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.forgotten import Forgotten
-from recsys.stores.sqlite.names import Names
+from recsys.stores.sqlite.names import ROOT, ROOT_OF_ID, Names
 from recsys.stores.sqlite.sequence import reserve
 
 MERGED = "merge"
 """The source of a no that one of two ids had said before they turned out to be one person."""
 
-_WHO = """
+_WHO = f"""
     SELECT customer, customer_id, profiles.version, recommendations FROM customers LEFT JOIN profiles USING (customer)
-    WHERE customer = (SELECT coalesce(merged_into, customer) FROM customers WHERE customer_id = ?)
-"""
-_VERSION = """
+    WHERE customer = {ROOT_OF_ID}
+"""  # noqa: S608
+_VERSION = f"""
     SELECT version FROM profiles
-    WHERE customer = (SELECT coalesce(merged_into, customer) FROM customers WHERE customer_id = ?)
-"""
+    WHERE customer = {ROOT_OF_ID}
+"""  # noqa: S608
 _VISITORS = "SELECT customer_id FROM customers WHERE merged_into = ? ORDER BY customer_id"
 _GROUP = "customer = ? OR customer IN (SELECT customer FROM customers WHERE merged_into = ?)"
 _STATEMENTS = f"""
@@ -35,10 +35,10 @@ _KEEP = """
     ON CONFLICT (customer) DO UPDATE SET (version, recommendations, merged) =
         (excluded.version, excluded.recommendations, max(merged, excluded.merged))
 """
-_ABOUT = """
-    SELECT coalesce(merged_into, customer), purpose, granted, source, stated
+_ABOUT = f"""
+    SELECT {ROOT}, purpose, granted, source, stated
     FROM consents JOIN customers USING (customer) WHERE purpose = ? ORDER BY seq
-"""
+"""  # noqa: S608
 _OFF = "SELECT customer FROM profiles WHERE NOT recommendations"
 _MERGE = "UPDATE customers SET merged_into = ? WHERE customer = ? OR merged_into = ?"
 _UNPACK = "DELETE FROM packed_histories WHERE customer IN (?, ?)"

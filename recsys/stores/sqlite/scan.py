@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import polars as pl
 
 from recsys.data.events import KIND_BY_CODE
@@ -16,7 +15,7 @@ from recsys.data.interactions import EventTable
 from recsys.stores.archive.partition import Partition
 from recsys.stores.sqlite import schema
 from recsys.stores.sqlite.archived import Archive
-from recsys.stores.sqlite.database import Database
+from recsys.stores.sqlite.database import Database, as_json
 from recsys.stores.sqlite.names import Names
 from recsys.stores.sqlite.undone import merged, undone_seqs
 
@@ -40,11 +39,6 @@ _READ_WITHOUT = f"{_FROM} AND seq NOT IN (SELECT value FROM json_each(?)) {_IN_T
 _KINDS = "SELECT kind, count(*), min(timestamp), max(timestamp) FROM events GROUP BY kind ORDER BY kind"
 _ROWS_AT_ONCE = 50_000
 _NOBODY = -1
-
-
-def as_json(numbers: Sequence[int]) -> str:
-    """What `json_each(?)` reads."""
-    return orjson.dumps(numbers).decode()
 
 
 def read(database: Database, customers: Names, items: Names, archive: Archive) -> EventTable:

@@ -20,7 +20,6 @@ from serving.http.customer_input import (
     CustomerIn,
     CustomerPut,
     MergeIn,
-    RefusedEntry,
     parse_customer,
     parse_customers,
     parse_ids,
@@ -36,8 +35,9 @@ from serving.http.customer_shapes import (
     ReceiptOut,
     ReceiptsOut,
 )
+from serving.http.event_input import Refused
 from serving.http.parameters import PathId, WantedIds
-from serving.http.people import about, export, moment, reading
+from serving.http.people import about, export, moment
 from serving.http.problems import Fault
 from serving.http.routes.describing import (
     UNREADABLE,
@@ -50,6 +50,7 @@ from serving.http.routes.describing import (
     versioned,
 )
 from serving.http.state import ServiceState, State
+from serving.http.store_handle import reading
 
 T = TypeVar("T")
 
@@ -220,8 +221,8 @@ def _put(store: Store, wanted: CustomerPut) -> dict[str, Any]:
     return {"customer_id": wanted.customer_id, "status": status}
 
 
-def _put_or_refuse(store: Store, index: int, entry: CustomerPut | RefusedEntry) -> dict[str, Any]:
-    if isinstance(entry, RefusedEntry):
+def _put_or_refuse(store: Store, index: int, entry: CustomerPut | Refused) -> dict[str, Any]:
+    if isinstance(entry, Refused):
         return {"customer_id": entry.identifier, "status": "refused", "error": refusal(entry.faults)}
     try:
         return _put(store, entry)

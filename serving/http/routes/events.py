@@ -42,7 +42,7 @@ async def events(request: Request, state: State) -> Response:
     good = [event for event in parsed if isinstance(event, Event)]
     added, forgotten = await _stored(state, good)
     results = [
-        _refused(entry.event_id, entry.faults)
+        _refused(entry.identifier, entry.faults)
         if isinstance(entry, Refused)
         else _refused(entry.event_id, [_forgotten(index)])
         if entry.customer_id in forgotten

@@ -8,7 +8,8 @@ from typing import Any
 from fastapi import Request, Response
 
 from serving.http.body import read_json
-from serving.http.item_input import MAX_ITEMS, ItemIn, RefusedItem, parse_item, parse_item_ids, parse_items
+from serving.http.event_input import Refused
+from serving.http.item_input import MAX_ITEMS, ItemIn, parse_item, parse_item_ids, parse_items
 from serving.http.item_record import ItemStatus, put_items, record, remove_items, rows_by_id
 from serving.http.parameters import PathId, WantedIds
 from serving.http.problems import Problem
@@ -93,11 +94,9 @@ async def put_batch(request: Request, state: State) -> Response:
     """Stores the whole rows of items. Each is stored or refused for a reason of its own; what is stored is stored
     together, and as if one was put after the other."""
     parsed = parse_items(await read_json(request, state.settings.max_body_bytes))
-    rows = [entry for entry in parsed if not isinstance(entry, RefusedItem)]
+    rows = [entry for entry in parsed if not isinstance(entry, Refused)]
     statuses = await state.writer.run(lambda store: put_items(store, rows)) if rows else []
-    ids: list[str | RefusedItem] = [
-        entry if isinstance(entry, RefusedItem) else str(entry["item_id"]) for entry in parsed
-    ]
+    ids: list[str | Refused] = [entry if isinstance(entry, Refused) else str(entry["item_id"]) for entry in parsed]
     return _results(state, ids, statuses)
 
 
@@ -134,14 +133,14 @@ async def _records(state: State, ids: Sequence[str]) -> list[dict[str, object] |
     return [record(item_id, rows.get(item_id), engine, now) for item_id in ids]
 
 
-def _results(state: State, ids: Sequence[str | RefusedItem], statuses: Sequence[ItemStatus]) -> Response:
+def _results(state: State, ids: Sequence[str | Refused], statuses: Sequence[ItemStatus]) -> Response:
     """One result for each entry of a batch; `statuses` are those of the entries that were not refused."""
     results: list[dict[str, Any]] = []
     done = iter(statuses)
     for entry in ids:
-        if isinstance(entry, RefusedItem):
+        if isinstance(entry, Refused):
             error = refusal(entry.faults)
-            results.append({"item_id": entry.item_id, "status": ItemStatus.REFUSED, "error": error})
+            results.append({"item_id": entry.identifier, "status": ItemStatus.REFUSED, "error": error})
         else:
             results.append({"item_id": entry, "status": next(done)})
         state.metrics.items.labels(results[-1]["status"]).inc()
