@@ -142,13 +142,19 @@ class Placement:
             )
 
     def blend(self, learned: BlendWeights) -> BlendWeights:
-        """The weights of this spot: those that were learned, or of the sources it asks for alone. Where none of these
-        has a weight for some length of history they count the same."""
-        return learned if self.sources is None else learned.only(self.sources)
+        """The weights of this spot: its own, or those that were learned, of its sources alone. Where none of these has
+        a weight for some length of history they count the same. What may be bought again is put in order by how likely
+        that is, unless sources are named."""
+        if self.weights is not None:
+            return BlendWeights.constant(dict(self.weights))
+        named = self.sources or (frozenset({REPEAT}) if self.only_again else None)
+        return learned if named is None else learned.only(named)
 
     def lists_as(self, other: Placement) -> bool:
-        """Whether its lists are those of another one: the same sources, and the same items masked."""
-        return (self.sources, self.mask_kinds) == (other.sources, other.mask_kinds)
+        """Whether scores say what those of another one say: the same sources and weights, and the same items masked."""
+        return (self.sources, self.weights, self.mask_kinds, self.only_again) == (
+            other.sources, other.weights, other.mask_kinds, other.only_again
+        )  # fmt: skip
 
     def repeats(self, bought: Iterable[EventKind]) -> bool:
         """Whether something that the customer has by one of these kinds of events may be shown again."""

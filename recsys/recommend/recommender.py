@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +18,8 @@ from recsys.recommend import kernel
 from recsys.recommend.candidates import allowed, left_out, masked
 from recsys.recommend.explain import counted, explained
 from recsys.recommend.item_lists import ItemLists
-from recsys.recommend.kernel import UNITS, Asked, Listed, Workspace, flattened, list_items
+from recsys.recommend.kernel import UNITS, Asked, Listed, flattened, list_items
+from recsys.recommend.models import BundleModels, Taste
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.relevance import relevance_of
 from recsys.recommend.sources import (
@@ -28,7 +27,7 @@ from recsys.recommend.sources import (
     FEW,
     REPEAT,
     given_scores,
-    sources_of,
+    heard,
     weights_by_class,
 )
 from recsys.recommend.types import Answer, Request
@@ -40,27 +39,7 @@ NOTHING_LEFT = "nothing_left"
 _NO_ITEMS = np.zeros(0, dtype=np.int32)
 _NO_PROBABILITY = np.zeros(0)
 _NOT_GIVEN = np.zeros(0, dtype=np.float32)
-MOST_SPEAKERS = 1_000
-"""Items of a history that speak, at most: the strongest. What an answer costs is in proportion to them."""
-
 _FEW = [BY_PLACE.index(name) for name in FEW]
-
-
-@dataclass(frozen=True, slots=True)
-class Taste:
-    """What a history says to one recommender, whenever it is asked.
-
-    Attributes
-    ----------
-    items, strengths : int32 and float32, shape (m,); what speaks, ascending, and how much.
-    kinds : int32, shape (m,); the code of the kind of event on each that weighs most.
-    seen : int32; items that are not shown again.
-    """
-
-    items: npt.NDArray[np.int32]
-    strengths: npt.NDArray[np.float32]
-    kinds: npt.NDArray[np.int32]
-    seen: npt.NDArray[np.int32]
 
 
 class Found(NamedTuple):
@@ -88,21 +67,28 @@ class Recommender:
     ----------
     bundle : the models.
     placement : the policy of the spot that asks.
+    models : those of the bundle, where another spot has them already.
     """
 
-    def __init__(self, bundle: ModelBundle, placement: Placement = DEFAULT_PLACEMENT) -> None:
+    def __init__(
+        self, bundle: ModelBundle, placement: Placement = DEFAULT_PLACEMENT, models: BundleModels | None = None
+    ) -> None:
         self.bundle = bundle
         self.placement = placement
+        self._models = models = models or BundleModels(bundle)
         blend = placement.blend(bundle.manifest.blend)
-        self._sources = sources_of(bundle, blend)
+        self._sources = heard(models.sources, blend)
         self._flat = flattened(self._sources)
         self._lengths, self._weights = blend.lengths, weights_by_class(blend)
         self._dense: list[bool] = [not (own[_FEW] > 0).any() for own in self._weights]
         self._repeats = blend.counts(REPEAT) and placement.repeats(bundle.repeat.kinds)
         # It was learned on lists of the default placement; scores of other lists say something else.
         self.relevance = bundle.relevance if placement.lists_as(DEFAULT_PLACEMENT) else None
-        self._own = threading.local()
-        self._item_lists = ItemLists(bundle, self._workspace)
+        self._item_lists = ItemLists(bundle, models.workspace)
+
+    def at(self, placement: Placement) -> Recommender:
+        """Another spot over the same models."""
+        return Recommender(self.bundle, placement, self._models)
 
     def recommend(self, history: History, catalog: Catalog, request: Request) -> Answer:
         """The items this customer is most likely to want, best first.
@@ -163,7 +149,7 @@ class Recommender:
                     alone, taste.items, taste.strengths, again, probability, _NOT_GIVEN, everything, _NO_ITEMS,
                     _NO_ITEMS, 1, filled=False, explained=False, among=one,
                 )  # fmt: skip
-                found = list_items(self._flat, self._workspace(), asked)
+                found = list_items(self._flat, self._models.workspace(), asked)
                 said[BY_PLACE[place]] = float(found.score.sum()) / UNITS
         return said
 
@@ -203,7 +189,7 @@ class Recommender:
             left_out(self.bundle.items, request), request.limit, filled=True, explained=explained,
             among=candidates.among,
         )  # fmt: skip
-        found = list_items(self._flat, self._workspace(), asked)
+        found = list_items(self._flat, self._models.workspace(), asked)
         return taste, found, masked(self.bundle.items, request, candidates, taste.seen, found.seen, found.excluded)
 
     def _weighed(self, history: History) -> tuple[Taste, npt.NDArray[np.float64], bool]:
@@ -226,23 +212,7 @@ class Recommender:
 
     def taste(self, history: History) -> Taste:
         """What a history says, made once."""
-        return history.kept(self, lambda: self._taste(history))
-
-    def _taste(self, history: History) -> Taste:
-        weights = self.bundle.manifest.event_weights
-        items, strengths = history.strengths(weights)
-        if len(items) > MOST_SPEAKERS:
-            loudest = np.sort(np.lexsort((items, -strengths))[:MOST_SPEAKERS])
-            items, strengths = items[loudest], strengths[loudest]
-        kinds = history.strongest_kinds(items, weights).astype(np.int32)
-        return Taste(items, strengths, kinds, history.items_of(self.placement.mask_kinds))
-
-    def _workspace(self) -> Workspace:
-        """This thread's own."""
-        work: Workspace | None = getattr(self._own, "work", None)
-        if work is None:
-            work = self._own.work = Workspace.of(len(self.bundle.items))
-        return work
+        return self._models.taste(history, self.placement.mask_kinds)
 
 
 def _why_not_personal(history: History, taste: Taste) -> str:

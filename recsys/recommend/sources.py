@@ -32,17 +32,33 @@ FEW = (ITEM_ITEM, RP3BETA, CONTENT, REPEAT)
 
 def sources_of(bundle: ModelBundle, blend: BlendWeights) -> Sources:
     """The models of a bundle that count, ready for the kernel; the others are empty."""
-    items = len(bundle.items)
-    silent, nowhere = ItemItem.nothing(items), Spectral.nothing(items)
+    return heard(all_sources(bundle), blend)
+
+
+def all_sources(bundle: ModelBundle) -> Sources:
+    """All models of a bundle, ready for the kernel."""
     return Sources(
-        _lists(bundle.item_item if blend.counts(ITEM_ITEM) else silent),
-        _lists(bundle.rp3beta if blend.counts(RP3BETA) else silent),
-        _lists(bundle.content.neighbours if blend.counts(CONTENT) else silent),
-        (bundle.als if blend.counts(ALS_SOURCE) else nowhere).factors(),
-        (bundle.spectral if blend.counts(SPECTRAL) else nowhere).factors(),
+        _lists(bundle.item_item),
+        _lists(bundle.rp3beta),
+        _lists(bundle.content.neighbours),
+        bundle.als.factors(),
+        bundle.spectral.factors(),
         in_units_of_spread(bundle.popularity.score),
         np.asarray(bundle.popularity.count),
         popular_order(bundle.popularity),
+    )
+
+
+def heard(sources: Sources, blend: BlendWeights) -> Sources:
+    """Those of all sources that count; the others are empty. Shares their arrays."""
+    items = len(sources.popular)
+    silent, nowhere = _lists(ItemItem.nothing(items)), Spectral.nothing(items).factors()
+    return sources._replace(
+        item_item=sources.item_item if blend.counts(ITEM_ITEM) else silent,
+        rp3beta=sources.rp3beta if blend.counts(RP3BETA) else silent,
+        content=sources.content if blend.counts(CONTENT) else silent,
+        als=sources.als if blend.counts(ALS_SOURCE) else nowhere,
+        spectral=sources.spectral if blend.counts(SPECTRAL) else nowhere,
     )
 
 

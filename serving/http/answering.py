@@ -18,10 +18,21 @@ from serving.cache.memory import MemoryCache
 from serving.cache.payload import Question, RankedList, Sealer
 from serving.cache.protocol import Cache, CacheUnavailableError
 from serving.http.asker_input import Asker
-from serving.http.asking import NOBODY, Asked, Budget, Moment, OverBudgetError, Person, for_item, for_person
+from serving.http.asking import (
+    NOBODY,
+    Asked,
+    Budget,
+    Moment,
+    OverBudgetError,
+    Person,
+    for_item,
+    for_person,
+    spot_of,
+)
 from serving.http.engine import Engines, ranked_list
 from serving.http.live import LiveStore
 from serving.http.metrics import Metrics
+from serving.http.parameters import DEFAULT
 from serving.http.rank_input import Ranking
 from serving.http.session_input import Session
 from serving.http.shared_lists import HIT, MISS, OFF, RECOMPUTED, CacheNote, SharedLists, Wanted
@@ -37,9 +48,6 @@ log = structlog.get_logger("bookmatch.serving")
 
 Lists = MemoryCache[tuple[bytes | None, Question], RankedList]
 """Lists in this process's own memory, by the store's secret and the question."""
-
-_PLACED = frozenset({"recommendations", "session", "rank"})
-"""Lists by a placement's policy; others are their own spot in tokens."""
 
 _NOWHERE = np.zeros(0, dtype=np.int32)
 """The positions of a list that is not kept as it is."""
@@ -119,24 +127,30 @@ class Answerer:
         """Somebody who is only known by what they did just now."""
         return Person(None, History.from_stored(session, moment.engine.bundle.items))
 
-    async def recommendations(self, customer_id: str, limit: int, exclude: frozenset[str] = frozenset()) -> bytes:
-        """The body for a customer, JSON. Raises Problem while nothing can answer."""
+    async def recommendations(
+        self, customer_id: str, limit: int, exclude: frozenset[str] = frozenset(), placement: str = DEFAULT
+    ) -> bytes:
+        """The body for a customer, JSON. Raises Problem while nothing can answer, and for an unknown placement."""
         moment = await self.moment()
-        asked = for_person("recommendations", moment, self.customer(moment, customer_id), limit, exclude)
+        spot = spot_of(moment, placement, ("query",))
+        person = self.customer(moment, customer_id)
+        asked = for_person("recommendations", moment, person, limit, exclude, spot=spot)
         return self.body(asked, *await self.ranked(asked))
 
     async def session(self, session: Session) -> bytes:
         """The body for somebody who is only known by what they did just now, JSON. Raises Problem as above."""
         moment = await self.moment()
+        spot = spot_of(moment, session.placement, ("body",))
         person = self.visitor(moment, session.history)
-        asked = for_person("session", moment, person, session.limit, session.exclude)
+        asked = for_person("session", moment, person, session.limit, session.exclude, spot=spot)
         return self.body(asked, *await self.ranked(asked))
 
     async def ordered(self, wanted: Ranking) -> bytes:
         """The body for a given list in the order of whoever asks, JSON. Raises Problem as above."""
         moment = await self.moment()
+        spot = spot_of(moment, wanted.placement, ("body",))
         person = self.person(moment, wanted.asker)
-        asked = for_person("rank", moment, person, wanted.limit, wanted.exclude, among=wanted.items)
+        asked = for_person("rank", moment, person, wanted.limit, wanted.exclude, wanted.items, spot)
         return self.body(asked, *await self.ranked(asked))
 
     async def related(
@@ -210,7 +224,8 @@ class Answerer:
             history = asked.person.history
             log.warning("an answer went over its budget", route=asked.route, events=len(history))
             # What was had or refused stays away. Nothing is kept: the next answer goes on from what was done for this.
-            ranked = asked.engine.for_customer(history.without_taste(), asked.request())
+            spot = asked.spot or asked.engine.recommender
+            ranked = asked.engine.for_customer(spot, history.without_taste(), asked.request())
             return ranked._replace(fallback=OVER_BUDGET), CacheNote(OFF)
 
     async def _found(self, asked: Asked) -> tuple[RankedList, CacheNote]:
@@ -242,7 +257,7 @@ class Answerer:
         return ranked, CacheNote(MISS if kept is None else RECOMPUTED)
 
     def _question(self, asked: Asked) -> Question:
-        placement = asked.engine.recommender.placement
+        placement = (asked.spot or asked.engine.recommender).placement
         origin = self._live.origin
         return Question(
             store_file=(0, 0) if origin is None else origin[1:],
@@ -268,10 +283,12 @@ class Answerer:
             self._metrics.short_answers.labels(asked.route).inc()
         if degraded is not None:
             self._metrics.degraded.labels(degraded).inc()
+        spot = asked.spot
         about = {
             "bundle": asked.engine.bundle.bundle_id,
+            "placement": None if spot is None else {"name": spot.placement.name, "version": spot.placement.version},
             "sources": ranked.sources,
-            "relevance": asked.engine.foreseen if asked.person is not NOBODY and basis is None else None,
+            "relevance": asked.engine.foreseen if spot is not None and spot.relevance is not None else None,
             "fallback": fallback,
             "cache": {"status": note.status, "age_s": note.age_s, "trouble": note.trouble},
             "masked": ranked.masked,
@@ -301,7 +318,7 @@ class Answerer:
         return signing[1].sign(
             AnswerIdentity(
                 engine.bundle.bundle_id,
-                engine.recommender.placement.name if asked.route in _PLACED else asked.route,
+                asked.route if asked.spot is None else asked.spot.placement.name,
                 "",
                 # Random for this worker, then counted: no system call for each answer.
                 f"{self._seed}{next(self._answers):x}",

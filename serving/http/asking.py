@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 from recsys.data.history import History
 from recsys.models.related import Relation
+from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Request
 from serving.cache.payload import RankedList
 from serving.http.engine import Engine
 from serving.http.live import STORE_UNAVAILABLE, Stamp
+from serving.http.problems import Fault, invalid, shortened
 
 
 class OverBudgetError(Exception):
@@ -86,6 +88,7 @@ class Asked(NamedTuple):
     moment : what it is answered from.
     subject : of the cache's question; None where the answer is not kept.
     rank : answers it anew.
+    spot : whose placement it is; None for lists that have none.
     person : whom the list is for.
     limit : how many items are wanted.
     exclude, on_page, among : as in `Request`.
@@ -96,6 +99,7 @@ class Asked(NamedTuple):
     subject: tuple[str, ...] | None
     rank: Callable[[Request], RankedList]
     limit: int
+    spot: Recommender | None = None
     person: Person = NOBODY
     exclude: frozenset[str] = frozenset()
     on_page: frozenset[str] = frozenset()
@@ -126,6 +130,15 @@ class Asked(NamedTuple):
         return self.person.degraded or (None if self.moment.confirmed else STORE_UNAVAILABLE)
 
 
+def spot_of(moment: Moment, placement: str, asked_in: tuple[str | int, ...]) -> Recommender:
+    """What asks for a placement. Raises Problem (422) for one that is not there; `asked_in` is where it was named."""
+    spot = moment.engine.spots.get(placement)
+    if spot is None:
+        expected = f"one of {', '.join(sorted(moment.engine.spots))}"
+        raise invalid([Fault((*asked_in, "placement"), shortened(placement), expected)])
+    return spot
+
+
 def for_person(
     route: str,
     moment: Moment,
@@ -133,30 +146,33 @@ def for_person(
     limit: int,
     exclude: frozenset[str] = frozenset(),
     among: frozenset[str] | None = None,
+    spot: Recommender | None = None,
 ) -> Asked:
-    """The question what somebody is most likely to want."""
+    """The question what somebody is most likely to want; in the default placement unless another is given."""
+    spot = spot or moment.engine.recommender
     return Asked(
         route=route,
         moment=moment,
         subject=person.subject,
-        rank=lambda request: _ranked(moment, person, request),
+        rank=lambda request: _ranked(moment, spot, person, request),
         limit=limit,
+        spot=spot,
         person=person,
         exclude=exclude,
         among=among,
     )
 
 
-def _ranked(moment: Moment, person: Person, request: Request) -> RankedList:
+def _ranked(moment: Moment, spot: Recommender, person: Person, request: Request) -> RankedList:
     """The list for somebody. Raises OverBudgetError between its steps; what was done stays done for the next answer."""
     budget, spent = moment.budget, person.spent
     if len(person.history) and spent <= budget.seconds:
         started = budget.worked()
-        moment.engine.recommender.taste(person.history)
+        spot.taste(person.history)
         spent += budget.worked() - started
     if spent > budget.seconds:
         raise OverBudgetError
-    return moment.engine.for_customer(person.history, request)
+    return moment.engine.for_customer(spot, person.history, request)
 
 
 def for_item(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from recsys.data.history import History, StoredHistory
 from recsys.data.packed import HistoryRow
 from recsys.errors import BundleError, StoreError
 from recsys.models.related import Relation
+from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.sources import popular_order
 from recsys.recommend.types import Answer, Recommendation, Request
@@ -27,6 +29,7 @@ from serving.cache.payload import RankedList
 from serving.http.catalog_reading import FEW_CHANGES, HeldVersions, ReadCatalog, read_catalog
 from serving.http.live import LiveStore, Stamp
 from serving.http.metrics import Metrics
+from serving.http.policies import BUILT_IN, Policies, PolicyWatch
 from serving.http.problems import Problem
 from serving.http.store_handle import Origin
 from serving.http.wire import HISTORY, Texts, written
@@ -43,7 +46,8 @@ class Engine:
 
     Attributes
     ----------
-    bundle, recommender : the models and what asks them.
+    bundle : the models.
+    spots : what asks them, by the name of its placement; `default` is always there.
     ids, kinds : the ids of the bundle's items, and the names of kinds of events by their code, as JSON.
     catalog : in the bundle's positions.
     foreseen : what relevance is the probability of, as answers say it; None where there is none.
@@ -52,7 +56,7 @@ class Engine:
     """
 
     bundle: ModelBundle
-    recommender: Recommender
+    spots: Mapping[str, Recommender]
     ids: Texts
     kinds: Texts
     foreseen: Mapping[str, object] | None
@@ -61,13 +65,24 @@ class Engine:
     held: HeldVersions
 
     @classmethod
-    def of(cls, bundle: ModelBundle, read: ReadCatalog) -> Self:
+    def of(
+        cls, bundle: ModelBundle, read: ReadCatalog, placements: Mapping[str, Placement] = BUILT_IN.placements
+    ) -> Self:
         """A bundle that starts to answer."""
         ids, kinds = Texts.of_ids(bundle.items), Texts.of(_kind_names())
-        recommender = Recommender(bundle)
-        foreseen = recommender.relevance.described() if recommender.relevance else None
+        foreseen = bundle.relevance.described() if bundle.relevance else None
         held = HeldVersions.only(read.catalog.version)
-        return cls(bundle, recommender, ids, kinds, foreseen, read.catalog, read.origin, held)
+        spots = _spots(Recommender(bundle), placements)
+        return cls(bundle, spots, ids, kinds, foreseen, read.catalog, read.origin, held)
+
+    @property
+    def recommender(self) -> Recommender:
+        """The one of the default placement."""
+        return self.spots[DEFAULT_PLACEMENT.name]
+
+    def under(self, placements: Mapping[str, Placement]) -> Engine:
+        """The same models under other placements; what stayed the same is not made again."""
+        return replace(self, spots=_spots(self.recommender, placements, self.spots))
 
     @property
     def read(self) -> ReadCatalog:
@@ -83,9 +98,9 @@ class Engine:
             held = HeldVersions.only(version)
         return replace(self, catalog=read.catalog, origin=read.origin, held=held)
 
-    def for_customer(self, history: History, request: Request) -> RankedList:
-        """The list for somebody with this history."""
-        found = self.recommender.find(history, self.catalog, request)
+    def for_customer(self, spot: Recommender, history: History, request: Request) -> RankedList:
+        """The list of one of `spots` for somebody with this history."""
+        found = spot.find(history, self.catalog, request)
         taste = found.taste
         text, ends = written(found.listed, found.relevance, HISTORY, self.ids, taste.items, taste.kinds, self.kinds)
         return RankedList(
@@ -109,13 +124,15 @@ class Engine:
     def rehearse(self, now: int) -> None:
         """Asks everything once, so that the first customer waits neither for the disk nor for compiled code."""
         request = Request(limit=1, now=now)
-        self.for_customer(History.empty(), request)
-        order = popular_order(self.bundle.popularity)
+        order, somebody = popular_order(self.bundle.popularity), History.empty()
         if len(order):
             item_id = self.bundle.items[int(order[0])]
             row = HistoryRow(item_id, EventKind.PURCHASE.code, None, None, 1.0, None)
-            self.for_customer(History.from_stored(StoredHistory.of(1, [row]), self.bundle.items), request)
+            somebody = History.from_stored(StoredHistory.of(1, [row]), self.bundle.items)
             self.for_item(item_id, Relation.SIMILAR, request)
+        for spot in self.spots.values():
+            self.for_customer(spot, History.empty(), request)
+            self.for_customer(spot, somebody, request)
 
     def unchanged(self, catalog_version: int, computed_at: int, now: int) -> bool:
         """Whether exactly the same items may be shown as when a list was ranked."""
@@ -155,6 +172,17 @@ def _item_json(item: Recommendation) -> dict[str, object]:
     return {"item_id": item.item_id, "score": item.score, "relevance": item.relevance, "reason": reason}
 
 
+def _spots(
+    default: Recommender, placements: Mapping[str, Placement], before: Mapping[str, Recommender] = MappingProxyType({})
+) -> Mapping[str, Recommender]:
+    """What asks for each placement, over the models of the default one."""
+    spots = {}
+    for name, placement in {**BUILT_IN.placements, **placements}.items():
+        known = before.get(name, default)
+        spots[name] = known if known.placement == placement else default.at(placement)
+    return spots
+
+
 def _kind_names() -> list[str]:
     """By code; codes that mean nothing have no name."""
     return [str(KIND_BY_CODE.get(code, "")) for code in range(max(KIND_BY_CODE) + 1)]
@@ -168,6 +196,7 @@ class Engines:
     repository : where bundles are published.
     store_path : where the catalogue is.
     live : the worker's view of the store.
+    policies : the placements.
     poll : seconds between two looks for a new bundle.
     now : milliseconds UTC.
     """
@@ -180,7 +209,10 @@ class Engines:
         metrics: Metrics,
         poll: float,
         now: Callable[[], int],
+        policies: PolicyWatch,
     ) -> None:
+        self.policies = policies
+        self._looking = asyncio.Lock()
         self._repository = repository
         self._store_path = store_path
         self._live = live
@@ -238,7 +270,36 @@ class Engines:
             await asyncio.sleep(self._poll)
 
     async def look(self) -> None:
-        """One look for a bundle other than the one in force. What goes wrong is logged and counted, never raised."""
+        """One look for placements and a bundle other than those in force. What goes wrong is logged and counted, never
+        raised."""
+        async with self._looking:
+            await self._look_for_placements()
+            await self._look_for_bundle()
+
+    async def _look_for_placements(self) -> None:
+        wanted = self.policies.newer()
+        if wanted is None:
+            return
+        try:
+            policies = await asyncio.to_thread(self.policies.load, wanted)
+            engine = self._engine
+            if engine is not None:
+                spots = (await asyncio.to_thread(self._rehearsed, engine, policies)).spots
+                # Meanwhile the catalogue may have changed; the bundle changes in here alone.
+                self._engine = replace(self._engine or engine, spots=spots)
+        except Exception as error:
+            # Whatever is wrong with a version, the one that answers stays.
+            self.policies.refused(wanted, error)
+        else:
+            self.policies.take(policies)
+
+    def _rehearsed(self, engine: Engine, policies: Policies) -> Engine:
+        """The engine under other placements, asked once."""
+        under = engine.under(policies.placements)
+        under.rehearse(self._now())
+        return under
+
+    async def _look_for_bundle(self) -> None:
         wanted = None
         try:
             wanted = self._repository.current_id()
@@ -277,7 +338,7 @@ class Engines:
             if self._engine is not None:
                 raise
             read = ReadCatalog.unread(bundle.items)
-        engine = Engine.of(bundle, read)
+        engine = Engine.of(bundle, read, self.policies.in_force.placements)
         engine.rehearse(self._now())
         return engine
 

@@ -15,14 +15,15 @@ from starlette.types import Receive, Scope, Send
 
 from recsys.errors import BookmatchError
 from serving.http.event_input import id_fault
-from serving.http.parameters import DEFAULT_LIMIT, MAX_LIMIT
+from serving.http.parameters import DEFAULT, DEFAULT_LIMIT, MAX_LIMIT, PLACEMENT_NAME
 from serving.http.problems import of_domain
 from serving.http.raw_path import decoded_segment
 from serving.http.routes.lists import recommendations_route
 from serving.http.state import ServiceState
 
 _PATH: Final = re.compile(r"/v1/customers/([^/]+)/recommendations")
-_QUERY: Final = re.compile(rb"limit=([1-9][0-9]{0,2})")
+_LIMIT, _PLACEMENT = "limit=([1-9][0-9]{0,2})", f"placement=({PLACEMENT_NAME})"
+_QUERY: Final = re.compile(f"{_LIMIT}(?:&{_PLACEMENT})?|{_PLACEMENT}(?:&{_LIMIT})?".encode())
 
 
 class HotRoutes:
@@ -42,7 +43,8 @@ class HotRoutes:
         state: ServiceState = self._state.service
         scope["route"] = self._route
         try:
-            body = await state.answerer.recommendations(*asked)
+            customer_id, limit, placement = asked
+            body = await state.answerer.recommendations(customer_id, limit, placement=placement)
         except BookmatchError as error:
             problem = of_domain(error)
             if problem is None:
@@ -53,18 +55,22 @@ class HotRoutes:
         await send({"type": "http.response.body", "body": body})
 
 
-def _asked(scope: Scope) -> tuple[str, int] | None:
-    """Customer and limit of a question that this module answers."""
+def _asked(scope: Scope) -> tuple[str, int, str] | None:
+    """Customer, limit and placement of a question that this module answers."""
     if scope["type"] != "http" or scope["method"] != "GET":
         return None
     path = _PATH.fullmatch(scope["path"])
     if path is None:
         return None
-    limit, query = DEFAULT_LIMIT, scope["query_string"]
+    limit, placement, query = DEFAULT_LIMIT, DEFAULT, scope["query_string"]
     if query:
         given = _QUERY.fullmatch(query)
-        if given is None or int(given[1]) > MAX_LIMIT:
+        if given is None:
             return None
-        limit = int(given[1])
+        first, then, named, last = given.groups()
+        limit = int(first or last or DEFAULT_LIMIT)
+        placement = (then or named or b"").decode() or DEFAULT
+        if limit > MAX_LIMIT:
+            return None
     customer_id = decoded_segment(path[1])
-    return None if id_fault(customer_id) is not None else (customer_id, limit)
+    return None if id_fault(customer_id) is not None else (customer_id, limit, placement)

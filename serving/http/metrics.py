@@ -45,6 +45,7 @@ class Metrics:
         self.cache_failures = counter("cache_failures", "Calls that the cache did not serve.", "operation", "cause")
         self.store_failures = counter("store_failures", "Writes that the store refused.", "operation")
         self.bundle_loads = counter("bundle_loads", "Bundles taken into use or refused.", "result")
+        self.placement_loads = counter("placement_loads", "Versions of placements taken into use or refused.", "result")
         self.shop_list_bytes = gauge("shop_list_bytes", "Popular, rising and new lists in the workers' memory.")
         self.cache_bytes = gauge("cache_bytes", "Lists in the workers' own memory, about.")
         self.cache_entries = gauge("cache_entries", "Lists in the workers' own memory.")
@@ -54,6 +55,12 @@ class Metrics:
         self.bundle_loaded_at = Gauge(
             "bookmatch_bundle_loaded_timestamp_seconds",
             "When the bundle in use was loaded; of several workers the one that is furthest behind.",
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self.placements_version = Gauge(
+            "bookmatch_placements_version",
+            "The version of the placements in force, 0 for the built-in one; of several workers the one furthest behind.",
             multiprocess_mode="livemin",
             registry=registry,
         )

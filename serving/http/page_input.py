@@ -14,9 +14,9 @@ from recsys.models.related import Relation
 from recsys.recommend.popular_lists import WHOLE, Order
 from serving.http.asker_input import Asker, AskerIn, asker_of
 from serving.http.event_input import Id, fault_of
-from serving.http.parameters import DEFAULT_LIMIT, MAX_LIMIT, WINDOW_PATTERN
+from serving.http.parameters import DEFAULT, DEFAULT_LIMIT, MAX_LIMIT, WINDOW_PATTERN
 from serving.http.problems import Fault, invalid, shortened
-from serving.http.session_input import fault_beside_events, parsed
+from serving.http.session_input import PlacementIn, fault_beside_events, parsed
 
 MAX_LISTS = 20
 
@@ -36,6 +36,7 @@ class RecommendedListIn(ListIn):
     model_config = ConfigDict(extra="forbid", strict=True, title="RecommendedList")
 
     type: Literal["recommendations"]
+    placement: PlacementIn = DEFAULT
 
 
 class RelatedListIn(ListIn):

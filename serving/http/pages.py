@@ -14,7 +14,7 @@ from recsys.recommend.masks import ON_PAGE
 from recsys.recommend.popular_lists import PopularQuestion, window_days
 from recsys.recommend.types import Answer, Request
 from serving.http.answering import Answerer
-from serving.http.asking import Asked, Moment, Person, for_item, for_person
+from serving.http.asking import Asked, Moment, Person, for_item, for_person, spot_of
 from serving.http.own_lists import OwnKind, own_items
 from serving.http.page_input import ListIn, OwnListIn, Page, PopularListIn, RecommendedListIn, RelatedListIn
 from serving.http.problems import Problem, of_domain
@@ -43,7 +43,8 @@ class _Page:
 
 
 async def _recommended(page: _Page, wanted: RecommendedListIn) -> Made:
-    return await _ranked(page, for_person("recommendations", page.moment, page.person, wanted.limit))
+    spot = spot_of(page.moment, wanted.placement, ("body", "lists", page.place))
+    return await _ranked(page, for_person("recommendations", page.moment, page.person, wanted.limit, spot=spot))
 
 
 async def _related(page: _Page, wanted: RelatedListIn) -> Made:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Query, Request
 from fastapi._compat import ModelField
@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from recsys.errors import InputError
 from recsys.models.related import Relation
+from recsys.recommend.placement import DEFAULT_PLACEMENT
 from recsys.recommend.popular_lists import LONGEST_WINDOW, WINDOWS, Order, window_days
 from serving.http.event_input import ID_SHAPE, id_fault
 from serving.http.problems import Fault, invalid, shortened
@@ -24,6 +25,10 @@ _REPEATED = frozenset({"exclude", "id"})
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 200
+
+DEFAULT: Final = DEFAULT_PLACEMENT.name
+PLACEMENT_NAME: Final = "[a-z0-9_-]{1,64}"
+"""What a placement may be called."""
 
 
 def _parameters(dependant: Dependant) -> list[ModelField]:
@@ -64,6 +69,15 @@ Limit = Annotated[
     Query(ge=1, le=MAX_LIMIT, description="At most this many items are answered."),
 ]
 
+
+PlacementWanted = Annotated[
+    str,
+    Query(
+        max_length=64,
+        description="The spot that the list is for, as the shop's placements name it.",
+        json_schema_extra={"pattern": f"^{PLACEMENT_NAME}$"},
+    ),
+]
 
 RelationWanted = Annotated[
     Relation,

@@ -9,7 +9,8 @@ from pydantic import ConfigDict, Field
 
 from serving.http.asker_input import Asker, AskerIn, asker_of
 from serving.http.event_input import Id
-from serving.http.session_input import parsed
+from serving.http.parameters import DEFAULT
+from serving.http.session_input import PlacementIn, parsed
 
 MAX_RANKED = 1_000
 
@@ -23,6 +24,7 @@ class RankIn(AskerIn):
         description="What is put in order; each counts once."
     )
     limit: Annotated[int, Field(ge=1, le=MAX_RANKED)] | None = Field(None, description="All of them unless given.")
+    placement: PlacementIn = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +35,19 @@ class Ranking:
     ----------
     items, exclude : ids.
     limit : how many of them are wanted, 1 or more.
+    placement : whose sources, weights, boosts and masks count.
     """
 
     asker: Asker
     items: frozenset[str]
     limit: int
     exclude: frozenset[str]
+    placement: str = DEFAULT
 
 
 def parse_ranking(body: object, now: int) -> Ranking:
     """The question in a request's body. Raises Problem (422) with every fault; `now` in milliseconds UTC."""
     given = parsed(RankIn, body, 'an object {"customer_id": …, "item_ids": […]}')
     items = frozenset(given.item_ids)
-    return Ranking(asker_of(given, now), items, given.limit or len(items), frozenset(given.exclude))
+    limit = given.limit or len(items)
+    return Ranking(asker_of(given, now), items, limit, frozenset(given.exclude), given.placement)

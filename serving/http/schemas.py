@@ -61,10 +61,18 @@ class ForeseenOut(Shape):
     days: int
 
 
+class PlacementOut(Shape):
+    """Whose policy made the list."""
+
+    name: str
+    version: int = Field(description="Of its policy: lists of equal versions were made by the same rules.")
+
+
 class ServedFrom(Shape):
     """How the list came about."""
 
     bundle: str = Field(description="The models that answered.")
+    placement: PlacementOut | None = Field(description="Null for lists that have none.")
     sources: list[str] = Field(description="The sources that brought at least one score.")
     relevance: ForeseenOut | None = Field(description="What relevance means here; null where there is none.")
     fallback: str | None = Field(description="Why the list is not personal.")

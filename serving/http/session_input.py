@@ -13,13 +13,17 @@ from recsys.data.events import EventKind
 from recsys.data.history import StoredHistory
 from recsys.data.packed import HistoryRow
 from serving.http.event_input import MAX_FUTURE_MS, Amount, Id, Time, fault_of
-from serving.http.parameters import DEFAULT_LIMIT, MAX_LIMIT
+from serving.http.parameters import DEFAULT, DEFAULT_LIMIT, MAX_LIMIT, PLACEMENT_NAME
 from serving.http.problems import Fault, invalid, shortened
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
 MAX_SESSION_EVENTS = 500
 MAX_EXCLUDED = 1_000
+
+PlacementIn = Annotated[
+    str, Field(pattern=f"^{PLACEMENT_NAME}$", description="The spot that the list is for; `default` unless given.")
+]
 
 
 class SessionEventIn(BaseModel):
@@ -41,6 +45,7 @@ class SessionIn(BaseModel):
 
     events: Annotated[list[SessionEventIn], Field(max_length=MAX_SESSION_EVENTS)] = []
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
+    placement: PlacementIn = DEFAULT
     exclude: Annotated[list[Id], Field(max_length=MAX_EXCLUDED)] = Field(
         [], description="Items that must not be in the list; unknown ones are fine."
     )
@@ -54,17 +59,19 @@ class Session:
     ----------
     history : as a store would tell it, version 0 without events.
     exclude : ids.
+    placement : the spot's name.
     """
 
     history: StoredHistory
     limit: int
     exclude: frozenset[str]
+    placement: str = DEFAULT
 
 
 def parse_session(body: object, now: int) -> Session:
     """The session in a request's body. Raises Problem (422) with every fault; `now` in milliseconds UTC."""
     given = parsed(SessionIn, body, 'an object {"events": […]}')
-    return Session(history_of(given.events, now), given.limit, frozenset(given.exclude))
+    return Session(history_of(given.events, now), given.limit, frozenset(given.exclude), given.placement)
 
 
 def parsed(

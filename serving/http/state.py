@@ -24,6 +24,7 @@ from serving.http.audiences import Audiences
 from serving.http.engine import Engines
 from serving.http.live import LiveStore
 from serving.http.metrics import Metrics
+from serving.http.policies import PolicyWatch
 from serving.http.settings import Settings
 from serving.http.shop_lists import ShopLists
 from serving.http.store_handle import StoreHandle
@@ -130,7 +131,8 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
     )
     cache = _open_cache(settings, clocks.monotonic)
     repository = BundleRepository(settings.shop.models)
-    engines = Engines(repository, settings.shop.store, live, metrics, settings.bundle_poll, clocks.now)
+    policies = PolicyWatch(None, metrics, clocks.now)
+    engines = Engines(repository, settings.shop.store, live, metrics, settings.bundle_poll, clocks.now, policies)
     budget = Budget(settings.budget_ms / 1000, clocks.worked)
     answerer = Answerer(engines, live, cache, metrics, settings.history_limit, clocks.now, budget)
     shop_lists = ShopLists(answerer, settings.shop.store, clocks.monotonic)

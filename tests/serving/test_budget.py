@@ -9,7 +9,7 @@ import pytest
 from recsys.data.events import EventKind
 from recsys.data.history import History, StoredHistory
 from recsys.data.packed import HistoryRow
-from recsys.recommend import recommender as recommending
+from recsys.recommend import models as recommending
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Request
 from serving.http.settings import Settings

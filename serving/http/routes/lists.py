@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 
 from recsys.models.related import Relation
 from serving.http.body import read_json
-from serving.http.parameters import DEFAULT_LIMIT, Excluded, Limit, PathId, RelationWanted
+from serving.http.parameters import DEFAULT, DEFAULT_LIMIT, Excluded, Limit, PathId, PlacementWanted, RelationWanted
 from serving.http.routes.describing import UNREADABLE, WITH_ID, body_of, problems, versioned
 from serving.http.schemas import AnswerOut
 from serving.http.session_input import SessionIn, parse_session
@@ -23,10 +23,15 @@ router = versioned("recommendations")
     openapi_extra=WITH_ID,
 )
 async def recommendations(
-    customer_id: PathId, state: State, exclude: Excluded, limit: Limit = DEFAULT_LIMIT
+    customer_id: PathId,
+    state: State,
+    exclude: Excluded,
+    limit: Limit = DEFAULT_LIMIT,
+    placement: PlacementWanted = DEFAULT,
 ) -> Response:
     """The items that a customer is most likely to want, best first; popular ones to somebody unknown."""
-    return Response(await state.answerer.recommendations(customer_id, limit, exclude), media_type="application/json")
+    body = await state.answerer.recommendations(customer_id, limit, exclude, placement)
+    return Response(body, media_type="application/json")
 
 
 @router.post(
