@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -10,13 +10,16 @@ import numpy.typing as npt
 
 from recsys.data.vocabulary import Vocabulary
 from recsys.models.kernels import Places
-from recsys.recommend.kernel import BY_NONE, BY_OTHERS, BY_POPULARITY, UNITS, Listed
+from recsys.recommend.kernel import BY_NEW, BY_NONE, BY_OTHERS, BY_POPULARITY, BY_RISING, UNITS, Listed
 from recsys.recommend.relevance import UNKNOWN_RELEVANCE
 from recsys.recommend.sources import BY_PLACE
 from recsys.recommend.types import Evidence, Reason, Recommendation
 
 OTHER = "other"
 POPULAR = "popular"
+
+_NOBODY: Mapping[int, str] = {BY_POPULARITY: POPULAR, BY_OTHERS: OTHER, BY_RISING: "rising", BY_NEW: "new"}
+"""What speaks for an item and is no item of the history."""
 
 
 def explained(
@@ -27,7 +30,8 @@ def explained(
     history: npt.NDArray[np.int32],
     kinds: Sequence[str],
 ) -> tuple[Recommendation, ...]:
-    """A list with its reasons; items beyond the personal ones stand there because many want them.
+    """A list with its reasons; items beyond the personal ones stand there because many want them, more than before, or
+    because they are new.
 
     Parameters
     ----------
@@ -37,8 +41,8 @@ def explained(
     """
 
     def part(what: int, share: float) -> Evidence:
-        if what in (BY_POPULARITY, BY_OTHERS):
-            return Evidence(None, POPULAR if what == BY_POPULARITY else OTHER, share)
+        if what < 0:
+            return Evidence(None, _NOBODY[what], share)
         return Evidence(ids[int(history[what])], str(kinds[what]), share)
 
     def evidence(place: int) -> tuple[Evidence, ...]:
@@ -50,7 +54,7 @@ def explained(
             ids[int(item)],
             score / UNITS,
             None if relevant == UNKNOWN_RELEVANCE else relevant / UNITS,
-            Reason(code if place < found.personal else POPULAR, evidence(place)),
+            Reason(code if place < found.personal else _NOBODY[int(found.named[place, 0])], evidence(place)),
         )
         for place, (item, score, relevant) in enumerate(
             zip(found.item, found.score.tolist(), relevance.tolist(), strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 UNAVAILABLE = "unavailable"
+FILTERED = "filtered"
 SEEN = "seen"
 EXCLUDED = "excluded"
 ON_PAGE = "on_page"

@@ -12,7 +12,7 @@ from recsys.bundle.bundle import ModelBundle
 from recsys.data.events import EventKind
 from recsys.data.history import History
 from recsys.recommend.kernel import Workspace
-from recsys.recommend.sources import all_sources
+from recsys.recommend.sources import AllSources
 
 MOST_SPEAKERS = 1_000
 """Items of a history that speak, at most: the strongest. What an answer costs is in proportion to them."""
@@ -41,7 +41,7 @@ class BundleModels:
 
     def __init__(self, bundle: ModelBundle) -> None:
         self.bundle = bundle
-        self.sources = all_sources(bundle)
+        self.sources = AllSources(bundle)
         self._own = threading.local()
 
     def workspace(self) -> Workspace:

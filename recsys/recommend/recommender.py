@@ -13,21 +13,24 @@ from recsys.bundle.bundle import ModelBundle
 from recsys.data.catalog import Catalog
 from recsys.data.events import KIND_BY_CODE
 from recsys.data.history import History
+from recsys.models.kernels import Places
 from recsys.models.related import Relation
 from recsys.recommend import kernel
 from recsys.recommend.candidates import allowed, left_out, masked
 from recsys.recommend.explain import counted, explained
+from recsys.recommend.filling import FILLING, filled
 from recsys.recommend.item_lists import ItemLists
-from recsys.recommend.kernel import UNITS, Asked, Listed, flattened, list_items
+from recsys.recommend.kernel import BY_RISING, NO_BOOST, UNITS, Asked, Listed, flattened, list_items, only
+from recsys.recommend.masks import UNLIKELY
 from recsys.recommend.models import BundleModels, Taste
-from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
-from recsys.recommend.relevance import relevance_of
+from recsys.recommend.placement import DEFAULT_PLACEMENT, Fallback, Placement
+from recsys.recommend.relevance import UNKNOWN_RELEVANCE, relevance_of
+from recsys.recommend.rules import PlacementRules, Rules
 from recsys.recommend.sources import (
     BY_PLACE,
     FEW,
     REPEAT,
     given_scores,
-    heard,
     weights_by_class,
 )
 from recsys.recommend.types import Answer, Request
@@ -39,6 +42,18 @@ NOTHING_LEFT = "nothing_left"
 _NO_ITEMS = np.zeros(0, dtype=np.int32)
 _NO_PROBABILITY = np.zeros(0)
 _NOT_GIVEN = np.zeros(0, dtype=np.float32)
+_TOLD = {
+    frozenset(): "that the history speaks for",
+    frozenset({Fallback.POPULAR}): "that anybody has shown interest in",
+    frozenset({Fallback.RISING}): "that the history speaks for or whose interest surely grew",
+    frozenset({Fallback.NEW}): "that the history speaks for or that appeared",
+    frozenset({Fallback.POPULAR, Fallback.RISING}): "that anybody has shown interest in",
+    frozenset({Fallback.POPULAR, Fallback.NEW}): "that anybody has shown interest in or that appeared",
+    frozenset({Fallback.RISING, Fallback.NEW}): "that the history speaks for, whose interest grew or that appeared",
+    frozenset(Fallback): "that anybody has shown interest in or that appeared",
+}
+"""What all items have in common that a list may hold, by what fills it up."""
+
 _FEW = [BY_PLACE.index(name) for name in FEW]
 
 
@@ -77,44 +92,52 @@ class Recommender:
         self.placement = placement
         self._models = models = models or BundleModels(bundle)
         blend = placement.blend(bundle.manifest.blend)
-        self._sources = heard(models.sources, blend)
+        self._sources = models.sources.of(blend)
         self._flat = flattened(self._sources)
         self._lengths, self._weights = blend.lengths, weights_by_class(blend)
         self._dense: list[bool] = [not (own[_FEW] > 0).any() for own in self._weights]
         self._repeats = blend.counts(REPEAT) and placement.repeats(bundle.repeat.kinds)
         # It was learned on lists of the default placement; scores of other lists say something else.
         self.relevance = bundle.relevance if placement.lists_as(DEFAULT_PLACEMENT) else None
+        self.rules = PlacementRules(placement, models)
         self._item_lists = ItemLists(bundle, models.workspace)
 
     def at(self, placement: Placement) -> Recommender:
         """Another spot over the same models."""
         return Recommender(self.bundle, placement, self._models)
 
-    def recommend(self, history: History, catalog: Catalog, request: Request) -> Answer:
+    def recommend(self, history: History, catalog: Catalog, request: Request, rules: Rules | None = None) -> Answer:
         """The items this customer is most likely to want, best first.
 
-        Personal as far as the history goes; then filled up with what is popular, each such item saying so. Items that
-        nobody ever touched are never used as filling, unless the request names them. A list shorter than
-        `request.limit` says why.
+        Personal as far as the history goes; then filled up as the placement says, with what is popular unless it says
+        otherwise, each such item saying so. Items that nobody ever touched are never used as filling, unless the
+        request names them or the placement fills up with what is new. A list shorter than `request.limit` says why.
 
         `request.among` names the candidates: each is scored as in the list over all items and all are listed as far as
         they may be shown, those for which the history does not speak behind the others, the most popular first.
+
+        `rules` are what the placement's come to now, for those who know already.
         """
-        found = self.find(history, catalog, request)
+        found = self.find(history, catalog, request, rules)
         kinds = [KIND_BY_CODE[code] for code in found.taste.kinds.tolist()]
         items = explained(self.bundle.items, "history", found.listed, found.relevance, found.taste.items, kinds)
         return Answer(items, found.sources, found.fallback, found.masked, found.short)
 
-    def find(self, history: History, catalog: Catalog, request: Request) -> Found:
+    def find(self, history: History, catalog: Catalog, request: Request, rules: Rules | None = None) -> Found:
         """As `recommend`, with positions instead of ids."""
-        taste, found, removed = self._listed(history, catalog, request, explained=True)
+        rules = rules or self.rules.now(catalog)
+        taste, found, removed = self._listed(history, catalog, request, rules, explained=True)
+        found, relevance, unlikely = self._likely(found, taste, catalog, request, rules)
+        if self.placement.minimum_relevance:
+            removed = removed | {UNLIKELY: unlikely}
         sources = counted(found)
         if found.personal < len(found.item):
-            sources = tuple(dict.fromkeys((*sources, BY_PLACE[kernel.POPULAR])))
+            filling = set(found.named[found.personal :, 0].tolist())
+            sources = tuple(dict.fromkeys((*sources, *(FILLING[code] for code in FILLING if code in filling))))
         fallback = None if found.personal else _why_not_personal(history, taste)
-        relevance = relevance_of(self.relevance, found, self._sources.popular, len(taste.items))
-        short = _why_short(len(found.item), request, removed)
-        return Found(taste, found, relevance, sources, fallback, removed, short)
+        return Found(
+            taste, found, relevance, sources, fallback, removed, self._why_short(len(found.item), request, removed)
+        )
 
     def weights(self, history: History) -> Mapping[str, float]:
         """How much each source that counts for a history of this length counts, by its name."""
@@ -153,9 +176,15 @@ class Recommender:
                 said[BY_PLACE[place]] = float(found.score.sum()) / UNITS
         return said
 
-    def rank(self, history: History, catalog: Catalog, request: Request) -> npt.NDArray[np.int32]:
+    def rank(
+        self, history: History, catalog: Catalog, request: Request, rules: Rules | None = None
+    ) -> npt.NDArray[np.int32]:
         """The positions of the items that `recommend` would list, in its order, without explaining them."""
-        return self._listed(history, catalog, request, explained=False)[1].item
+        rules = rules or self.rules.now(catalog)
+        # How likely an item is, and what it fills up for, is read from its reasons.
+        explained = rules.fillings is not None
+        taste, found, _ = self._listed(history, catalog, request, rules, explained=explained)
+        return self._likely(found, taste, catalog, request, rules)[0].item if explained else found.item
 
     def related(
         self, item_id: str, catalog: Catalog, request: Request, relation: Relation = Relation.SIMILAR
@@ -169,28 +198,61 @@ class Recommender:
         return self._item_lists.related(item_id, catalog, request, relation)
 
     def _listed(
-        self, history: History, catalog: Catalog, request: Request, *, explained: bool
+        self, history: History, catalog: Catalog, request: Request, rules: Rules, *, explained: bool
     ) -> tuple[Taste, Listed, dict[str, int]]:
-        """What the history says, the list, and how many items each mask removed that no mask before it had.
+        """What the history says, the list, and how many items each mask removed that no mask before it had. Where the
+        rules say what fills it up, and no candidates are given, it is not filled up yet.
 
-        The masks, in this order: `unavailable` (not available, not yet published or expired), `seen` (the customer has
-        had, judged or refused it), `excluded` (named in the request), `on_page` (elsewhere on the page, where there is
-        one); and, of items that the request names, `unknown` (to the models) before all others.
+        The masks, in this order: `unavailable` (not available, not yet published or expired), `filtered` (the
+        placement's filter keeps it out, where there is one), `seen` (the customer has had, judged or refused it),
+        `excluded` (named in the request), `on_page` (elsewhere on the page, where there is one); and, of items that the
+        request names, `unknown` (to the models) before all others.
         """
         taste, weights, dense = self._weighed(history)
         items, strengths = taste.items, taste.strengths
         again, probability = self._again(history, taste, weights, request.now)
-        candidates = allowed(self.bundle.items, catalog, request)
+        within = again if self.placement.only_again else None
+        candidates = allowed(self.bundle.items, catalog, request, rules.passing, within)
         given = _NOT_GIVEN
         if len(items) and candidates.among is None and dense:
             given = given_scores((self._sources, weights, items, strengths))
         asked = Asked(
             weights, items, strengths, again, probability, given, candidates.showable, taste.seen,
-            left_out(self.bundle.items, request), request.limit, filled=True, explained=explained,
-            among=candidates.among,
+            left_out(self.bundle.items, request), request.limit,
+            filled=request.among is not None or (rules.fillings is None and within is None), explained=explained,
+            among=candidates.among, boost=NO_BOOST if rules.boost is None else rules.boost,
         )  # fmt: skip
         found = list_items(self._flat, self._models.workspace(), asked)
         return taste, found, masked(self.bundle.items, request, candidates, taste.seen, found.seen, found.excluded)
+
+    def _likely(
+        self, found: Listed, taste: Taste, catalog: Catalog, request: Request, rules: Rules
+    ) -> tuple[Listed, Places, int]:
+        """The list without what is not relevant enough, filled up with what is; the relevance of its items; and how
+        many were left out of it."""
+        least, weak = self.placement.minimum_relevance, _NO_ITEMS
+        if least:
+            kept = self._relevance(found, taste, rules) >= least * UNITS
+            weak, found = found.item[~kept], only(found, kept)
+        if rules.fillings is not None and request.among is None and not self.placement.only_again:
+            showable = catalog.showable(request.now)
+            showable = showable if rules.passing is None else showable & rules.passing
+            # What somebody is known not to want does not come back because others do.
+            hidden = np.concatenate([taste.seen, left_out(self.bundle.items, request), weak])
+            found = filled(found, request.limit, rules.fillings, showable, hidden)
+        relevance = self._relevance(found, taste, rules)
+        if least and not (kept := relevance >= least * UNITS).all():
+            return only(found, kept), relevance[kept], len(weak) + int(np.count_nonzero(~kept))
+        return found, relevance, len(weak)
+
+    def _relevance(self, found: Listed, taste: Taste, rules: Rules) -> Places:
+        """As `relevance_of`: a boost makes nothing more relevant, and of what rises or is new nothing is known."""
+        if rules.boost is not None:
+            found = found._replace(score=np.rint(found.score / rules.boost[found.item]).astype(np.int64))
+        relevance = relevance_of(self.relevance, found, self._sources.popular, len(taste.items))
+        if rules.fillings and len(found.named):
+            relevance = np.where(found.named[:, 0] <= BY_RISING, UNKNOWN_RELEVANCE, relevance)
+        return relevance
 
     def _weighed(self, history: History) -> tuple[Taste, npt.NDArray[np.float64], bool]:
         """What a history says, the weights of the sources for one of its length: shape (7,); and whether no source that
@@ -202,8 +264,9 @@ class Recommender:
     def _again(
         self, history: History, taste: Taste, weights: npt.NDArray[np.float64], now: int
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-        """What may be bought again, where that counts, and how likely."""
-        if not (len(taste.items) and self._repeats and weights[kernel.REPEAT] > 0):
+        """What may be bought again, where that counts or nothing else is listed, and how likely."""
+        wanted = self.placement.only_again or (self._repeats and weights[kernel.REPEAT] > 0)
+        if not (wanted and len(taste.items)):
             return _NO_ITEMS, _NO_PROBABILITY
         repeat = self.bundle.repeat
         bought = repeat.bought(history, now)
@@ -214,19 +277,20 @@ class Recommender:
         """What a history says, made once."""
         return self._models.taste(history, self.placement.mask_kinds)
 
+    def _why_short(self, found: int, request: Request, masked: Mapping[str, int]) -> str | None:
+        if found >= request.limit:
+            return None
+        removed = ", ".join(f"{count} {name}" for name, count in masked.items() if count)
+        what = "items that may be shown and " + _TOLD[frozenset(self.placement.fallback)]
+        if self.placement.only_again:
+            what = "items that may be shown and are bought again"
+        if request.among is not None:
+            what = f"of the {len(request.among)} given items, the models know and may show"
+        return f"{what}: {found}" + (f" (left out: {removed})" if removed else "")
+
 
 def _why_not_personal(history: History, taste: Taste) -> str:
     """Why nothing on the list is there for the customer's own history."""
     if not history.version:
         return UNKNOWN_CUSTOMER
     return NOTHING_LEFT if len(taste.items) else NO_USABLE_HISTORY
-
-
-def _why_short(found: int, request: Request, masked: Mapping[str, int]) -> str | None:
-    if found >= request.limit:
-        return None
-    removed = ", ".join(f"{count} {name}" for name, count in masked.items() if count)
-    what = "items that may be shown and that anybody has shown interest in"
-    if request.among is not None:
-        what = f"of the {len(request.among)} given items, the models know and may show"
-    return f"{what}: {found}" + (f" (left out: {removed})" if removed else "")

@@ -19,6 +19,7 @@ def relevance_of(relevance: Relevance | None, found: Listed, popular: Floats, le
 
     Parameters
     ----------
+    found : scores as they are before boosts.
     popular : float64, shape (items,); popularity in units of its spread.
     length : how many items of the history speak; 0 for a newcomer.
     """

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from recsys.bundle.bundle import ModelBundle
 from recsys.models.blend import BlendWeights
+from recsys.models.factors import Factors
 from recsys.models.item_item import ItemItem
 from recsys.models.popularity import Popularity
 from recsys.models.spectral import Spectral
@@ -30,36 +33,61 @@ FEW = (ITEM_ITEM, RP3BETA, CONTENT, REPEAT)
 """Sources that name few items for a history; without one of them all items are ranked."""
 
 
+class AllSources:
+    """The models of a bundle, ready for the kernel; one that is never asked for is never touched."""
+
+    def __init__(self, bundle: ModelBundle) -> None:
+        self._bundle = bundle
+
+    def of(self, blend: BlendWeights) -> Sources:
+        """Those that count; the others are empty. All that are asked for share their arrays."""
+        items = len(self._bundle.items)
+        silent, nowhere = _lists(ItemItem.nothing(items)), Spectral.nothing(items).factors()
+        return Sources(
+            self._item_item if blend.counts(ITEM_ITEM) else silent,
+            self._rp3beta if blend.counts(RP3BETA) else silent,
+            self._content if blend.counts(CONTENT) else silent,
+            self._als if blend.counts(ALS_SOURCE) else nowhere,
+            self._spectral if blend.counts(SPECTRAL) else nowhere,
+            self.popular,
+            np.asarray(self._bundle.popularity.count),
+            self.order,
+        )
+
+    @cached_property
+    def popular(self) -> npt.NDArray[np.float64]:
+        """float64, shape (items,); popularity in units of its spread."""
+        return in_units_of_spread(self._bundle.popularity.score)
+
+    @cached_property
+    def order(self) -> npt.NDArray[np.int32]:
+        """As `popular_order`."""
+        return popular_order(self._bundle.popularity)
+
+    @cached_property
+    def _item_item(self) -> Lists:
+        return _lists(self._bundle.item_item)
+
+    @cached_property
+    def _rp3beta(self) -> Lists:
+        return _lists(self._bundle.rp3beta)
+
+    @cached_property
+    def _content(self) -> Lists:
+        return _lists(self._bundle.content.neighbours)
+
+    @cached_property
+    def _als(self) -> Factors:
+        return self._bundle.als.factors()
+
+    @cached_property
+    def _spectral(self) -> Factors:
+        return self._bundle.spectral.factors()
+
+
 def sources_of(bundle: ModelBundle, blend: BlendWeights) -> Sources:
     """The models of a bundle that count, ready for the kernel; the others are empty."""
-    return heard(all_sources(bundle), blend)
-
-
-def all_sources(bundle: ModelBundle) -> Sources:
-    """All models of a bundle, ready for the kernel."""
-    return Sources(
-        _lists(bundle.item_item),
-        _lists(bundle.rp3beta),
-        _lists(bundle.content.neighbours),
-        bundle.als.factors(),
-        bundle.spectral.factors(),
-        in_units_of_spread(bundle.popularity.score),
-        np.asarray(bundle.popularity.count),
-        popular_order(bundle.popularity),
-    )
-
-
-def heard(sources: Sources, blend: BlendWeights) -> Sources:
-    """Those of all sources that count; the others are empty. Shares their arrays."""
-    items = len(sources.popular)
-    silent, nowhere = _lists(ItemItem.nothing(items)), Spectral.nothing(items).factors()
-    return sources._replace(
-        item_item=sources.item_item if blend.counts(ITEM_ITEM) else silent,
-        rp3beta=sources.rp3beta if blend.counts(RP3BETA) else silent,
-        content=sources.content if blend.counts(CONTENT) else silent,
-        als=sources.als if blend.counts(ALS_SOURCE) else nowhere,
-        spectral=sources.spectral if blend.counts(SPECTRAL) else nowhere,
-    )
+    return AllSources(bundle).of(blend)
 
 
 def _lists(model: ItemItem) -> Lists:

@@ -60,7 +60,7 @@ class Metrics:
         )
         self.placements_version = Gauge(
             "bookmatch_placements_version",
-            "The version of the placements in force, 0 for the built-in one; of several workers the one furthest behind.",
+            "The version of the placements in force, 0 for the built-in one; of several workers the oldest.",
             multiprocess_mode="livemin",
             registry=registry,
         )

@@ -14,7 +14,7 @@ from serving.http.metrics import Metrics
 log = structlog.get_logger("bookmatch.serving")
 
 RETRY_REFUSED = 30.0
-"""Seconds after which a version that was refused is tried again: the fault may have been the disk's, or the bundle's."""
+"""Seconds after which a version that was refused is tried again: the fault may have been the disk's."""
 
 
 class Policies(NamedTuple):

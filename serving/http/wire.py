@@ -12,7 +12,7 @@ from numba import njit
 
 from recsys.data.vocabulary import Vocabulary
 from recsys.models.kernels import Items, Places
-from recsys.recommend.kernel import BY_NONE, BY_POPULARITY, MOST_EVIDENCE, Listed
+from recsys.recommend.kernel import BY_NEW, BY_NONE, BY_POPULARITY, BY_RISING, MOST_EVIDENCE, Listed
 from recsys.recommend.relevance import UNKNOWN_RELEVANCE
 
 Bytes = npt.NDArray[np.uint8]
@@ -62,9 +62,9 @@ _ITEM, _SCORE = _constant(b'{"item_id":'), _constant(b',"score":')
 _RELEVANCE = _constant(b',"relevance":')
 _REASON, _EVIDENCE = _constant(b',"reason":{"code":'), _constant(b',"evidence":[')
 _KIND, _SHARE, _END, _NULL = _constant(b',"kind":'), _constant(b',"share":'), _constant(b"]}}"), _constant(b"null")
-_CODES = Texts.of(["history", "related", "popular", "other"])
+_CODES = Texts.of(["history", "related", "popular", "other", "rising", "new"])
 _CODE_BYTES, _CODE_START = _CODES
-HISTORY, RELATED, _POPULAR, _OTHER = range(4)
+HISTORY, RELATED, _POPULAR, _OTHER, _RISING, _NEW = range(6)
 """Codes of the reasons of personal items, and of what is no item of the history."""
 
 _MINUS, _POINT, _ZERO, _COMMA, _CLOSE = (np.uint8(ord(character)) for character in "-.0,}")
@@ -140,6 +140,16 @@ def _put_number(out: Bytes, at: int, units: int) -> int:  # pragma: no cover - c
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _nobody(who: int) -> int:  # pragma: no cover - compiled
+    """The code of what speaks for an item and is no item of the history."""
+    if who == BY_RISING:
+        return _RISING
+    if who == BY_NEW:
+        return _NEW
+    return _POPULAR if who == BY_POPULARITY else _OTHER
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _written(
     item: Items,
     score: Places,
@@ -180,7 +190,7 @@ def _written(
         at = _put(out, at, _RELEVANCE)
         known = relevance[place] != UNKNOWN_RELEVANCE
         at = _put_number(out, at, relevance[place]) if known else _put(out, at, _NULL)
-        at = _put_text(out, _put(out, at, _REASON), codes, code if place < personal else _POPULAR)
+        at = _put_text(out, _put(out, at, _REASON), codes, code if place < personal else _nobody(named[place, 0]))
         at = _put(out, at, _EVIDENCE)
         for part in range(MOST_EVIDENCE):
             who = named[place, part]
@@ -195,7 +205,7 @@ def _written(
                 at = _put_text(out, at, names, kinds[who])
             else:
                 at = _put(out, _put(out, at, _NULL), _KIND)
-                at = _put_text(out, at, codes, _POPULAR if who == BY_POPULARITY else _OTHER)
+                at = _put_text(out, at, codes, _nobody(who))
             at = _put_number(out, _put(out, at, _SHARE), share[place, part])
             out[at] = _CLOSE
             at += 1

@@ -14,6 +14,7 @@ from recsys.data.packed import HistoryRow
 from recsys.errors import UnknownItemError
 from recsys.recommend.audience import audience
 from recsys.recommend.recommender import Recommender
+from recsys.recommend.rules import Rules
 from recsys.recommend.types import Answer, Request
 from tests.worlds import published, two_tastes
 
@@ -21,9 +22,9 @@ from tests.worlds import published, two_tastes
 class Unconvinced(Recommender):
     """Lists popular items alone, as where the factors speak against what the neighbours name."""
 
-    def recommend(self, history: History, catalog: Catalog, request: Request) -> Answer:
+    def recommend(self, history: History, catalog: Catalog, request: Request, rules: Rules | None = None) -> Answer:
         """As if nothing scored above 0."""
-        return super().recommend(history.without_taste(), catalog, request)
+        return super().recommend(history.without_taste(), catalog, request, rules)
 
 
 def test_what_is_only_popular_finds_no_audience(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from recsys.recommend.kernel import (
     FEWEST,
     MOST_EVIDENCE,
     NAMED_EVIDENCE,
+    NO_BOOST,
     POOL,
     ROUNDING,
     UNITS,
@@ -93,7 +94,7 @@ def weighed(parts: Dense, weight: float) -> Dense:
 @given(st.data())
 def test_a_list_is_what_the_definition_says(data: st.DataObject) -> None:
     """Any sources with any weights, hidden and unavailable items, items bought again, short and empty histories, all
-    items or given ones."""
+    items or given ones, all scores as they are or some multiplied."""
     seed = data.draw(st.integers(0, 10_000))
     rng, items = np.random.default_rng(seed), data.draw(st.sampled_from([8, 40, 90]))
     sources = random_sources(rng, items)
@@ -108,10 +109,12 @@ def test_a_list_is_what_the_definition_says(data: st.DataObject) -> None:
     wanted, filled = data.draw(st.integers(1, 30)), data.draw(st.booleans())
     restricted = data.draw(st.booleans())
     among = rng.permutation(items)[: data.draw(st.integers(0, items))].astype(np.int32)
+    factor = rng.choice([0.5, 1.0, 1.25], items) if data.draw(st.booleans()) else np.ones(items)
     work = Workspace.of(items)
     asked = Asked(
         weights, history, strengths, again, probability, np.zeros(0, dtype=np.float32), showable, seen, excluded,
         wanted, filled=filled, explained=True, among=among if restricted else None,
+        boost=NO_BOOST if (factor == 1.0).all() else factor,
     )  # fmt: skip
     found = list_items(flattened(sources), work, asked)
     assert not any(part.any() for part in (work.mark, work.own, work.total))
@@ -141,12 +144,13 @@ def test_a_list_is_what_the_definition_says(data: st.DataObject) -> None:
     rest = sources.order
     if restricted:
         candidate = allowed & np.isin(np.arange(items), among)
-        rest = among[np.lexsort((among, -sources.events[among], -sources.popular[among]))]
-    common = weights[6] * sources.popular
-    personal = (few + far).sum(axis=0) * UNITS
+        rest = among[np.lexsort((among, -sources.events[among], -(sources.popular * factor)[among]))]
+    common = weights[6] * sources.popular * factor
+    personal = (few + far).sum(axis=0) * UNITS * factor
     check(found, candidate, personal, common * UNITS, sources, wanted)
-    check_filling(found, [item for item in rest if allowed[item]], wanted if filled else 0, sources.popular)
-    shares = (few + far) * UNITS
+    worth = sources.popular * (factor if restricted else 1.0)
+    check_filling(found, [item for item in rest if allowed[item]], wanted if filled else 0, worth)
+    shares = (few + far) * UNITS * factor
     for place in range(found.personal):
         item = found.item[place]
         for who, share in zip(found.named[place], found.share[place], strict=True):
@@ -189,10 +193,12 @@ def check_filling(found: Listed, rest: list[int], wanted: int, popular: Dense) -
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(0, 10_000), st.integers(1, 80), st.booleans(), st.booleans(), st.booleans())
-def test_of_many_named_items_the_best_are_listed(seed: int, wanted: int, two: bool, alike: bool, again: bool) -> None:
-    """Where sources name more items than are put in order, with scores all different or many alike, and some items
-    hidden: no better item is left out, and nothing is left in the workspace."""
+@given(st.integers(0, 10_000), st.integers(1, 80), st.booleans(), st.booleans(), st.booleans(), st.booleans())
+def test_of_many_named_items_the_best_are_listed(
+    seed: int, wanted: int, two: bool, alike: bool, again: bool, boosted: bool
+) -> None:
+    """Where sources name more items than are put in order, with scores all different or many alike, some items hidden
+    and some multiplied: no better item is left out, and nothing is left in the workspace."""
     rng, items = np.random.default_rng(seed), 700
     sources = random_sources(rng, items)
     if alike:
@@ -203,10 +209,11 @@ def test_of_many_named_items_the_best_are_listed(seed: int, wanted: int, two: bo
     weights = np.array([1.0, 0.4 if two else 0.0, 0.0, 0.0, 0.0, 1.0 if again else 0.0, 0.0])
     probability = np.full(3 if again else 0, 0.5)
     showable, seen = rng.random(items) < 0.9, rng.choice(items, 30).astype(np.int32)
+    factor = rng.choice([0.2, 1.0, 5.0], items) if boosted else np.ones(items)
     work = Workspace.of(items)
     asked = Asked(
         weights, history, strengths, history[: len(probability)], probability, np.zeros(0, dtype=np.float32), showable,
-        seen, history[:0], wanted, filled=False, explained=False,
+        seen, history[:0], wanted, filled=False, explained=False, boost=factor if boosted else NO_BOOST,
     )  # fmt: skip
     found = list_items(flattened(sources), work, asked)
     few = sum(
@@ -216,11 +223,12 @@ def test_of_many_named_items_the_best_are_listed(seed: int, wanted: int, two: bo
     few[history[: len(probability)]] += weights[5] * probability
     allowed = showable.copy()
     allowed[seen] = False
-    score = np.where(allowed & (few > 0), few * UNITS, 0.0)
+    score = np.where(allowed & (few > 0), few * UNITS * factor, 0.0)
     assert np.count_nonzero(score) > 2 * wanted
     assert len(set(found.item.tolist())) == wanted
-    np.testing.assert_allclose(found.score, score[found.item], atol=1)
-    np.testing.assert_allclose(found.score, np.sort(score)[::-1][:wanted], atol=1)
+    near = 4 if boosted else 1
+    np.testing.assert_allclose(found.score, score[found.item], atol=near)
+    np.testing.assert_allclose(found.score, np.sort(score)[::-1][:wanted], atol=near)
     assert not any(part.any() for part in (work.mark, work.own, work.total))
 
 

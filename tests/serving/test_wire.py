@@ -11,12 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data.vocabulary import Vocabulary
-from recsys.recommend.kernel import BY_NONE, BY_OTHERS, BY_POPULARITY, MOST_EVIDENCE, UNITS, Listed
+from recsys.recommend.kernel import (
+    BY_NEW,
+    BY_NONE,
+    BY_OTHERS,
+    BY_POPULARITY,
+    BY_RISING,
+    MOST_EVIDENCE,
+    UNITS,
+    Listed,
+)
 from recsys.recommend.relevance import UNKNOWN_RELEVANCE
 from serving.http.wire import HISTORY, RELATED, Texts, written
 
 IDS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=9), min_size=1)
 NAMES = ["", "view", "purchase"]
+NOBODY = {BY_POPULARITY: "popular", BY_OTHERS: "other", BY_RISING: "rising", BY_NEW: "new"}
 
 
 @given(st.data())
@@ -29,7 +39,7 @@ def test_it_says_what_the_objects_say(data: st.DataObject) -> None:
     score = np.array(data.draw(st.lists(units, min_size=count, max_size=count)), dtype=np.int64)
     speakers = np.array(data.draw(st.lists(st.integers(0, len(ids) - 1), min_size=1, max_size=3)), dtype=np.int32)
     kinds = np.array([1 + place % 2 for place in range(len(speakers))], dtype=np.int32)
-    who = st.one_of(st.integers(0, len(speakers) - 1), st.sampled_from([BY_POPULARITY, BY_OTHERS]))
+    who = st.one_of(st.integers(0, len(speakers) - 1), st.sampled_from([*NOBODY]))
     named = np.full((count, MOST_EVIDENCE), BY_NONE, dtype=np.int32)
     share = np.zeros((count, MOST_EVIDENCE), dtype=np.int64)
     for place in range(count):
@@ -44,7 +54,7 @@ def test_it_says_what_the_objects_say(data: st.DataObject) -> None:
 
     def evidence(what: int, own: int) -> dict[str, object]:
         if what < 0:
-            return {"item_id": None, "kind": "popular" if what == BY_POPULARITY else "other", "share": own / UNITS}
+            return {"item_id": None, "kind": NOBODY[what], "share": own / UNITS}
         return {"item_id": ids[int(speakers[what])], "kind": NAMES[kinds[what]], "share": own / UNITS}
 
     expected = [
@@ -53,7 +63,7 @@ def test_it_says_what_the_objects_say(data: st.DataObject) -> None:
             "score": float(score[place] / UNITS),
             "relevance": None if relevance[place] == UNKNOWN_RELEVANCE else float(relevance[place] / UNITS),
             "reason": {
-                "code": ("history", "related")[code] if place < personal else "popular",
+                "code": ("history", "related")[code] if place < personal else NOBODY.get(int(named[place, 0]), "other"),
                 "evidence": [
                     evidence(int(what), int(own))
                     for what, own in zip(named[place], share[place], strict=True)

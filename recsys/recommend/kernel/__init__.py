@@ -20,14 +20,17 @@ others and what it calls of `recsys.models` (`factors`, `kernels`, `prefetch`): 
 from recsys.recommend.kernel.listing import flattened, list_items, list_rows
 from recsys.recommend.kernel.types import (
     ALS,
+    BY_NEW,
     BY_NONE,
     BY_OTHERS,
     BY_POPULARITY,
+    BY_RISING,
     CONTENT,
     FEWEST,
     ITEM_ITEM,
     MOST_EVIDENCE,
     NAMED_EVIDENCE,
+    NO_BOOST,
     POOL,
     POPULAR,
     REPEAT,
@@ -43,18 +46,22 @@ from recsys.recommend.kernel.types import (
     Rows,
     Sources,
     Workspace,
+    only,
 )
 
 __all__ = [
     "ALS",
+    "BY_NEW",
     "BY_NONE",
     "BY_OTHERS",
     "BY_POPULARITY",
+    "BY_RISING",
     "CONTENT",
     "FEWEST",
     "ITEM_ITEM",
     "MOST_EVIDENCE",
     "NAMED_EVIDENCE",
+    "NO_BOOST",
     "POOL",
     "POPULAR",
     "REPEAT",
@@ -73,4 +80,5 @@ __all__ = [
     "flattened",
     "list_items",
     "list_rows",
+    "only",
 ]

@@ -57,6 +57,7 @@ def list_items(flat: tuple[Any, ...], work: Workspace, asked: Asked) -> Listed:
     rows = Rows(
         asked.weights[None], _WHOLE, asked.items, asked.strengths, _WHOLE, asked.again, asked.probability,
         asked.given[None], _YES, asked.showable, _WHOLE, asked.seen, asked.excluded, asked.filled, asked.among,
+        asked.boost,
     )  # fmt: skip
     # Not `of`: filling what is overwritten takes as long as a tenth of the list.
     wanted, reasons = asked.wanted, (1 if asked.explained else 0, asked.wanted, MOST_EVIDENCE)
@@ -79,7 +80,7 @@ def list_rows(flat: tuple[Any, ...], work: Workspace, rows: Rows, found: ListedR
     """
     call: Callable[..., Any] = _list_rows
     restricted = rows.among is not None
-    call(*flat, *work, *rows[:-1], rows.among if restricted else _NO_ITEMS, restricted, *found)
+    call(*flat, *work, *rows[:-2], rows.among if restricted else _NO_ITEMS, restricted, rows.boost, *found)
 
 
 def flattened(sources: Sources) -> tuple[Any, ...]:
@@ -134,6 +135,7 @@ def _listed(
     explained: bool,
     among: Items,
     restricted: bool,
+    boost: Floats,
 ) -> tuple[Items, Places, int, Floats, Items, Places, int, int]:  # pragma: no cover - compiled
     """One list: takes the fields of `Sources`, `Workspace` and `Asked`, gives those of `Listed`."""
     removed_seen, removed_excluded = hide(seen, showable, mark), hide(excluded, showable, mark)
@@ -143,7 +145,7 @@ def _listed(
         (rp3beta_indptr, rp3beta_neighbour, rp3beta_weight),
         (content_indptr, content_neighbour, content_weight),
     )
-    factor, known = np.zeros(7, np.float64), 0
+    factor, known, boosted = np.zeros(7, np.float64), 0, len(boost) > 0
     ranked_by_als = len(items) > 0 and weights[ALS] > 0.0 and als_rows.shape[1] > 0
     ranked_by_spectral = len(items) > 0 and weights[SPECTRAL] > 0.0 and spectral_rows.shape[1] > 0
     if ranked_by_als:
@@ -172,9 +174,14 @@ def _listed(
     else:
         if not alone:
             take(touched[:known], total, value)
+        # The best of what counts more or less are looked for; what they score is told without it, and then with it.
+        for place in range(known if boosted else 0):
+            value[place] *= boost[touched[place]]
         candidates, score = retrieved(touched[:known], value, max(RETRIEVED, 2 * wanted), showable, mark)
         if len(candidates) < FEWEST and (ranked_by_als or ranked_by_spectral):
             candidates, score = widened(candidates, score, order, showable, mark, touched[:known], value, total)
+        for place in range(len(candidates) if boosted else 0):
+            score[place] /= boost[candidates[place]]
         known = 0
     for place in range(known):
         mark[touched[place]] &= HIDDEN
@@ -197,6 +204,8 @@ def _listed(
     for place in range(len(candidates)):
         own_units = np.rint(score[place] * UNITS)
         with_common = np.rint(own_units + weights[POPULAR] * popular[candidates[place]] * UNITS)
+        if boosted:
+            with_common = np.rint(with_common * boost[candidates[place]])
         score[place] = with_common if own_units > 0.0 else -np.inf
     chosen, best = np.empty(wanted, np.int32), np.empty(wanted, np.float64)
     personal = 0
@@ -224,19 +233,25 @@ def _listed(
             share_low_rank(spectral_rows, spectral_out, factor[SPECTRAL], spectral_pull, items, chosen, shares)
         if factor[REPEAT] > 0.0:
             share_again(again, probability, factor[REPEAT], items, mark, slot, shares)
+    for place in range(personal if boosted else 0):
+        common[place] = np.rint(common[place] * boost[chosen[place]])
+        if explained:
+            shares[place] *= boost[chosen[place]]
 
     size = personal
     if filled and size < wanted:
         filling = order
         if restricted:
             for place in range(len(candidates)):
-                score[place] = popular[candidates[place]] if score[place] == -np.inf else -np.inf
+                worth = popular[candidates[place]] * (boost[candidates[place]] if boosted else 1.0)
+                score[place] = worth if score[place] == -np.inf else -np.inf
             filling = candidates[: best_forward(candidates, score, wanted - size, events)]
         ceiling, top = best[personal - 1] if personal else UNITS, 0.0
         for item in filling:
             if showable[item] and not mark[item]:
-                top = top if size > personal else popular[item]
-                chosen[size], best[size] = item, np.rint(popular[item] / top * ceiling) if top > 0.0 else 0.0
+                worth = popular[item] * (boost[item] if boosted and restricted else 1.0)
+                top = top if size > personal else worth
+                chosen[size], best[size] = item, np.rint(worth / top * ceiling) if top > 0.0 else 0.0
                 size += 1
                 if size == wanted:
                     break
@@ -301,6 +316,7 @@ def _list_rows(
     filled: bool,
     among: Items,
     restricted: bool,
+    boost: Floats,
     item: Items,
     score: Places,
     counts: Places,
@@ -320,6 +336,7 @@ def _list_rows(
             spectral_confidence, popular, events, order, mark, slot, own, total, touched, value,
             weights[row], items[mine], strengths[mine], again[repeated], probability[repeated], scores, showable,
             seen[seen_start[row] : seen_start[row + 1]], excluded, item.shape[1], filled, explained, among, restricted,
+            boost,
         )  # fmt: skip
         chosen, units, personal, factors, names, shares, removed_seen, removed_excluded = found
         counts[row, 0], counts[row, 1] = len(chosen), personal

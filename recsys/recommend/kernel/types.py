@@ -28,7 +28,7 @@ NAMED_EVIDENCE = 3
 """How many items of the history an explanation names; the others' shares are added up as one."""
 
 MOST_EVIDENCE = NAMED_EVIDENCE + 2
-BY_NONE, BY_POPULARITY, BY_OTHERS = -1, -2, -3
+BY_NONE, BY_POPULARITY, BY_OTHERS, BY_RISING, BY_NEW = -1, -2, -3, -4, -5
 
 ITEM_ITEM, RP3BETA, CONTENT, ALS, SPECTRAL, REPEAT, POPULAR = range(7)
 """Places of the sources' weights."""
@@ -38,6 +38,9 @@ HIDDEN, TOUCHED, LISTED, TOUCHED_BIT = 1, 2, 4, 1
 
 Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
+
+NO_BOOST = np.zeros(0)
+"""Every item's score counts as it is."""
 
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
@@ -138,6 +141,8 @@ class Asked(NamedTuple):
     explained : whether shares are wanted; their arrays are empty otherwise.
     among : int32, no position twice; the only candidates. As far as they may be shown all are ranked: those of score 0
         or less follow the others in the order of popularity. None where all items may be listed.
+    boost : float64, shape (items,), above 0; what each item's score is multiplied by, and with it the shares; or
+        `NO_BOOST`. Popular items that fill up are multiplied among given candidates only.
     """
 
     weights: Floats
@@ -153,6 +158,7 @@ class Asked(NamedTuple):
     filled: bool
     explained: bool
     among: Items | None = None
+    boost: Floats = NO_BOOST
 
 
 class Listed(NamedTuple):
@@ -165,7 +171,8 @@ class Listed(NamedTuple):
     personal : how many are there for the history.
     factor : float64, shape (7,); w_s / scale_s of the sources that counted, 0 for the others.
     named : int32, shape (k, MOST_EVIDENCE); what speaks for each item, the largest share first: a place in the history,
-        `BY_POPULARITY`, `BY_OTHERS` for the rest, last, or `BY_NONE` where there is no more.
+        `BY_POPULARITY`, `BY_OTHERS` for the rest, last, or `BY_NONE` where there is no more. Items that fill the list
+        up have one of `BY_POPULARITY`, `BY_RISING` and `BY_NEW` alone.
     share : int64, as `named`, in `UNITS`; the shares of an item sum to its score.
     seen, excluded : how many items could have been listed, but for being among these.
     """
@@ -180,6 +187,17 @@ class Listed(NamedTuple):
     excluded: int
 
 
+def only(found: Listed, kept: Flags) -> Listed:
+    """A list without its other items; `kept` has shape (k,)."""
+    return found._replace(
+        item=found.item[kept],
+        score=found.score[kept],
+        personal=int(np.count_nonzero(kept[: found.personal])),
+        named=found.named[kept[: len(found.named)]],
+        share=found.share[kept[: len(found.share)]],
+    )
+
+
 class Rows(NamedTuple):
     """What many lists are made for: the fields of n `Asked` end to end, and where each begins: int64, shape (n + 1,).
 
@@ -187,7 +205,7 @@ class Rows(NamedTuple):
     ----------
     weights : float64, shape (n, 7).
     given, dense : float32, shape (n, items) or (n, 0), and bool, shape (n,); which rows have given scores.
-    showable, excluded, filled, among : the same for all.
+    showable, excluded, filled, among, boost : the same for all.
     """
 
     weights: Floats
@@ -205,6 +223,7 @@ class Rows(NamedTuple):
     excluded: Items
     filled: bool
     among: Items | None = None
+    boost: Floats = NO_BOOST
 
 
 class ListedRows(NamedTuple):
