@@ -89,3 +89,7 @@ class StoreUnavailableError(StoreError):
 
 class BundleError(BookmatchError):
     """A model bundle is missing, damaged or of a format this version cannot read."""
+
+
+class PlacementsError(BookmatchError):
+    """A version of the placements is missing or damaged, or cannot be written."""

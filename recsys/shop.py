@@ -23,6 +23,11 @@ class ShopFolder:
         return self.home / "models"
 
     @property
+    def placements(self) -> Path:
+        """The versions of the file of placements, one folder each, and `current`."""
+        return self.home / "placements"
+
+    @property
     def tuning(self) -> Path:
         """What tuning found, for the next training."""
         return self.home / "tuning"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ from recsys.bundle.bundle import (
     write_bundle,
 )
 from recsys.bundle.manifest import Manifest
-from recsys.durable import replace_file, sync
+from recsys.durable import locked, replace_file, sync
 from recsys.errors import BundleError
 
 CURRENT = "current"
@@ -164,9 +163,7 @@ class BundleRepository:
     def _locked(self) -> Iterator[None]:
         """One publisher at a time, over all processes of the machine; BundleError for what the disk refuses."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / ".lock").open("w") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            with locked(self.folder):
                 yield
         except OSError as error:
             raise BundleError(

@@ -1,0 +1,138 @@
+"""The one file in which a shop says what its lists show."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from recsys.errors import InputError
+from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
+from recsys.recommend.placements.dates import zone_of
+from recsys.recommend.placements.faults import Fault, Faults, PlacementsFileError, Section, one_of, shown
+from recsys.recommend.placements.rules import Check, Surroundings, placement_of
+from recsys.recommend.placements.words import A_NAME, MOST_CHARACTERS_OF_A_FILTER, NAME, SECTIONS
+
+MOST_CHARACTERS = 1_000_000
+"""Of a file. Reading all that are allowed takes about a second."""
+
+_AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementsFile:
+    """What a file says.
+
+    Attributes
+    ----------
+    placements : by name; `default` is always there.
+    filters : the expressions that are saved, by name.
+    experiments : the tables of experiments, by name.
+    source, text : the file's name and content.
+    """
+
+    placements: Mapping[str, Placement]
+    filters: Mapping[str, str]
+    experiments: Mapping[str, object]
+    source: str = ""
+    text: str = ""
+
+    def placement(self, name: str) -> Placement:
+        """The placement with this name; InputError where there is none."""
+        if name not in self.placements:
+            raise InputError(f"there is no placement {name!r}", expected=one_of(self.placements, name))
+        return self.placements[name]
+
+
+BUILT_IN = PlacementsFile({DEFAULT_PLACEMENT.name: DEFAULT_PLACEMENT}, {}, {}, "built-in")
+"""What is in force where nothing was published."""
+
+
+def read_placements(text: str, source: str, *, check: Check | None = None, now: int | None = None) -> PlacementsFile:
+    """What a file of placements says.
+
+    Parameters
+    ----------
+    text : its content, TOML.
+    source : its name, for messages.
+    check : called with every filter; raises InputError for one that does not fit.
+    now : milliseconds UTC; pins and boosts that are over by then are faults. None lets them pass, for a file that was
+        published when they were not.
+
+    Raises PlacementsFileError with all faults of the file and their lines.
+    """
+    faults = Faults()
+    file = Section(_parsed(text, source), (), faults)
+    file.has_only(SECTIONS)
+    filters = _filters(file, check)
+    around = Surroundings(filters, check or _anything, zone_of(file), now)
+    placements = {DEFAULT_PLACEMENT.name: DEFAULT_PLACEMENT}
+    for name, section in _named(file, "placements").items():
+        placements[name] = placement_of(name, section, around)
+    experiments = {name: section.values for name, section in _named(file, "experiments").items()}
+    faults.raise_any(source, text)
+    return PlacementsFile(placements, filters, experiments, source, text)
+
+
+def placements_text(path: Path) -> str:
+    """The content of a file of placements; InputError where it cannot be read."""
+    try:
+        return path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}", expected="a TOML file in UTF-8") from error
+
+
+def _parsed(text: str, source: str) -> Mapping[str, object]:
+    if len(text) > MOST_CHARACTERS:
+        whole = f"the file has {len(text):,} characters"
+        raise PlacementsFileError(source, [Fault(1, "", whole, f"at most {MOST_CHARACTERS:,}")])
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise PlacementsFileError(source, [Fault(1, "", "tables or lists in too many others", "TOML")]) from error
+    except ValueError as error:  # Of TOML, and of numbers with thousands of digits.
+        at = _AT.search(str(error))
+        line = int(at[1]) if at and at[1] else text.count("\n") + 1 if at else 1
+        found = f"{_AT.sub('', str(error))}{f' in column {at[2]}' if at and at[2] else ''}"
+        raise PlacementsFileError(source, [Fault(line, "", found, "TOML, see docs/placements.md")]) from error
+
+
+def _anything(text: str) -> None:
+    """Takes every filter."""
+
+
+def _named(file: Section, key: str) -> dict[str, Section]:
+    """The tables in a table, by name."""
+    outer = file.section(key)
+    found: dict[str, Section] = {}
+    if outer is None:
+        return found
+    for name in outer.values:
+        if not NAME.fullmatch(name):
+            outer.fault(name, shown(name), A_NAME)
+        section = outer.section(name)
+        if section is not None:
+            found[name] = section
+    return found
+
+
+def _filters(file: Section, check: Check | None) -> dict[str, str]:
+    """The saved expressions."""
+    section = file.section("filters")
+    found: dict[str, str] = {}
+    if section is None:
+        return found
+    for name in section.values:
+        if not NAME.fullmatch(name):
+            section.fault(name, shown(name), A_NAME)
+        text = section.text(name, MOST_CHARACTERS_OF_A_FILTER)
+        # One that does not parse is there all the same: whoever uses it is not told that it is missing.
+        found[name] = text or ""
+        if text is not None and check is not None:
+            try:
+                check(text)
+            except InputError as error:
+                section.fault(name, error.found, error.expected)
+    return found
