@@ -29,18 +29,21 @@ def moment(section: Section, key: str, zone: tzinfo) -> int | None:
     value = section.values.get(key)
     if value is None:
         return None
-    if isinstance(value, datetime):
-        when = value if value.tzinfo is not None else value.replace(tzinfo=zone)
-    elif isinstance(value, date):
-        when = datetime.combine(value, time(), tzinfo=zone)
-    else:
+    if not isinstance(value, date):
         section.fault(key, shown(value), _A_DATE)
         return None
     try:
-        return (when - _EPOCH) // timedelta(milliseconds=1)
+        return (in_zone(value, zone) - _EPOCH) // timedelta(milliseconds=1)
     except OverflowError:
         section.fault(key, shown(value), _A_DATE)
         return None
+
+
+def in_zone(value: date, zone: tzinfo) -> datetime:
+    """A date's midnight, or a time, with the shop's zone where it names none."""
+    if not isinstance(value, datetime):
+        return datetime.combine(value, time(), tzinfo=zone)
+    return value if value.tzinfo is not None else value.replace(tzinfo=zone)
 
 
 def period(section: Section, zone: tzinfo, now: int | None) -> tuple[int | None, int | None]:
@@ -69,4 +72,5 @@ def _day(section: Section, key: str) -> str:
 
 def spelled_moment(milliseconds: int) -> str:
     """As TOML writes it, in UTC."""
-    return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    when = _EPOCH + timedelta(milliseconds=milliseconds)
+    return when.isoformat(timespec="milliseconds" if when.microsecond else "seconds").replace("+00:00", "Z")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import date, tzinfo
 from pathlib import Path
 
 from recsys.errors import InputError
+from recsys.experiments import Experiment, experiments_from
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
-from recsys.recommend.placements.dates import zone_of
+from recsys.recommend.placements.dates import in_zone, zone_of
 from recsys.recommend.placements.faults import Fault, Faults, PlacementsFileError, Section, one_of, shown
 from recsys.recommend.placements.rules import Check, Surroundings, placement_of
 from recsys.recommend.placements.words import A_NAME, MOST_CHARACTERS_OF_A_FILTER, NAME, SECTIONS
@@ -29,13 +31,13 @@ class PlacementsFile:
     ----------
     placements : by name; `default` is always there.
     filters : the expressions that are saved, by name.
-    experiments : the tables of experiments, by name.
+    experiments : in the order of the file.
     source, text : the file's name and content.
     """
 
     placements: Mapping[str, Placement]
     filters: Mapping[str, str]
-    experiments: Mapping[str, object]
+    experiments: tuple[Experiment, ...]
     source: str = ""
     text: str = ""
 
@@ -46,11 +48,18 @@ class PlacementsFile:
         return self.placements[name]
 
 
-BUILT_IN = PlacementsFile({DEFAULT_PLACEMENT.name: DEFAULT_PLACEMENT}, {}, {}, "built-in")
+BUILT_IN = PlacementsFile({DEFAULT_PLACEMENT.name: DEFAULT_PLACEMENT}, {}, (), "built-in")
 """What is in force where nothing was published."""
 
 
-def read_placements(text: str, source: str, *, check: Check | None = None, now: int | None = None) -> PlacementsFile:
+def read_placements(
+    text: str,
+    source: str,
+    *,
+    check: Check | None = None,
+    bundles: Collection[str] | None = None,
+    now: int | None = None,
+) -> PlacementsFile:
     """What a file of placements says.
 
     Parameters
@@ -58,6 +67,7 @@ def read_placements(text: str, source: str, *, check: Check | None = None, now: 
     text : its content, TOML.
     source : its name, for messages.
     check : called with every filter; raises InputError for one that does not fit.
+    bundles : the ids that arms of experiments may name; None does not check them.
     now : milliseconds UTC; pins and boosts that are over by then are faults. None lets them pass, for a file that was
         published when they were not.
 
@@ -71,7 +81,7 @@ def read_placements(text: str, source: str, *, check: Check | None = None, now: 
     placements = {DEFAULT_PLACEMENT.name: DEFAULT_PLACEMENT}
     for name, section in _named(file, "placements").items():
         placements[name] = placement_of(name, section, around)
-    experiments = {name: section.values for name, section in _named(file, "experiments").items()}
+    experiments = _experiments(file, placements, bundles, around.zone)
     faults.raise_any(source, text)
     return PlacementsFile(placements, filters, experiments, source, text)
 
@@ -136,3 +146,30 @@ def _filters(file: Section, check: Check | None) -> dict[str, str]:
             except InputError as error:
                 section.fault(name, error.found, error.expected)
     return found
+
+
+def _experiments(
+    file: Section, placements: Collection[str], bundles: Collection[str] | None, zone: tzinfo
+) -> tuple[Experiment, ...]:
+    """The experiments, each alone first: then every one of them can say what is wrong with it."""
+    tables = {
+        name: {key: in_zone(value, zone) if isinstance(value, date) else value for key, value in section.values.items()}
+        for name, section in _named(file, "experiments").items()
+        if NAME.fullmatch(name)
+    }
+    before = len(file.faults.found)
+    for said in ({name: table} for name, table in tables.items()):
+        _experiments_from(file, said, placements, bundles)
+    return _experiments_from(file, tables, placements, bundles) if len(file.faults.found) == before else ()
+
+
+def _experiments_from(
+    file: Section, tables: Mapping[str, object], placements: Collection[str], bundles: Collection[str] | None
+) -> tuple[Experiment, ...]:
+    try:
+        return experiments_from(tables, placements, bundles)
+    except InputError as error:
+        # It begins with the key, as `experiments.winter.arms`.
+        key, _, found = error.found.partition(": ")
+        file.faults.add(tuple(key.split(".")), found, error.expected)
+        return ()

@@ -58,6 +58,11 @@ until = 2026-12-24T18:00:00Z
 sources = ["content"]
 fallback = []
 repeat = "allowed"
+
+[experiments.winter]
+placement = "home"
+arms = { control = { placement = "home" }, bolder = { placement = "discover", weight = 2 } }
+starts = 2026-12-01
 """
 
 
@@ -109,6 +114,25 @@ def test_every_rule_is_read() -> None:
     assert file.placements["discover"].sources == frozenset({"content"})
     assert file.placements["discover"].fallback == ()
     assert file.filters == {"gifts": "price BETWEEN 10 AND 30"}
+    (winter,) = file.experiments
+    assert [(arm.name, arm.placement, arm.weight) for arm in winter.arms] == [
+        ("control", "home", 1.0),
+        ("bolder", "discover", 2.0),
+    ]
+    assert winter.starts == ms(datetime(2026, 12, 1, tzinfo=berlin))
+
+
+def test_experiments_that_run_at_one_time_on_one_placement_are_refused() -> None:
+    """Experiments that are fine alone are looked at together, too; each that is not is told for itself."""
+    arms = "arms = { control = { placement = 'default' }, b = { bundle = 'x' } }"
+    text = f"[experiments.a]\nplacement = 'default'\n{arms}\n[experiments.b]\nplacement = 'default'\n{arms}\n"
+    ((line, field, says),) = faults(text)
+    assert (line, field) == (4, "experiments.b")
+    assert "while a runs there" in says
+    broken = text.replace("placement = 'default'\n", "placement = 'gone'\n")
+    assert [line for line, _, _ in faults(broken)] == [2, 5]
+    with pytest.raises(PlacementsFileError, match="line 3: experiments\\.a\\.arms\\.b\\.bundle"):
+        read_placements(text, "shop.toml", bundles=["y"])
 
 
 def test_default_is_always_there() -> None:
@@ -214,6 +238,18 @@ pins = [{ item = 'a', slot = 1, until = 2026-12-24 },
         ("[placements]\nhome = 1", 2, "placements.home", "a table"),
         ("[placements.x]\nsource = ['als']", 2, "placements.x.source", "one of sources"),
         ("[placement.x]", 1, "placement", "one of placements"),
+        (
+            """[experiments.w]
+placement = 'default'
+[experiments.w.arms]
+control = { placement = 'default' }
+bold = { placement = 'home-bold' }""",
+            5,
+            "experiments.w.arms.bold.placement",
+            "'home-bold', which does not exist; one of default",
+        ),
+        ("[experiments.w]\nplacement = 'home'", 2, "experiments.w.placement", "which does not exist"),
+        ("[experiments.'W!']\nplacement = 'home'", 1, "experiments.W!", "a-z, 0-9"),
         ("time_zone = 'Europe/Atlantis'", 1, "time_zone", "no time zone"),
         ("time_zone = '../UTC'", 1, "time_zone", "no time zone"),
         ("\n[placements.x\n", 2, "", "TOML"),
