@@ -29,7 +29,7 @@ from serving.cache.payload import RankedList
 from serving.http.catalog_reading import FEW_CHANGES, HeldVersions, ReadCatalog, read_catalog
 from serving.http.live import LiveStore, Stamp
 from serving.http.metrics import Metrics
-from serving.http.policies import BUILT_IN, Policies, PolicyWatch
+from serving.http.policies import NOTHING_PUBLISHED, Policies, PolicyWatch
 from serving.http.problems import Problem
 from serving.http.store_handle import Origin
 from serving.http.wire import HISTORY, Texts, written
@@ -66,7 +66,7 @@ class Engine:
 
     @classmethod
     def of(
-        cls, bundle: ModelBundle, read: ReadCatalog, placements: Mapping[str, Placement] = BUILT_IN.placements
+        cls, bundle: ModelBundle, read: ReadCatalog, placements: Mapping[str, Placement] = NOTHING_PUBLISHED.placements
     ) -> Self:
         """A bundle that starts to answer."""
         ids, kinds = Texts.of_ids(bundle.items), Texts.of(_kind_names())
@@ -177,7 +177,7 @@ def _spots(
 ) -> Mapping[str, Recommender]:
     """What asks for each placement, over the models of the default one."""
     spots = {}
-    for name, placement in {**BUILT_IN.placements, **placements}.items():
+    for name, placement in {**NOTHING_PUBLISHED.placements, **placements}.items():
         known = before.get(name, default)
         spots[name] = known if known.placement == placement else default.at(placement)
     return spots

@@ -1,14 +1,15 @@
-"""The placements that a shop published: noticed when they change, refused as a whole when one of them does not fit."""
+"""The placements that a shop published: noticed when they change, refused as a whole when something does not fit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import structlog
 
 from recsys.errors import BookmatchError
-from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
+from recsys.recommend.placement import Placement
+from recsys.recommend.placements import BUILT_IN, PlacementRepository, PlacementsFile
 from serving.http.metrics import Metrics
 
 log = structlog.get_logger("bookmatch.serving")
@@ -16,34 +17,29 @@ log = structlog.get_logger("bookmatch.serving")
 RETRY_REFUSED = 30.0
 """Seconds after which a version that was refused is tried again: the fault may have been the disk's."""
 
+_UNREADABLE = -1
+"""Stands for the version where the file that names it cannot be read."""
+
 
 class Policies(NamedTuple):
-    """The placements of one version.
+    """What the shop says of its lists.
 
     Attributes
     ----------
-    version : of what the shop published; 0 while it published nothing.
-    placements : by their names; `default` is always there.
+    version : of what it published; 0 while it published nothing.
+    file : what that says.
     """
 
     version: int
-    placements: Mapping[str, Placement]
+    file: PlacementsFile
+
+    @property
+    def placements(self) -> Mapping[str, Placement]:
+        """By their names; `default` is always there."""
+        return self.file.placements
 
 
-BUILT_IN = Policies(0, {DEFAULT_PLACEMENT.name: DEFAULT_PLACEMENT})
-"""What holds in a shop that published no placements."""
-
-
-class PolicySource(Protocol):
-    """Where placements are published."""
-
-    def current_id(self) -> int | None:
-        """The version in force, cheaply; None while nothing is published. Raises BookmatchError."""
-        ...
-
-    def load(self, version: int) -> Policies:
-        """A version that was published. Raises BookmatchError."""
-        ...
+NOTHING_PUBLISHED = Policies(0, BUILT_IN)
 
 
 class PolicyWatch:
@@ -51,38 +47,38 @@ class PolicyWatch:
 
     Parameters
     ----------
-    source : where they are published; None where only the built-in one is.
     now : milliseconds UTC.
     """
 
-    def __init__(self, source: PolicySource | None, metrics: Metrics, now: Callable[[], int]) -> None:
-        self._source = source
+    def __init__(self, repository: PlacementRepository, metrics: Metrics, now: Callable[[], int]) -> None:
+        self._repository = repository
         self._metrics = metrics
         self._now = now
         self._refused: tuple[int, int] | None = None
-        self.in_force = BUILT_IN
+        self.in_force = NOTHING_PUBLISHED
         self.trouble: str | None = None
         """Why the newest version is not in force; None when it is."""
 
     def newer(self) -> int | None:
-        """The version to take into use, or None. What goes wrong is told by `refused`."""
-        if self._source is None:
-            return None
+        """The version to take into use, or None. What goes wrong is told as by `refused`."""
         try:
-            wanted = self._source.current_id() or 0
+            wanted = self._repository.current_id() or 0
         except BookmatchError as error:
-            if self.trouble is None:
-                self.refused(-1, error)
+            if not self._tried(_UNREADABLE):
+                self.refused(_UNREADABLE, error)
             return None
         if wanted == self.in_force.version:
             self.trouble = self._refused = None
             return None
-        tried = self._refused is not None and self._refused[0] == wanted and self._now() < self._refused[1]
-        return None if tried else wanted
+        return None if self._tried(wanted) else wanted
+
+    def _tried(self, version: int) -> bool:
+        """Whether a version was refused a moment ago."""
+        return self._refused is not None and self._refused[0] == version and self._now() < self._refused[1]
 
     def load(self, version: int) -> Policies:
-        """A version. Raises BookmatchError."""
-        return BUILT_IN if self._source is None or not version else self._source.load(version)
+        """A version that was published. Raises BookmatchError."""
+        return Policies(version, self._repository.read(version)) if version else NOTHING_PUBLISHED
 
     def take(self, policies: Policies) -> None:
         """Notes that a version is in force now."""

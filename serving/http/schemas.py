@@ -227,3 +227,10 @@ class Health(Shape):
     """Whether the service is fit to answer; `reasons` says why not."""
 
     status: Literal["ok"]
+
+
+class Readiness(Shape):
+    """Whether requests may be sent."""
+
+    status: Literal["ok"]
+    trouble: list[str] = Field(description="What was published and is not in use, and why; empty when all is well.")

@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 
 from recsys.bundle import BundleRepository
 from recsys.errors import StoreError
+from recsys.recommend.placements import PlacementRepository
 from recsys.stores import open_store
 from recsys.stores.protocols import Store
 from serving.cache.memory import MemoryCache
@@ -85,6 +86,11 @@ class ServiceState:
             self.report_sizes()
             await asyncio.sleep(SIZES_SECONDS)
 
+    def troubles(self) -> list[str]:
+        """What is not as it should be although this worker answers: what was published and is not in use."""
+        troubles = [("bundle", self.engines.trouble), ("placements", self.engines.policies.trouble)]
+        return [f"the newest {what} is not in use: {why}" for what, why in troubles if why is not None]
+
     def reasons_not_ready(self) -> list[str]:
         """Why this worker should get no requests; empty when it should."""
         reasons = []
@@ -131,7 +137,7 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
     )
     cache = _open_cache(settings, clocks.monotonic)
     repository = BundleRepository(settings.shop.models)
-    policies = PolicyWatch(None, metrics, clocks.now)
+    policies = PolicyWatch(PlacementRepository(settings.shop.placements), metrics, clocks.now)
     engines = Engines(repository, settings.shop.store, live, metrics, settings.bundle_poll, clocks.now, policies)
     budget = Budget(settings.budget_ms / 1000, clocks.worked)
     answerer = Answerer(engines, live, cache, metrics, settings.history_limit, clocks.now, budget)

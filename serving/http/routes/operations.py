@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from serving.http.parameters import known_parameters_only
 from serving.http.problems import Problem
 from serving.http.routes.describing import json_response, problems
-from serving.http.schemas import Health
+from serving.http.schemas import Health, Readiness
 from serving.http.state import State
 
 router = APIRouter(dependencies=[Depends(known_parameters_only)])
@@ -22,15 +22,16 @@ async def live() -> Response:
 
 @router.get(
     "/health/ready",
-    response_model=Health,
+    response_model=Readiness,
     responses=problems(s503="Not fit to answer yet; `detail` says why."),
 )
 async def ready(state: State) -> Response:
-    """A bundle is loaded and the store answers. Send requests here only while this says so."""
+    """A bundle is loaded and the store answers. Send requests here only while this says so; `trouble` says what was
+    published and is not in use."""
     reasons = state.reasons_not_ready()
     if reasons:
         raise Problem(503, "not-ready", "; ".join(reasons), headers={"Retry-After": "1"})
-    return json_response({"status": "ok"})
+    return json_response({"status": "ok", "trouble": state.troubles()})
 
 
 @router.get(
