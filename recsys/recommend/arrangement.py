@@ -1,0 +1,187 @@
+"""What happens to a ranked list before it is shown: what was shown and not clicked sinks, alike items are thinned out,
+pins take their slots.
+
+Ranked lists are kept; this is done for every answer, as impressions, pins and attributes change without the history.
+One walk over the list, compiled; the same everywhere: service, command, e-mail, evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from recsys.models.kernels import Items, Places
+
+ROTATION, DIVERSITY, PINS = "rotation", "diversity", "pins"
+
+NOWHERE = -1
+"""The place of a pinned item that was not on the ranked list."""
+
+_NO_PLACES = np.zeros(0, dtype=np.int64)
+_NO_ITEMS = np.zeros(0, dtype=np.int32)
+
+
+class Layout(NamedTuple):
+    """What a list is arranged by, for one answer.
+
+    Attributes
+    ----------
+    pinned, slots : int32 and int64, shape (p,); items that may be shown to whoever asks, no item and no slot twice,
+        and where each stands, from 0, ascending.
+    sunk, steps : int32 ascending and int64, shape (s,); items that sink, and by how many places each, above 0.
+    codes : for each rule of diversity int32, shape (items,); equal codes for items that agree, −1 for those that are
+        free.
+    at_most : int64, shape (rules,); so many items of a list agree, at most.
+    """
+
+    pinned: Items = _NO_ITEMS
+    slots: Places = _NO_PLACES
+    sunk: Items = _NO_ITEMS
+    steps: Places = _NO_PLACES
+    codes: Sequence[Items] = ()
+    at_most: Places = _NO_PLACES
+
+    @property
+    def spare(self) -> int:
+        """How many more items than are shown must be ranked for the order to be certain, where all are different."""
+        return len(self.sunk) + len(self.pinned)
+
+
+class Arranged(NamedTuple):
+    """A list in its order.
+
+    Attributes
+    ----------
+    place : int32, shape (k,); where each item stood on the ranked list, or `NOWHERE`.
+    item : int32, shape (k,); positions.
+    pinned : int64; the slots, from 0, that are pinned.
+    moved : how many items each rule moved or kept out, by its name.
+    blocked : bool, shape (items,); what need not be ranked to find more items, where the list ran short although there
+        are more; else None.
+    """
+
+    place: Items
+    item: Items
+    pinned: Places
+    moved: Mapping[str, int]
+    blocked: npt.NDArray[np.bool_] | None
+
+
+def arrange(ranked: Items, more: bool, wanted: int, layout: Layout) -> Arranged:
+    """The `wanted` items to be shown.
+
+    An item of place p that sinks by s goes behind that of place p + s. Then, from the first: an item is left out when
+    as many as may agree with it in an attribute are shown already; pinned ones are shown in any case, and count. Where
+    a pin's slot lies behind the end of the list it stands last.
+
+    Parameters
+    ----------
+    ranked : int32, positions, best first, no item twice.
+    more : whether there are more items than are ranked; then at least `wanted + layout.spare` are.
+    """
+    steps = _NO_PLACES
+    if len(layout.sunk):
+        at = np.searchsorted(layout.sunk, ranked)
+        at[at == len(layout.sunk)] = 0
+        steps = np.where(layout.sunk[at] == ranked, layout.steps[at], 0)
+    codes = np.empty((len(layout.codes), len(ranked)), dtype=np.int32)
+    fixed = np.empty((len(layout.codes), len(layout.pinned)), dtype=np.int32)
+    for rule, of_all in enumerate(layout.codes):
+        codes[rule], fixed[rule] = of_all[ranked], of_all[layout.pinned]
+    place, kept_out = _walked(ranked, more, wanted, steps, codes, layout.at_most, layout.pinned, layout.slots, fixed)
+    item = np.where(place >= 0, ranked[np.maximum(place, 0)] if len(ranked) else 0, 0).astype(np.int32)
+    outside = np.flatnonzero(place < 0)
+    # Pins are told apart by numbers below 0, in their order.
+    item[outside] = layout.pinned[-1 - place[outside]]
+    here = layout.pinned[layout.slots < wanted]
+    pinned = np.flatnonzero(np.isin(item, here)) if len(here) else _NO_PLACES
+    moved = {}
+    if len(layout.sunk):
+        moved[ROTATION] = int(np.count_nonzero(steps[:wanted]))
+    if len(layout.codes):
+        moved[DIVERSITY] = int(kept_out)
+    if len(layout.pinned):
+        moved[PINS] = len(pinned)
+    blocked = _blocked(layout, item) if more and len(item) < wanted else None
+    return Arranged(np.maximum(place, NOWHERE), item, pinned, moved, blocked)
+
+
+def _blocked(layout: Layout, shown: Items) -> npt.NDArray[np.bool_]:
+    """Everything that agrees in an attribute with as many items as may, but for what is shown."""
+    blocked = np.zeros(len(layout.codes[0]) if layout.codes else 0, dtype=np.bool_)
+    for rule, of_all in enumerate(layout.codes):
+        own, count = np.unique(of_all[shown], return_counts=True)
+        saturated = own[(count >= layout.at_most[rule]) & (own >= 0)]
+        blocked |= np.isin(of_all, saturated)
+    blocked[shown] = False
+    return blocked
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _walked(
+    ranked: Items,
+    more: bool,
+    wanted: int,
+    steps: Places,
+    codes: npt.NDArray[np.int32],
+    at_most: Places,
+    pinned: Items,
+    slots: Places,
+    fixed: npt.NDArray[np.int32],
+) -> tuple[Items, int]:  # pragma: no cover - compiled
+    """Which place of the ranked list stands in each slot; −1 − n for the nth pin, where it is not on the list; and how
+    many items diversity kept out."""
+    size, sinks = len(ranked), len(steps) > 0
+    order = np.arange(size)
+    if sinks:
+        # Behind the item at whose place it arrives: twice the place, and one more for what sank.
+        keys = np.empty(size, np.int64)
+        for place in range(size):
+            keys[place] = 2 * (place + steps[place]) + (1 if steps[place] > 0 else 0)
+        order = np.argsort(keys, kind="mergesort")
+    shown, line = np.empty(wanted, np.int32), np.empty(wanted, np.int32)
+    pins, at = 0, 0
+    while pins < len(pinned) and slots[pins] < wanted:
+        pins += 1
+    kept_out, free = 0, 0
+    for turn in range(size):
+        place = order[turn]
+        # What is not ranked may come before what sank behind the end of the list.
+        if free == wanted - pins or (more and sinks and place + steps[place] >= size):
+            break
+        there = False
+        for pin in range(pins):
+            there = there or pinned[pin] == ranked[place]
+        if there:
+            continue
+        agrees = False
+        for rule in range(len(codes)):
+            own, count = codes[rule, place], 0
+            if own < 0:
+                continue
+            for pin in range(pins):
+                count += fixed[rule, pin] == own
+            for before in range(free):
+                count += codes[rule, line[before]] == own
+            agrees = agrees or count >= at_most[rule]
+        if agrees:
+            kept_out += 1
+            continue
+        line[free] = place
+        free += 1
+    size, pin, at = free + pins, 0, 0
+    for slot in range(size):
+        if pin < pins and (slots[pin] <= slot or at == free):
+            shown[slot] = -1 - pin
+            for place in range(len(ranked)):
+                if ranked[place] == pinned[pin]:
+                    shown[slot] = place
+            pin += 1
+        else:
+            shown[slot] = line[at]
+            at += 1
+    return shown[:size], kept_out

@@ -1,0 +1,109 @@
+"""What the rules of a placement that hold for a whole list come to for one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.history import History
+from recsys.data.shown import Shown
+from recsys.data.signals import MS_PER_DAY
+from recsys.data.vocabulary import UNKNOWN, Vocabulary
+from recsys.models.kernels import Items, Places
+from recsys.recommend.arrangement import Layout
+from recsys.recommend.placement import Placement, Rotation
+
+_NO_PLACES = np.zeros(0, dtype=np.int64)
+_NO_ITEMS = np.zeros(0, dtype=np.int32)
+_NOTHING = Layout()
+
+
+class PlacementLayout:
+    """The pins, the rotation and the diversity of one placement, over the items of one bundle.
+
+    Attributes
+    ----------
+    arranges : whether there is anything to do to a ranked list.
+    by : the attributes that diversity is about.
+    """
+
+    def __init__(self, placement: Placement, items: Vocabulary) -> None:
+        self._rotation = placement.rotation
+        self._at_most = np.array([rule.at_most for rule in placement.diversity], dtype=np.int64)
+        known = items.positions(pin.item_id for pin in placement.pins)
+        # A pin of an item that the models do not know waits until they do.
+        self._pins = [
+            (pin, position) for pin, position in zip(placement.pins, known.tolist(), strict=True) if position != UNKNOWN
+        ]
+        self.by = tuple(rule.by for rule in placement.diversity)
+        self.arranges = bool(self.by or self._pins or self._rotation)
+
+    @property
+    def rotates(self) -> bool:
+        """Whether it matters what was shown before."""
+        return self._rotation is not None
+
+    def now(
+        self,
+        now: int,
+        showable: npt.NDArray[np.bool_],
+        hidden: Items,
+        codes: Mapping[str, Items],
+        shown: Shown,
+        history: History,
+    ) -> Layout:
+        """What they come to.
+
+        Parameters
+        ----------
+        now : milliseconds UTC.
+        showable : bool, shape (items,); what passes all that holds for everybody.
+        hidden : int32; what this customer is not to see.
+        codes : of each attribute in `by`, as `ItemTable.codes`.
+        shown, history : of the customer; read where there is a rotation.
+        """
+        if not self.arranges:
+            return _NOTHING
+        pinned, slots = self._pinned(now, showable, hidden) if self._pins else (_NO_ITEMS, _NO_PLACES)
+        sunk, steps = (
+            (_NO_ITEMS, _NO_PLACES) if self._rotation is None else sinking(self._rotation, shown, history, now)
+        )
+        return Layout(pinned, slots, sunk, steps, tuple(codes[name] for name in self.by), self._at_most)
+
+    def _pinned(self, now: int, showable: npt.NDArray[np.bool_], hidden: Items) -> tuple[Items, Places]:
+        """Which items stand where; where a slot is taken, the next free one is."""
+        slots: dict[int, int] = {}
+        for pin, position in self._pins:
+            in_force = (pin.starts is None or pin.starts <= now) and (pin.ends is None or now < pin.ends)
+            if not in_force or not showable[position] or position in slots.values() or (hidden == position).any():
+                continue
+            slot = pin.slot - 1
+            while slot in slots:
+                slot += 1
+            slots[slot] = position
+        order = sorted(slots)
+        return np.array([slots[slot] for slot in order], dtype=np.int32), np.array(order, dtype=np.int64)
+
+
+def sinking(rotation: Rotation, shown: Shown, history: History, now: int) -> tuple[Items, Places]:
+    """The items that sink, ascending, and by how many places each: `step` for every impression beyond `after` within
+    the days and since the customer last did anything with the item."""
+    recent = shown.at >= now - rotation.days * int(MS_PER_DAY)
+    item, at = shown.item[recent], shown.at[recent]
+    if not len(item):
+        return _NO_ITEMS, _NO_PLACES
+    if len(history):
+        order = np.argsort(item, kind="stable")
+        item, at = item[order], at[order]
+        did = np.isin(history.item, item)
+        last = np.full(len(item), np.iinfo(np.int64).min)
+        place = np.searchsorted(item, history.item[did])
+        np.maximum.at(last, place, history.timestamp[did])
+        # Impressions of one item stand together; the first of them has the time.
+        since = at > last[np.searchsorted(item, item)]
+        item = item[since]
+    distinct, count = np.unique(item, return_counts=True)
+    beyond = count - rotation.after
+    return distinct[beyond > 0].astype(np.int32), (beyond[beyond > 0] * rotation.step).astype(np.int64)
