@@ -17,6 +17,7 @@ import structlog
 from recsys.bundle import BundleRepository, ModelBundle
 from recsys.data.catalog import Catalog
 from recsys.data.events import KIND_BY_CODE, EventKind
+from recsys.data.held_versions import HeldVersions
 from recsys.data.history import History, StoredHistory
 from recsys.data.packed import HistoryRow
 from recsys.errors import BundleError, StoreError
@@ -26,7 +27,7 @@ from recsys.recommend.recommender import Recommender
 from recsys.recommend.sources import popular_order
 from recsys.recommend.types import Answer, Recommendation, Request
 from serving.cache.payload import RankedList
-from serving.http.catalog_reading import FEW_CHANGES, HeldVersions, ReadCatalog, read_catalog
+from serving.http.catalog_reading import FEW_CHANGES, ReadCatalog, read_catalog
 from serving.http.live import LiveStore, Stamp
 from serving.http.metrics import Metrics
 from serving.http.policies import NOTHING_PUBLISHED, Policies, PolicyWatch
