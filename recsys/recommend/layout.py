@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys.data.history import History
+from recsys.data.item_table import ItemTable
 from recsys.data.shown import Shown
 from recsys.data.signals import MS_PER_DAY
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
+from recsys.errors import InputError
 from recsys.models.kernels import Items, Places
 from recsys.recommend.arrangement import Layout
-from recsys.recommend.placement import Placement, Rotation
+from recsys.recommend.placement import Pin, Placement, Rotation
 
 _NO_PLACES = np.zeros(0, dtype=np.int64)
 _NO_ITEMS = np.zeros(0, dtype=np.int32)
@@ -49,8 +51,8 @@ class PlacementLayout:
         self,
         now: int,
         showable: npt.NDArray[np.bool_],
-        hidden: Items,
-        codes: Mapping[str, Items],
+        hidden: Callable[[], Items],
+        table: ItemTable | None,
         shown: Shown,
         history: History,
     ) -> Layout:
@@ -60,31 +62,49 @@ class PlacementLayout:
         ----------
         now : milliseconds UTC.
         showable : bool, shape (items,); what passes all that holds for everybody.
-        hidden : int32; what this customer is not to see.
-        codes : of each attribute in `by`, as `ItemTable.codes`.
+        hidden : gives what this customer is not to see: int32.
+        table : the attributes that diversity is about; items agree in none that it does not have.
         shown, history : of the customer; read where there is a rotation.
         """
         if not self.arranges:
             return _NOTHING
-        pinned, slots = self._pinned(now, showable, hidden) if self._pins else (_NO_ITEMS, _NO_PLACES)
-        sunk, steps = (
-            (_NO_ITEMS, _NO_PLACES) if self._rotation is None else sinking(self._rotation, shown, history, now)
+        pins = [
+            (pin, position)
+            for pin, position in self._pins
+            if (pin.starts is None or pin.starts <= now) and (pin.ends is None or now < pin.ends) and showable[position]
+        ]
+        pinned, slots = _placed(pins, hidden()) if pins else (_NO_ITEMS, _NO_PLACES)
+        sunk, steps = sinking(self._rotation, shown, history, now) if self._rotation else (_NO_ITEMS, _NO_PLACES)
+        return Layout(
+            pinned, slots, sunk, steps, tuple(_codes(table, name, len(showable)) for name in self.by), self._at_most
         )
-        return Layout(pinned, slots, sunk, steps, tuple(codes[name] for name in self.by), self._at_most)
 
-    def _pinned(self, now: int, showable: npt.NDArray[np.bool_], hidden: Items) -> tuple[Items, Places]:
-        """Which items stand where; where a slot is taken, the next free one is."""
-        slots: dict[int, int] = {}
-        for pin, position in self._pins:
-            in_force = (pin.starts is None or pin.starts <= now) and (pin.ends is None or now < pin.ends)
-            if not in_force or not showable[position] or position in slots.values() or (hidden == position).any():
-                continue
-            slot = pin.slot - 1
-            while slot in slots:
-                slot += 1
-            slots[slot] = position
-        order = sorted(slots)
-        return np.array([slots[slot] for slot in order], dtype=np.int32), np.array(order, dtype=np.int64)
+    def check(self, table: ItemTable) -> None:
+        """Raises InputError for an attribute that items cannot agree in."""
+        for name in self.by:
+            table.codes(name)
+
+
+def _codes(table: ItemTable | None, name: str, size: int) -> Items:
+    """Of an attribute that there is no more, all items are free."""
+    try:
+        return np.full(size, -1, dtype=np.int32) if table is None else table.codes(name)
+    except InputError:
+        return np.full(size, -1, dtype=np.int32)
+
+
+def _placed(pins: Sequence[tuple[Pin, int]], hidden: Items) -> tuple[Items, Places]:
+    """Which items stand where; where a slot is taken, the next free one is."""
+    slots: dict[int, int] = {}
+    for pin, position in pins:
+        if position in slots.values() or (hidden == position).any():
+            continue
+        slot = pin.slot - 1
+        while slot in slots:
+            slot += 1
+        slots[slot] = position
+    order = sorted(slots)
+    return np.array([slots[slot] for slot in order], dtype=np.int32), np.array(order, dtype=np.int64)
 
 
 def sinking(rotation: Rotation, shown: Shown, history: History, now: int) -> tuple[Items, Places]:

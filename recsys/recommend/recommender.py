@@ -21,6 +21,7 @@ from recsys.recommend.explain import counted, explained
 from recsys.recommend.filling import FILLING, filled
 from recsys.recommend.item_lists import ItemLists
 from recsys.recommend.kernel import BY_RISING, NO_BOOST, UNITS, Asked, Listed, flattened, list_items, only
+from recsys.recommend.layout import PlacementLayout
 from recsys.recommend.masks import UNLIKELY
 from recsys.recommend.models import BundleModels, Taste
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Fallback, Placement
@@ -100,6 +101,7 @@ class Recommender:
         # It was learned on lists of the default placement; scores of other lists say something else.
         self.relevance = bundle.relevance if placement.lists_as(DEFAULT_PLACEMENT) else None
         self.rules = PlacementRules(placement, models)
+        self.layout = PlacementLayout(placement, bundle.items)
         self._item_lists = ItemLists(bundle, models.workspace)
 
     def at(self, placement: Placement) -> Recommender:
@@ -125,7 +127,7 @@ class Recommender:
 
     def find(self, history: History, catalog: Catalog, request: Request, rules: Rules | None = None) -> Found:
         """As `recommend`, with positions instead of ids."""
-        rules = rules or self.rules.now(catalog)
+        rules = rules or self.rules.now(catalog, request.now)
         taste, found, removed = self._listed(history, catalog, request, rules, explained=True)
         found, relevance, unlikely = self._likely(found, taste, catalog, request, rules)
         if self.placement.minimum_relevance:
@@ -180,7 +182,7 @@ class Recommender:
         self, history: History, catalog: Catalog, request: Request, rules: Rules | None = None
     ) -> npt.NDArray[np.int32]:
         """The positions of the items that `recommend` would list, in its order, without explaining them."""
-        rules = rules or self.rules.now(catalog)
+        rules = rules or self.rules.now(catalog, request.now)
         # How likely an item is, and what it fills up for, is read from its reasons.
         explained = rules.fillings is not None
         taste, found, _ = self._listed(history, catalog, request, rules, explained=explained)
@@ -272,6 +274,10 @@ class Recommender:
         bought = repeat.bought(history, now)
         kept = np.isin(bought.item, taste.items)  # What was bought and carries no taste does not come back.
         return bought.item[kept], repeat.score(bought, repeat.window)[kept]
+
+    def hidden(self, history: History, request: Request) -> npt.NDArray[np.int32]:
+        """Where the items are that are not shown to somebody with this history, or that the request does not want."""
+        return np.concatenate([history.items_of(self.placement.mask_kinds), left_out(self.bundle.items, request)])
 
     def taste(self, history: History) -> Taste:
         """What a history says, made once."""

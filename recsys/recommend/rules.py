@@ -1,17 +1,25 @@
-"""What the rules of a placement come to at one moment, before anything is ranked."""
+"""What the rules of a placement come to for one answer, before anything is ranked."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys.data.catalog import Catalog
+from recsys.data.item_column import ColumnKind
+from recsys.data.item_table import ItemTable
+from recsys.errors import InputError
 from recsys.models.kernels import Floats
 from recsys.recommend.filling import Filling, filling_of
+from recsys.recommend.filters import NOBODY, AskerFacts, Filter, Where
 from recsys.recommend.models import BundleModels
-from recsys.recommend.placement import Fallback, Placement
+from recsys.recommend.placement import Boost, Fallback, Placement
+
+Flags = npt.NDArray[np.bool_]
 
 
 class Rules(NamedTuple):
@@ -19,38 +27,146 @@ class Rules(NamedTuple):
 
     Attributes
     ----------
-    passing : bool, shape (items,); what passes the placement's filter; None where it has none.
+    where : what passes the placement's filter; None where it has none.
+    passing : bool, shape (items,); the same as a mask.
     boost : float64, shape (items,), above 0; what scores are multiplied by; None where they count as they are.
     fillings : what fills the list up, in this order; None where popular items do, as they are.
-    state : lists of one placement that were made by rules of equal states were made by the same rules.
+    state : lists of one placement with equal states were made by the same rules, but for what passes a filter.
+    trouble : which rule could not be kept, and why; None where all are.
     """
 
-    passing: npt.NDArray[np.bool_] | None = None
+    where: Where | None = None
+    passing: Flags | None = None
     boost: Floats | None = None
     fillings: tuple[Filling, ...] | None = None
     state: str = ""
+    trouble: str | None = None
+
+    def without(self, blocked: Flags) -> Rules:
+        """The same where some items are not listed."""
+        return self._replace(passing=~blocked if self.passing is None else self.passing & ~blocked)
+
+
+NO_RULES = Rules()
 
 
 class PlacementRules:
-    """The rules of one placement over one bundle; what they come to is kept as long as nothing changes."""
+    """The rules of one placement over one bundle; what they come to is kept as long as nothing changes.
+
+    Raises InputError for a filter that is none.
+    """
 
     def __init__(self, placement: Placement, models: BundleModels) -> None:
         self._placement = placement
         self._models = models
-        self._fillings: tuple[tuple[object, object], tuple[Filling, ...]] | None = None
+        self._where = None if placement.where is None else Filter(placement.where)
+        self._boosts = [(boost, Filter(boost.where)) for boost in placement.boosts]
+        self._plain = placement.fallback == (Fallback.POPULAR,) and not placement.minimum_relevance
+        self.plain = self._plain and not self.need_a_table
+        """Whether there is nothing that could be different next time."""
+        self._factors: tuple[tuple[Flags, ...], Floats] | None = None
+        self._fillings: tuple[tuple[object, object], tuple[Filling, ...], str] | None = None
+        self._digests: list[tuple[Flags, str]] = []
 
-    def now(self, catalog: Catalog) -> Rules:
-        """What they come to."""
-        return Rules(fillings=self._filling(catalog, None))
+    @property
+    def need_a_table(self) -> bool:
+        """Whether a rule asks for attributes of items."""
+        return self._where is not None or bool(self._boosts)
 
-    def _filling(self, catalog: Catalog, boost: Floats | None) -> tuple[Filling, ...] | None:
+    def check(self, columns: Mapping[str, ColumnKind]) -> None:
+        """Raises InputError for a filter that asks for something that the catalogue does not have."""
+        for each in (*([] if self._where is None else [self._where]), *(made for _, made in self._boosts)):
+            if each.check(columns).parameters:
+                raise InputError(
+                    f"the filter {each.text!r} of the placement {self._placement.name} has parameters",
+                    expected="a filter without: nobody gives them",
+                )
+
+    def now(self, catalog: Catalog, now: int, table: ItemTable | None = None, asker: AskerFacts = NOBODY) -> Rules:
+        """What they come to at `now` (milliseconds UTC) for whoever asks.
+
+        A filter that does not fit the catalogue any more lets nothing through, and a boost counts for nothing.
+
+        Parameters
+        ----------
+        table : of the same version as the catalogue. None where no rule needs it, else raises InputError.
+        """
+        if not self.need_a_table:
+            fillings, state = self._filled_with(catalog, None)
+            return Rules(fillings=fillings, state=state)
+        if table is None:
+            raise InputError(
+                f"the placement {self._placement.name} without the attributes of items",
+                expected="the table of items that its filter and its boosts are about",
+            )
+        trouble, where, passing = None, None, None
+        if self._where is not None:
+            try:
+                where = self._where.where(table, asker, now)
+                passing = where.mask
+            except InputError as error:
+                trouble, passing = f"the filter does not fit the catalogue: {error}", np.zeros(table.size, np.bool_)
+        boost, base, state = self._boosted(table, asker, now)
+        fillings, filled_by = self._filled_with(catalog, base)
+        key = "" if where is None else where.key
+        return Rules(where, passing, boost, fillings, f"{key};{state};{filled_by}", trouble)
+
+    def _boosted(self, table: ItemTable, asker: AskerFacts, now: int) -> tuple[Floats | None, Floats | None, str]:
+        """What scores are multiplied by, the same for somebody without a history, and what says which it is."""
+        in_force: list[tuple[Boost, Where]] = []
+        for boost, made in self._boosts:
+            if (boost.starts is None or boost.starts <= now) and (boost.ends is None or now < boost.ends):
+                try:
+                    in_force.append((boost, made.where(table, asker, now)))
+                except InputError:
+                    continue
+        if not in_force:
+            return None, None, ""
+        masks = tuple(where.items for _, where in in_force)
+        if self._factors is None or not _same(self._factors[0], masks):
+            factors = np.ones(table.size)
+            for boost, where in in_force:
+                factors[where.items] *= boost.factor
+            self._factors = masks, factors
+        base = self._factors[1]
+        state = ",".join(f"{boost.factor!r}{self._digest(where.items)}" for boost, where in in_force)
+        spots = np.concatenate([where.spots for _, where in in_force])
+        if not len(spots):
+            return base, base, state
+        own = np.ones(len(spots))
+        for boost, where in in_force:
+            own[where.lets(spots)] *= boost.factor
+        factors = base.copy()
+        factors[spots] = own
+        return factors, base, f"{state},{blake2b(spots.tobytes() + own.tobytes(), digest_size=16).hexdigest()}"
+
+    def _filled_with(self, catalog: Catalog, boost: Floats | None) -> tuple[tuple[Filling, ...] | None, str]:
+        """What fills a list up, and what says which it is."""
         fallback = self._placement.fallback
-        if fallback == (Fallback.POPULAR,) and boost is None and not self._placement.minimum_relevance:
-            return None
+        if self._plain and boost is None:
+            return None, ""
         # New items are put in order by their dates; a catalogue that changes otherwise shares them with this one.
-        known, depends = self._fillings, (catalog.published if Fallback.NEW in fallback else None, boost)
+        depends = (catalog.published if Fallback.NEW in fallback else None, boost)
+        known = self._fillings
         if known is None or known[0][0] is not depends[0] or known[0][1] is not depends[1]:
             models = self._models
             made = tuple(filling_of(each, models.bundle, models.sources, catalog, boost) for each in fallback)
-            known = self._fillings = (depends, made)
-        return known[1]
+            digest = blake2b(digest_size=16)
+            for filling in made if Fallback.NEW in fallback else ():
+                digest.update(filling.item.tobytes())
+            known = self._fillings = (depends, made, digest.hexdigest())
+        return known[1], known[2]
+
+    def _digest(self, items: Flags) -> str:
+        """What tells these items from others, on every machine."""
+        for known, digest in self._digests:
+            if known is items:
+                return digest
+        digest = blake2b(np.packbits(items).tobytes(), digest_size=16).hexdigest()
+        self._digests = [(items, digest), *self._digests[: len(self._boosts)]]
+        return digest
+
+
+def _same(one: Sequence[object], other: Sequence[object]) -> bool:
+    """Whether these are the same objects."""
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))

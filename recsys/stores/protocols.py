@@ -97,6 +97,15 @@ class HistoryStore(Protocol):
         """The history version alone, cheaply; equal versions mean equal histories."""
         ...
 
+    def shown(self, customer_id: str, limit: int) -> tuple[int, Sequence[tuple[str, int]]]:
+        """The newest `limit` impressions of a customer by arrival, item and time (milliseconds UTC), and their version.
+        Those without a time or an item are left out, and those that the archive took: it keeps what is long ago."""
+        ...
+
+    def shown_version(self, customer_id: str) -> int:
+        """The version of the impressions alone, cheaply; equal versions mean equal impressions."""
+        ...
+
     def pack(self, customer_ids: Sequence[str]) -> None:
         """Puts what is known of these customers into one piece each, from which it is read quickly. Changes no
         history and no version."""

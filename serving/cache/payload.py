@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-FORMAT: Final = b"bm3\n"
+FORMAT: Final = b"bm4\n"
 """Part of every key and every payload: another version of the project neither finds nor reads what this one wrote."""
 
 _TAG_BYTES: Final = 16
@@ -35,6 +35,7 @@ class Question(NamedTuple):
     placement, policy_version : the spot and the version of its policy.
     history_limit : how much of a history was looked at.
     depth : how many items the list was asked to have, spare ones included.
+    rules : what the placement's rules came to, but for what passes its filter, which is checked on every answer too.
     """
 
     store_file: tuple[int, int]
@@ -46,6 +47,10 @@ class Question(NamedTuple):
     policy_version: int
     history_limit: int
     depth: int
+    rules: str = ""
+
+
+_NOTHING: Mapping[str, int] = {}
 
 
 class RankedList(NamedTuple):
@@ -59,6 +64,7 @@ class RankedList(NamedTuple):
     sources, fallback, masked, short : as in `Answer`.
     computed_at : milliseconds UTC.
     catalog_version : of the catalogue that decided what may be shown.
+    moved : how many items each rule moved when the list was arranged; nothing before, and not kept.
     """
 
     items: bytes
@@ -70,6 +76,7 @@ class RankedList(NamedTuple):
     short: str | None
     computed_at: int
     catalog_version: int
+    moved: Mapping[str, int] = _NOTHING
 
     @property
     def size(self) -> int:
@@ -82,10 +89,17 @@ class RankedList(NamedTuple):
 
     def only(self, places: npt.NDArray[np.int64]) -> RankedList:
         """The same list without its other items; places ascend."""
-        begins = np.concatenate([[0], self.ends[:-1] + 1])
-        parts = [self.items[begins[place] : self.ends[place]] for place in places]
+        return self.of(self.parts(places.tolist()), self.positions[places])
+
+    def parts(self, places: Sequence[int]) -> list[bytes]:
+        """The JSON of some items."""
+        ends = [-1, *self.ends.tolist()]
+        return [self.items[ends[place] + 1 : ends[place + 1]] for place in places]
+
+    def of(self, parts: Sequence[bytes], positions: npt.NDArray[np.int32]) -> RankedList:
+        """The same list with other items, given as JSON."""
         ends = np.cumsum([len(part) + 1 for part in parts], dtype=np.int32) - 1
-        return self._replace(items=b",".join(parts), ends=ends.astype(np.int32), positions=self.positions[places])
+        return self._replace(items=b",".join(parts), ends=ends.astype(np.int32), positions=positions)
 
 
 _Head = tuple[Sequence[str], str | None, Mapping[str, int], str | None, int, int, int]

@@ -11,20 +11,27 @@ import orjson
 import structlog
 
 from recsys.data.history import History, StoredHistory
+from recsys.data.shown import Shown
 from recsys.errors import StoreUnavailableError
 from recsys.models.related import Relation
+from recsys.recommend.arrangement import Layout
+from recsys.recommend.recommender import Recommender
+from recsys.recommend.rules import Rules
 from recsys.recommend.types import Answer, Request
 from serving.cache.memory import MemoryCache
 from serving.cache.payload import Question, RankedList, Sealer
 from serving.cache.protocol import Cache, CacheUnavailableError
+from serving.http.arranging import arranged_list
 from serving.http.asker_input import Asker
 from serving.http.asking import (
     NOBODY,
+    OVER_BUDGET,
     Asked,
     Budget,
     Moment,
     OverBudgetError,
     Person,
+    depth_for,
     for_item,
     for_person,
     spot_of,
@@ -41,9 +48,6 @@ from serving.http.tokens import AnswerIdentity, RecommendationTokens
 RECOMMENDATIONS_OFF = "recommendations_off"
 """The fallback of an answer to somebody who switched personal recommendations off."""
 
-OVER_BUDGET = "over_budget"
-"""The fallback of an answer that would have been more work than its budget."""
-
 log = structlog.get_logger("bookmatch.serving")
 
 Lists = MemoryCache[tuple[bytes | None, Question], RankedList]
@@ -51,14 +55,6 @@ Lists = MemoryCache[tuple[bytes | None, Question], RankedList]
 
 _NOWHERE = np.zeros(0, dtype=np.int32)
 """The positions of a list that is not kept as it is."""
-
-_DEPTHS = {20: 30, 50: 75, 100: 150, 200: 300}
-"""Items asked for, at most, and the length of the list that is ranked and kept for it."""
-
-
-def depth_for(limit: int) -> int:
-    """How long a list is ranked when `limit` items are wanted: spare items, and few distinct lengths to keep."""
-    return next(depth for most, depth in _DEPTHS.items() if limit <= most)
 
 
 class Answerer:
@@ -113,9 +109,10 @@ class Answerer:
             history, why_not = History.empty(), RECOMMENDATIONS_OFF
         if not history.version:
             # Everybody without a history gets the same list, and it is kept once.
-            return Person(("nobody",), history, degraded=seen.degraded, why_not=why_not)
+            shown_to = customer_id if seen.profile.recommendations else None
+            return Person(("nobody",), history, degraded=seen.degraded, why_not=why_not, customer_id=shown_to)
         subject = ("customer", seen.profile.customer_id)
-        return Person(subject, history, seen.profile.version, seen.degraded, why_not, spent)
+        return Person(subject, history, seen.profile.version, seen.degraded, why_not, spent, customer_id)
 
     def person(self, moment: Moment, asker: Asker) -> Person:
         """Whoever asks."""
@@ -217,7 +214,32 @@ class Answerer:
 
     async def ranked(self, asked: Asked) -> tuple[RankedList, CacheNote]:
         """The list, with as many items as asked for where there are any, from the cache or ranked now; of popular items
-        where ranking would be more work than its budget."""
+        where ranking would be more work than its budget. Arranged as its placement says."""
+        spot = asked.spot
+        if spot is None or not spot.layout.arranges or asked.among is not None:
+            return await self._whole(asked)
+        layout = self._layout(asked, spot)
+        asked = asked._replace(spare=layout.spare + (asked.limit if layout.codes else 0))
+        ranked, note = await self._whole(asked)
+        arranged, anew = arranged_list(asked, spot, layout, ranked)
+        return arranged, CacheNote(RECOMPUTED) if anew and note.status == HIT else note
+
+    def _layout(self, asked: Asked, spot: Recommender) -> Layout:
+        """What the rules of a placement that hold for a whole list come to."""
+        engine, person = asked.engine, asked.person
+        shown = Shown.nothing()
+        if spot.layout.rotates and person.customer_id is not None:
+            shown = self._live.shown(person.customer_id, engine.bundle, asked.moment.stamp)
+        showable = engine.catalog.showable(asked.now)
+        if asked.rules is not None and asked.rules.passing is not None:
+            showable = showable & asked.rules.passing
+        return spot.layout.now(
+            asked.now, showable, lambda: spot.hidden(person.history, asked.request()), engine.table, shown,
+            person.history,
+        )  # fmt: skip
+
+    async def _whole(self, asked: Asked) -> tuple[RankedList, CacheNote]:
+        """As `ranked`, before it is arranged."""
         try:
             return await self._found(asked)
         except OverBudgetError:
@@ -225,7 +247,7 @@ class Answerer:
             log.warning("an answer went over its budget", route=asked.route, events=len(history))
             # What was had or refused stays away. Nothing is kept: the next answer goes on from what was done for this.
             spot = asked.spot or asked.engine.recommender
-            ranked = asked.engine.for_customer(spot, history.without_taste(), asked.request())
+            ranked = asked.engine.for_customer(spot, history.without_taste(), asked.request(), asked.rules)
             return ranked._replace(fallback=OVER_BUDGET), CacheNote(OFF)
 
     async def _found(self, asked: Asked) -> tuple[RankedList, CacheNote]:
@@ -268,11 +290,12 @@ class Answerer:
             placement=placement.name,
             policy_version=placement.version,
             history_limit=self._history_limit,
-            depth=depth_for(asked.limit),
+            depth=depth_for(asked.limit, asked.spare),
+            rules="" if asked.rules is None else asked.rules.state,
         )
 
     def _fresh(self, asked: Asked) -> RankedList:
-        return asked.rank(Request(limit=depth_for(asked.limit), now=asked.now))
+        return asked.rank(Request(limit=depth_for(asked.limit, asked.spare), now=asked.now))
 
     def body(self, asked: Asked, ranked: RankedList, note: CacheNote, basis: str | None = None) -> bytes:
         """The answer with this list, JSON; it is counted, as personal unless it fell back or has another `basis`."""
@@ -286,7 +309,7 @@ class Answerer:
         spot = asked.spot
         about = {
             "bundle": asked.engine.bundle.bundle_id,
-            "placement": None if spot is None else {"name": spot.placement.name, "version": spot.placement.version},
+            "placement": None if spot is None else _placement(spot, ranked, asked.rules),
             "sources": ranked.sources,
             "relevance": asked.engine.foreseen if spot is not None and spot.relevance is not None else None,
             "fallback": fallback,
@@ -327,19 +350,29 @@ class Answerer:
         )
 
 
+def _placement(spot: Recommender, ranked: RankedList, rules: Rules | None) -> dict[str, object]:
+    """Whose policy made a list, and what it did."""
+    trouble = None if rules is None else rules.trouble
+    placement = spot.placement
+    return {"name": placement.name, "version": placement.version, "moved": ranked.moved, "trouble": trouble}
+
+
 def _age(ranked: RankedList, asked: Asked) -> float:
     return max(0, asked.now - ranked.computed_at) / 1000
 
 
 def _still_good(kept: RankedList, asked: Asked) -> RankedList | None:
     """The kept list without what may no longer be shown; None when it must be ranked anew."""
-    engine = asked.engine
-    if engine.unchanged(kept.catalog_version, kept.computed_at, asked.now):
+    engine, where = asked.engine, None if asked.rules is None else asked.rules.where
+    version, at = kept.catalog_version, kept.computed_at
+    if engine.unchanged(version, at, asked.now) and (where is None or where.unchanged(version, at)):
         return kept
-    if not engine.missed_nothing(kept.catalog_version, kept.computed_at, asked.now):
+    if not engine.missed_nothing(version, at, asked.now) or not (where is None or where.missed_nothing(version, at)):
         return None
     showable = engine.catalog.showable(asked.now)[kept.positions]
+    if where is not None:
+        showable = showable & where.lets(kept.positions)
     if showable.all():
         return kept
     kept_places = np.flatnonzero(showable)
-    return None if len(kept_places) < asked.limit else kept.only(kept_places)
+    return None if len(kept_places) < asked.wanted else kept.only(kept_places)

@@ -11,11 +11,26 @@ from typing import NamedTuple
 from recsys.data.history import History
 from recsys.models.related import Relation
 from recsys.recommend.recommender import Recommender
+from recsys.recommend.rules import Rules
 from recsys.recommend.types import Request
 from serving.cache.payload import RankedList
 from serving.http.engine import Engine
 from serving.http.live import STORE_UNAVAILABLE, Stamp
 from serving.http.problems import Fault, invalid, shortened
+
+OVER_BUDGET = "over_budget"
+"""The fallback of an answer that would have been more work than its budget."""
+
+_DEPTHS = {20: 30, 50: 75, 100: 150, 200: 300, 400: 600, 1_000: 1_500}
+"""Items asked for, at most, and the length of the list that is ranked and kept for it. No list is longer than 200, but
+of those that are arranged more are ranked than shown."""
+
+
+def depth_for(limit: int, spare: int = 0) -> int:
+    """How long a list is ranked when `limit` items are wanted and so many more may have to be: spare items, and few
+    distinct lengths to keep."""
+    enough = (depth for most, depth in _DEPTHS.items() if limit <= most and limit + spare <= depth)
+    return next(enough, limit + spare)
 
 
 class OverBudgetError(Exception):
@@ -65,6 +80,7 @@ class Person(NamedTuple):
     degraded : why this may not be the latest, or None.
     why_not : why nothing of the history counts although there may be one, or None.
     spent : seconds of computing that it took to know this.
+    customer_id : whose impressions count; None where nobody's do.
     """
 
     subject: tuple[str, ...] | None
@@ -73,6 +89,7 @@ class Person(NamedTuple):
     degraded: str | None = None
     why_not: str | None = None
     spent: float = 0.0
+    customer_id: str | None = None
 
 
 NOBODY = Person(None, History.empty())
@@ -88,7 +105,8 @@ class Asked(NamedTuple):
     moment : what it is answered from.
     subject : of the cache's question; None where the answer is not kept.
     rank : answers it anew.
-    spot : whose placement it is; None for lists that have none.
+    spot, rules : whose placement it is, and what its rules come to; None for lists that have none.
+    spare : how many more items than `limit` must be ranked before they are arranged.
     person : whom the list is for.
     limit : how many items are wanted.
     exclude, on_page, among : as in `Request`.
@@ -100,6 +118,8 @@ class Asked(NamedTuple):
     rank: Callable[[Request], RankedList]
     limit: int
     spot: Recommender | None = None
+    rules: Rules | None = None
+    spare: int = 0
     person: Person = NOBODY
     exclude: frozenset[str] = frozenset()
     on_page: frozenset[str] = frozenset()
@@ -120,9 +140,15 @@ class Asked(NamedTuple):
         """Lists without some items are as many as there are pages that ask for them: they are not kept."""
         return self.subject is not None and not (self.exclude or self.on_page) and self.among is None
 
+    @property
+    def wanted(self) -> int:
+        """How many items have to be ranked."""
+        return self.limit + self.spare
+
     def request(self) -> Request:
         """What the recommender is asked for an answer that is not kept."""
-        return Request(limit=self.limit, now=self.now, exclude=self.exclude, on_page=self.on_page, among=self.among)
+        limit = depth_for(self.limit, self.spare) if self.spare else self.limit
+        return Request(limit=limit, now=self.now, exclude=self.exclude, on_page=self.on_page, among=self.among)
 
     @property
     def degraded(self) -> str | None:
@@ -150,20 +176,22 @@ def for_person(
 ) -> Asked:
     """The question what somebody is most likely to want; in the default placement unless another is given."""
     spot = spot or moment.engine.recommender
+    rules = moment.engine.rules(spot, person.history, moment.now)
     return Asked(
         route=route,
         moment=moment,
         subject=person.subject,
-        rank=lambda request: _ranked(moment, spot, person, request),
+        rank=lambda request: _ranked(moment, spot, person, request, rules),
         limit=limit,
         spot=spot,
+        rules=rules,
         person=person,
         exclude=exclude,
         among=among,
     )
 
 
-def _ranked(moment: Moment, spot: Recommender, person: Person, request: Request) -> RankedList:
+def _ranked(moment: Moment, spot: Recommender, person: Person, request: Request, rules: Rules) -> RankedList:
     """The list for somebody. Raises OverBudgetError between its steps; what was done stays done for the next answer."""
     budget, spent = moment.budget, person.spent
     if len(person.history) and spent <= budget.seconds:
@@ -172,7 +200,7 @@ def _ranked(moment: Moment, spot: Recommender, person: Person, request: Request)
         spent += budget.worked() - started
     if spent > budget.seconds:
         raise OverBudgetError
-    return moment.engine.for_customer(spot, person.history, request)
+    return moment.engine.for_customer(spot, person.history, request, rules)
 
 
 def for_item(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from recsys.data.catalog import UNREAD, Catalog
+from recsys.data.catalog import UNREAD, Catalog, CatalogChanges
+from recsys.data.item_table import ItemTable
 from recsys.data.vocabulary import Vocabulary
 from recsys.stores.protocols import Store
 from serving.http.store_handle import Origin, file_identity, reading
@@ -20,15 +21,26 @@ _WHOLE_IS_QUICKER = 4
 
 @dataclass(frozen=True, slots=True)
 class ReadCatalog:
-    """A catalogue in the positions of a bundle, and the store that it was read from; None when it was never read."""
+    """A catalogue in the positions of a bundle.
+
+    Attributes
+    ----------
+    catalog, table : what may be shown, and the attributes of items, of one version.
+    origin : the store that it was read from; None when it was never read.
+    """
 
     catalog: Catalog
+    table: ItemTable
     origin: Origin | None
 
     @classmethod
     def unread(cls, items: Vocabulary) -> Self:
         """Nothing is known: everything counts as available."""
-        return cls(Catalog.unread(len(items)), None)
+        return cls(Catalog.unread(len(items)), ItemTable.unread(len(items)), None)
+
+    def followed_by(self, changes: CatalogChanges, items: Vocabulary, origin: Origin) -> ReadCatalog:
+        """After these changes, which were read from that store."""
+        return ReadCatalog(self.catalog.with_changes(changes, items), self.table.with_changes(changes, items), origin)
 
 
 def caught_up(
@@ -38,11 +50,10 @@ def caught_up(
 
     Another store, or a backup that was put in its place, counts its versions differently: then everything is read.
     """
-    catalog = known.catalog
-    if known.origin != origin or store.catalog.version() < catalog.version:
-        catalog = Catalog.unread(len(items))
-    changes = store.catalog.changes(catalog.version, at_most)
-    return None if changes is None else ReadCatalog(catalog.with_changes(changes, items), origin)
+    if known.origin != origin or store.catalog.version() < known.catalog.version:
+        known = ReadCatalog.unread(items)
+    changes = store.catalog.changes(known.catalog.version, at_most)
+    return None if changes is None else known.followed_by(changes, items, origin)
 
 
 def read_catalog(store_path: Path, items: Vocabulary, known: ReadCatalog) -> ReadCatalog:
@@ -52,6 +63,6 @@ def read_catalog(store_path: Path, items: Vocabulary, known: ReadCatalog) -> Rea
     def ask(store: Store) -> ReadCatalog:
         origin = (store.secret(), *file)
         read = caught_up(store, origin, known, items, len(items) // _WHOLE_IS_QUICKER)
-        return read or ReadCatalog(Catalog.of(store.catalog.changes(UNREAD), items), origin)
+        return read or ReadCatalog.unread(items).followed_by(store.catalog.changes(UNREAD), items, origin)
 
     return reading(store_path, ask)

@@ -19,11 +19,14 @@ from recsys.data.catalog import Catalog
 from recsys.data.events import KIND_BY_CODE, EventKind
 from recsys.data.held_versions import HeldVersions
 from recsys.data.history import History, StoredHistory
+from recsys.data.item_table import ItemTable
 from recsys.data.packed import HistoryRow
-from recsys.errors import BundleError, StoreError
+from recsys.errors import BundleError, InputError, StoreError
 from recsys.models.related import Relation
+from recsys.recommend.filters import AskerFacts
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.recommender import Recommender
+from recsys.recommend.rules import NO_RULES, Rules
 from recsys.recommend.sources import popular_order
 from recsys.recommend.types import Answer, Recommendation, Request
 from serving.cache.payload import RankedList
@@ -50,7 +53,7 @@ class Engine:
     bundle : the models.
     spots : what asks them, by the name of its placement; `default` is always there.
     ids, kinds : the ids of the bundle's items, and the names of kinds of events by their code, as JSON.
-    catalog : in the bundle's positions.
+    catalog, table : what may be shown, and the attributes of items, in the bundle's positions.
     foreseen : what relevance is the probability of, as answers say it; None where there is none.
     origin : the store that the catalogue was read from; None while it was never read.
     held : the versions of the catalogue at which a list may have been ranked without missing anything.
@@ -62,6 +65,7 @@ class Engine:
     kinds: Texts
     foreseen: Mapping[str, object] | None
     catalog: Catalog
+    table: ItemTable
     origin: Origin | None
     held: HeldVersions
 
@@ -74,7 +78,7 @@ class Engine:
         foreseen = bundle.relevance.described() if bundle.relevance else None
         held = HeldVersions.only(read.catalog.version)
         spots = _spots(Recommender(bundle), placements)
-        return cls(bundle, spots, ids, kinds, foreseen, read.catalog, read.origin, held)
+        return cls(bundle, spots, ids, kinds, foreseen, read.catalog, read.table, read.origin, held)
 
     @property
     def recommender(self) -> Recommender:
@@ -85,10 +89,16 @@ class Engine:
         """The same models under other placements; what stayed the same is not made again."""
         return replace(self, spots=_spots(self.recommender, placements, self.spots))
 
+    def check(self) -> None:
+        """Raises InputError for a placement that asks for something that the catalogue does not have."""
+        for spot in self.spots.values():
+            spot.rules.check(self.table.kinds)
+            spot.layout.check(self.table)
+
     @property
     def read(self) -> ReadCatalog:
         """The catalogue and where it is from."""
-        return ReadCatalog(self.catalog, self.origin)
+        return ReadCatalog(self.catalog, self.table, self.origin)
 
     def with_catalog(self, read: ReadCatalog) -> Engine:
         """The same models under a newer catalogue."""
@@ -97,11 +107,20 @@ class Engine:
         held = self.held.followed_by(version) if follows else HeldVersions.only(version)
         if read.catalog.gained(self.catalog):
             held = HeldVersions.only(version)
-        return replace(self, catalog=read.catalog, origin=read.origin, held=held)
+        return replace(self, catalog=read.catalog, table=read.table, origin=read.origin, held=held)
 
-    def for_customer(self, spot: Recommender, history: History, request: Request) -> RankedList:
+    def rules(self, spot: Recommender, history: History, now: int) -> Rules:
+        """What the rules of one of `spots` come to for somebody with this history."""
+        if spot.rules.plain:
+            return NO_RULES
+        return spot.rules.now(self.catalog, now, self.table, AskerFacts(history))
+
+    def for_customer(
+        self, spot: Recommender, history: History, request: Request, rules: Rules | None = None
+    ) -> RankedList:
         """The list of one of `spots` for somebody with this history."""
-        found = spot.find(history, self.catalog, request)
+        rules = rules or self.rules(spot, history, request.now)
+        found = spot.find(history, self.catalog, request, rules)
         taste = found.taste
         text, ends = written(found.listed, found.relevance, HISTORY, self.ids, taste.items, taste.kinds, self.kinds)
         return RankedList(
@@ -297,6 +316,7 @@ class Engines:
     def _rehearsed(self, engine: Engine, policies: Policies) -> Engine:
         """The engine under other placements, asked once."""
         under = engine.under(policies.placements)
+        under.check()
         under.rehearse(self._now())
         return under
 
@@ -326,6 +346,11 @@ class Engines:
         self._engine = engine
         self.trouble = None
         self._refused = None
+        try:
+            engine.check()
+        except InputError as error:
+            # They were in force before: a shop without its placements would show what they keep out.
+            self.policies.unfit(error)
         self._metrics.bundle_loads.labels("used").inc()
         self._metrics.bundle_loaded_at.set(self._now() / 1000)
         log.info("bundle in use", bundle=wanted, items=len(engine.bundle.items))

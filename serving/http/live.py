@@ -17,6 +17,7 @@ import polars as pl
 from recsys.bundle import ModelBundle
 from recsys.data.history import History
 from recsys.data.profile import Profile
+from recsys.data.shown import MOST_IMPRESSIONS, Shown
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import StoreError
 from recsys.stores.protocols import Store
@@ -70,6 +71,14 @@ class _Copy:
     stamp: Stamp
 
 
+@dataclass(frozen=True, slots=True)
+class _ShownCopy:
+    bundle: str
+    shown: Shown
+    version: int
+    stamp: Stamp
+
+
 class LiveStore:
     """The reading side of one worker, on the event loop's thread.
 
@@ -93,7 +102,9 @@ class LiveStore:
         self._copied_from: Origin | None = None
         self._looked: Stamp | None = None
         self._forgetting = 0
-        self.when_forgotten: list[Callable[[], None]] = [self._copies.clear]
+        self._shown: OrderedDict[str, _ShownCopy] = OrderedDict()
+        self._shown_from: Origin | None = None
+        self.when_forgotten: list[Callable[[], None]] = [self._copies.clear, self._shown.clear]
         """What is done before the next answer once somebody was forgotten, here or by another process."""
 
     @property
@@ -149,6 +160,43 @@ class LiveStore:
             return self._behind(customer_id, copy, HISTORY_TOO_LONG, HISTORY_TOO_LONG)
         self._remember(customer_id, fresh)
         return Seen(fresh.history, fresh.profile)
+
+    def shown(self, customer_id: str, bundle: ModelBundle, now: Stamp | None = None) -> Shown:
+        """What a customer was shown lately, in the bundle's positions, as of `now` or later; as far as it was read
+        before while the store does not answer."""
+        known = self._shown.get(customer_id)
+        if known is not None and (known.bundle != bundle.bundle_id or self._shown_from != self._handle.origin):
+            known = None
+        if known is not None and known.stamp == now:
+            self._shown.move_to_end(customer_id)
+            return known.shown
+        try:
+            fresh = self._handle.use(lambda store: self._freshly_shown(store, customer_id, bundle, known))
+        except StoreError:
+            return Shown.nothing() if known is None else known.shown
+        # As with histories: made-up ids push nobody out.
+        if not fresh.version:
+            self._shown.pop(customer_id, None)
+            return fresh.shown
+        self._shown[customer_id] = fresh
+        self._shown.move_to_end(customer_id)
+        if len(self._shown) > self._max_copies:
+            self._shown.popitem(last=False)
+        return fresh.shown
+
+    def _freshly_shown(
+        self, store: Store, customer_id: str, bundle: ModelBundle, known: _ShownCopy | None
+    ) -> _ShownCopy:
+        if self._shown_from != self._handle.origin:
+            self._shown.clear()
+            self._shown_from = self._handle.origin
+            known = None
+        # The stamp comes first, as for histories.
+        stamp = self._stamp(store)
+        if known is not None and store.histories.shown_version(customer_id) == known.version:
+            return replace(known, stamp=stamp)
+        version, impressions = store.histories.shown(customer_id, MOST_IMPRESSIONS)
+        return _ShownCopy(bundle.bundle_id, Shown.of(impressions, bundle.items), version, stamp)
 
     def _behind(self, customer_id: str, copy: _Copy | None, degraded: str, unknown: str) -> Seen:
         """What was known before, when what is known now cannot be had."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import structlog
 
-from recsys.errors import BookmatchError
+from recsys.errors import BookmatchError, InputError
 from recsys.recommend.placement import Placement
 from recsys.recommend.placements import BUILT_IN, PlacementRepository, PlacementsFile
 from serving.http.metrics import Metrics
@@ -87,6 +87,11 @@ class PolicyWatch:
         self._metrics.placement_loads.labels("used").inc()
         self._metrics.placements_version.set(policies.version)
         log.info("placements in use", version=policies.version, placements=sorted(policies.placements))
+
+    def unfit(self, error: InputError) -> None:
+        """Notes what of the version in force cannot be kept: a filter that does not fit lets nothing through."""
+        self.trouble = f"it is in force, but {error}"
+        log.warning("placements do not fit the catalogue", version=self.in_force.version, cause=str(error))
 
     def refused(self, version: int, error: Exception) -> None:
         """Notes why a version is not in force; what was stays."""

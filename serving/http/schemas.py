@@ -18,7 +18,8 @@ class EvidenceOut(Shape):
 
     item_id: str | None = Field(description="The item of the customer's history; null for parts that come from none.")
     kind: str = Field(
-        description="What the customer did with it; `item`, `popular`, `rising`, `new` or `other` where there is none."
+        description="What the customer did with it; `item`, `popular`, `rising`, `new`, `pinned` or `other` where "
+        "there is none."
     )
     share: float = Field(description="How much of the score it brought.")
 
@@ -27,7 +28,7 @@ class ReasonOut(Shape):
     """Why an item is there; the shares sum to the score."""
 
     code: str = Field(
-        description="`history`, `related`, `popular`, `rising`, `new`, `bought_before` or `recently_viewed`."
+        description="`history`, `related`, `popular`, `rising`, `new`, `pinned`, `bought_before` or `recently_viewed`."
     )
     evidence: list[EvidenceOut]
 
@@ -36,7 +37,9 @@ class ItemOut(Shape):
     """One item of a list."""
 
     item_id: str
-    score: float = Field(description="Descends within a list and compares only within it.")
+    score: float = Field(
+        description="Compares only within a list, and descends, but for items that rules of the placement moved."
+    )
     relevance: float | None = Field(
         ge=0,
         le=1,
@@ -66,6 +69,8 @@ class PlacementOut(Shape):
 
     name: str
     version: int = Field(description="Of its policy: lists of equal versions were made by the same rules.")
+    moved: dict[str, int] = Field(description="How many items each rule moved or kept out after they were ranked.")
+    trouble: str | None = Field(description="Which rule could not be kept, and why.")
 
 
 class ServedFrom(Shape):

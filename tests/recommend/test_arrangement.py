@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.data.catalog import ITEM_SCHEMA
 from recsys.data.history import History, StoredHistory
+from recsys.data.item_table import ItemTable
 from recsys.data.packed import HistoryRow
 from recsys.data.shown import Shown
 from recsys.data.vocabulary import Vocabulary
+from recsys.errors import InputError
 from recsys.recommend.arrangement import NOWHERE, Arranged, Layout, arrange
 from recsys.recommend.layout import PlacementLayout, sinking
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Diversity, Pin, Placement, Rotation
@@ -56,11 +61,7 @@ def test_the_order_is_the_obvious_one(data: st.DataObject) -> None:
     wanted = data.draw(st.integers(1, 12))
     sinks = data.draw(st.dictionaries(st.integers(0, items - 1), st.integers(1, 20), max_size=6))
     slots = data.draw(st.lists(st.integers(0, 14), max_size=4, unique=True))
-    pinned = (
-        data.draw(st.lists(st.integers(0, items - 1), min_size=len(slots), max_size=len(slots), unique=True))
-        if len(slots) <= items
-        else []
-    )
+    pinned = data.draw(st.permutations(range(items)))
     pins = dict(zip(sorted(slots), pinned, strict=False))
     code = st.lists(st.integers(-1, 4), min_size=items, max_size=items)
     rules = data.draw(st.lists(st.tuples(code, st.integers(1, 3)), max_size=2))
@@ -162,7 +163,9 @@ def test_pins_hold_from_their_beginning_until_their_end() -> None:
     every, nobody = np.ones(6, dtype=bool), np.zeros(0, dtype=np.int32)
 
     def pinned(now: int, showable: np.ndarray = every, hidden: np.ndarray = nobody) -> dict[int, str]:
-        found = PlacementLayout(placement, items).now(now, showable, hidden, {}, Shown.nothing(), History.empty())
+        found = PlacementLayout(placement, items).now(
+            now, showable, lambda: hidden, None, Shown.nothing(), History.empty()
+        )
         return {slot: items[place] for slot, place in zip(found.slots.tolist(), found.pinned.tolist(), strict=True)}
 
     assert pinned(9) == pinned(20) == {0: "f", 1: "e"}
@@ -179,9 +182,11 @@ def test_rules_need_the_attributes_they_are_about() -> None:
     rules = (Diversity(by="author", at_most=1), Diversity(by="series", at_most=2))
     layout = PlacementLayout(Placement("home", frozenset(), diversity=rules), items)
     assert (layout.by, layout.arranges, layout.rotates) == (("author", "series"), True, False)
-    one, two = np.array([0, 0, 1], dtype=np.int32), np.array([-1, -1, -1], dtype=np.int32)
-    codes = {"series": two, "author": one}
+    rows = [{"item_id": "a", "author": "x"}, {"item_id": "b", "author": "x"}, {"item_id": "c", "author": "y"}]
+    table = ItemTable.from_items(pl.DataFrame(rows, schema=ITEM_SCHEMA), items)
     nobody = np.zeros(0, dtype=np.int32)
-    found = layout.now(0, np.ones(3, dtype=bool), nobody, codes, Shown.nothing(), History.empty())
+    found = layout.now(0, np.ones(3, dtype=bool), lambda: nobody, table, Shown.nothing(), History.empty())
     assert arrange(np.arange(3, dtype=np.int32), False, 3, found).item.tolist() == [0, 2]
+    with pytest.raises(InputError, match="series"):
+        layout.check(table)
     assert not PlacementLayout(DEFAULT_PLACEMENT, items).arranges

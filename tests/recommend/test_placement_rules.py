@@ -98,7 +98,7 @@ def sums(answer: Answer) -> None:
 def test_popular_filling_is_that_of_every_list(bundle: ModelBundle) -> None:
     """Filled up here or by the kernel: the same items with the same scores; a boost of 1 changes nothing."""
     plain, known = Recommender(bundle), history(bundle, "c1", "c2")
-    fillings = Recommender(bundle, spot(minimum_relevance=0.01)).rules.now(catalog(bundle)).fillings
+    fillings = Recommender(bundle, spot(minimum_relevance=0.01)).rules.now(catalog(bundle), NOW).fillings
     for past in (known, History.empty(), history(bundle, "g1")):
         for rules in (Rules(fillings=fillings), Rules(boost=np.ones(len(bundle.items)), fillings=fillings)):
             for limit in (1, 5, 12, 50):
@@ -168,7 +168,7 @@ def test_a_boost_multiplies_scores_and_shares(
     past, plain = history(bundle, *bought), Recommender(bundle)
     boost = np.array([factor if item.startswith("g") else 1.0 for item in bundle.items])
     fillings = Recommender(bundle, spot(minimum_relevance=0.01)).rules
-    popular = fillings._filling(catalog(bundle), boost)
+    popular, _ = fillings._filled_with(catalog(bundle), boost)
     whole = plain.recommend(past, catalog(bundle), Request(limit=50, now=NOW))
     answer = plain.recommend(past, catalog(bundle), Request(limit=limit, now=NOW), Rules(boost=boost, fillings=popular))
     by_id = {item.item_id: item for item in whole.items}

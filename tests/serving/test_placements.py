@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
+import polars as pl
 import pytest
 import structlog
 
+from recsys.data.catalog import ITEM_SCHEMA
 from recsys.recommend.placements import PlacementRepository
 from recsys.shop import ShopFolder
 from serving.http.settings import Settings
 from serving.http.tokens import RecommendationTokens
 from tests.serving.service import FakeClock, Reply, Service
+from tests.serving.shop import item, store_of
 from tests.serving.test_bundles import learn_something_new
 
 TARGET = "/v1/customers/c1/recommendations"
@@ -72,7 +76,7 @@ def test_every_way_to_ask_takes_a_placement(placed: Service) -> None:
         assert token.placement == "home"
     assert [len(reply.items) for reply in home[1:3]] == [5, 5]
     default = placed.get(TARGET)
-    assert default.served_from["placement"] == {"name": "default", "version": 1}
+    assert default.served_from["placement"] == {"name": "default", "version": 1, "moved": {}, "trouble": None}
     assert placed.get(f"{TARGET}?placement=default").items == default.items
     assert placed.get("/v1/popular").served_from["placement"] is None
 
@@ -192,3 +196,177 @@ def test_publishing_again_and_again_under_load_fails_no_request(home: Path, cloc
     versions = {reply.served_from["placement"]["version"] for reply in replies}
     assert 2 < len(versions) <= 4
     assert replies[-1].served_from["sources"][0] == "als"
+
+
+RULES = """
+[placements.diverse]
+diversity = [{ by = "author", at_most = 2 }]
+
+[placements.rotated]
+rotation = { after = 1, step = 4, days = 7 }
+
+[placements.pinned]
+pins = [
+    { item = "s2/b05", slot = 2, from = 2024-02-22T00:00:00Z, until = 2024-02-23T00:00:00Z },
+    { item = "s1/b05", slot = 1 },
+]
+
+[placements.cheap]
+filter = "price < 10"
+pins = [{ item = "s3/b01", slot = 1 }]
+
+[placements.boosted]
+boosts = [{ where = "author = 'a3'", factor = 50, from = 2024-02-22T00:00:00Z, until = 2024-02-23T00:00:00Z }]
+"""
+FEBRUARY_22 = 1_708_560_000_000
+
+
+@pytest.fixture
+def ruled(home: Path, clock: FakeClock) -> Iterator[Service]:
+    """A shop of authors and prices, some hours before the dates of its rules."""
+    rows = [
+        {"item_id": item(shelf, place), "author": f"a{place // 5}", "price": float(place)}
+        for shelf in range(4)
+        for place in range(30)
+    ]
+    with store_of(home) as store:
+        store.catalog.put(pl.DataFrame(rows, schema=ITEM_SCHEMA))
+    clock.ms = FEBRUARY_22 - 3_600_000
+    publish(home, RULES, clock.ms)
+    with Service(Settings(home=home), clock) as service:
+        yield service
+
+
+def ask(service: Service, placement: str, customer: str = "c1", limit: int = 20) -> Reply:
+    """A list of a placement."""
+    reply = service.get(f"/v1/customers/{customer}/recommendations?placement={placement}&limit={limit}")
+    assert reply.status == 200, reply.body
+    return reply
+
+
+def author(item_id: str) -> str:
+    """As the catalogue says."""
+    return f"a{int(item_id[-2:]) // 5}"
+
+
+def test_no_more_than_so_many_of_one_author(ruled: Service) -> None:
+    """The list is as long as there are authors for it, and ranked anew where its beginning does not have enough."""
+    whole = ask(ruled, "default", limit=200).items
+    for limit, size in ((4, 4), (10, 10), (12, 12), (20, 12)):
+        reply = ask(ruled, "diverse", limit=limit)
+        found = Counter(map(author, reply.items))
+        assert len(reply.items) == size
+        assert max(found.values()) <= 2
+        assert (reply.served_from["short"] is None) == (size == limit)
+        if size < limit:
+            assert "2 agree in author" in reply.served_from["short"]
+        obvious = [each for place, each in enumerate(whole) if [*map(author, whole[:place])].count(author(each)) < 2]
+        assert reply.items == obvious[:limit]
+    assert ask(ruled, "diverse", limit=10).served_from["placement"]["moved"]["diversity"] > 0
+
+
+def test_what_was_shown_and_not_clicked_sinks_at_once(ruled: Service, clock: FakeClock) -> None:
+    """The next answer knows an impression, whether the list is kept or not; a click brings the item back."""
+    before = ask(ruled, "rotated").items
+    first = before[0]
+
+    def see(kind: str, event_id: str, customer: str = "c1") -> None:
+        ruled.post_events({"customer_id": customer, "kind": kind, "item_id": first, "event_id": event_id})
+
+    see("impression", "i1")
+    assert ask(ruled, "rotated").items == before
+    see("impression", "i2")
+    once = ask(ruled, "rotated")
+    assert once.served_from["cache"]["status"] == "hit"
+    assert once.items.index(first) == 4
+    assert once.served_from["placement"]["moved"] == {"rotation": 1}
+    assert sorted(once.items) == sorted(before)
+    see("impression", "i3")
+    assert ask(ruled, "rotated").items.index(first) == 8
+    assert ask(ruled, "default").items == before
+    assert ask(ruled, "rotated", "c5").items == ask(ruled, "default", "c5").items
+    clock.forward(8 * 86_400)
+    assert ask(ruled, "rotated").items == before
+    for number in range(3):
+        see("impression", f"j{number}", "newcomer")
+    assert first in ask(ruled, "default", "newcomer", 200).items
+    sunk = ask(ruled, "rotated", "newcomer", 200).items.index(first)
+    assert sunk == ask(ruled, "default", "newcomer", 200).items.index(first) + 8
+
+
+def test_pins_begin_and_end_by_their_dates(ruled: Service, clock: FakeClock) -> None:
+    """At that very moment, also where the list is kept; their reason says what they are."""
+    default = ask(ruled, "default").items
+    assert "s2/b05" not in default
+    expected = {0: ["s1/b05"], 3_600_000: ["s1/b05", "s2/b05"], 86_400_000 + 3_600_000: ["s1/b05"]}
+    started = clock.ms
+    for later, pins in expected.items():
+        clock.ms = started + later - 1
+        ask(ruled, "pinned")
+        clock.ms = started + later
+        reply = ask(ruled, "pinned")
+        codes = [entry["reason"]["code"] for entry in reply.json()["items"]]
+        assert [each for each, code in zip(reply.items, codes, strict=True) if code == "pinned"] == pins
+        assert reply.items[: len(pins)] == pins
+        assert reply.items[len(pins) :] == [each for each in default if each not in pins][: 20 - len(pins)]
+    ruled.post_events({"customer_id": "c1", "kind": "purchase", "item_id": "s1/b05"})
+    assert "s1/b05" not in ask(ruled, "pinned").items
+    excluded = ruled.get("/v1/customers/c2/recommendations?placement=pinned&exclude=s1%2Fb05")
+    assert "s1/b05" not in excluded.items
+
+
+def test_a_filter_holds_from_the_moment_an_item_is_changed(ruled: Service, home: Path) -> None:
+    """What comes to pass is there, what passes no more is not, kept or not; pins pass it too; the answer counts."""
+    reply = ask(ruled, "cheap", limit=100)
+    assert {each[-2:] for each in reply.items} <= {f"{place:02}" for place in range(10)}
+    assert reply.served_from["masked"]["filtered"] == 80
+    assert reply.items[0] == "s3/b01"
+    assert ask(ruled, "cheap", limit=100).served_from["cache"]["status"] == "hit"
+    dear = reply.items[1]
+    with store_of(home) as store:
+        store.catalog.put(pl.DataFrame([{"item_id": dear, "price": 99.0}], schema=ITEM_SCHEMA))
+    fewer = ask(ruled, "cheap", limit=100)
+    assert fewer.items == [each for each in reply.items if each != dear]
+    with store_of(home) as store:
+        rows = [{"item_id": dear, "price": 5.0}, {"item_id": "s3/b01", "price": 50.0}]
+        store.catalog.put(pl.DataFrame(rows, schema=ITEM_SCHEMA))
+    assert ask(ruled, "cheap", limit=100).items == [each for each in reply.items if each != "s3/b01"]
+
+
+def test_a_boost_holds_between_its_dates(ruled: Service, clock: FakeClock) -> None:
+    """The moment it starts the favoured come first, the moment it ends they do not, kept or not."""
+    started, default = clock.ms, ask(ruled, "default").items
+    assert ask(ruled, "boosted").items == default
+    for later, status in ((3_600_000, "miss"), (3_600_001, "hit"), (86_400_000 + 3_599_999, "miss")):
+        clock.ms = started + later
+        reply = ask(ruled, "boosted")
+        assert reply.served_from["cache"]["status"] == status
+        favoured = [author(each) == "a3" for each in reply.items]
+        assert favoured[0]
+        assert favoured == sorted(favoured, reverse=True)
+        for entry in reply.json()["items"]:
+            assert sum(part["share"] for part in entry["reason"]["evidence"]) == pytest.approx(entry["score"], abs=1e-9)
+    clock.ms = started + 86_400_000 + 3_600_000
+    assert ask(ruled, "boosted").items == default
+
+
+def test_rules_that_do_not_fit_the_catalogue_are_refused_or_shut(ruled: Service, home: Path) -> None:
+    """A new version with a filter on a column that is not there is refused; when the column goes away while a version
+    is in force its filter lets nothing through, and the answer says why."""
+    publish(home, RULES + '\n[placements.wrong]\nfilter = "pages > 3"\n')
+    ruled.look_for_bundles()
+    assert "pages" in ruled.get("/health/ready").json()["trouble"][0]
+    assert ruled.get(f"{TARGET}?placement=wrong").status == 422
+    with store_of(home) as store:
+        row = {"item_id": "s1/b05", "attributes": '{"pages": 100}'}
+        store.catalog.put(pl.DataFrame([row], schema=ITEM_SCHEMA))
+    ask(ruled, "default")
+    publish(home, RULES + '\n[placements.wrong]\nfilter = "pages > 3"\n')
+    ruled.look_for_bundles()
+    assert ask(ruled, "wrong").items == ["s1/b05"]
+    with store_of(home) as store:
+        store.catalog.put(pl.DataFrame([{"item_id": "s1/b05"}], schema=ITEM_SCHEMA))
+    reply = ask(ruled, "wrong")
+    assert reply.items == []
+    assert "pages" in reply.served_from["placement"]["trouble"]
+    assert reply.served_from["masked"]["filtered"] > 100

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from recsys.data.events import EventKind
 from recsys.data.history import StoredHistory
 from recsys.data.packed import HistoryColumns, HistoryRow
 from recsys.errors import InputError
@@ -38,6 +39,17 @@ _PACK = """
     SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM customers WHERE customer = ?)
     ON CONFLICT (customer) DO UPDATE SET (version, body) = (excluded.version, excluded.body)
 """
+_SHOWN_AS_OF = f"""
+    SELECT n, (SELECT max(seq) FROM events WHERE customer = n AND exposure = 1),
+        (SELECT merged FROM profiles WHERE customer = n), {_MERGED}
+    FROM (SELECT {ROOT} AS n FROM customers WHERE customer_id = ?)
+"""  # noqa: S608
+_NEWEST_SHOWN = "SELECT max(seq) FROM events WHERE customer = ? AND exposure = 1"
+_SHOWN = f"""
+    SELECT seq, item_id, timestamp FROM events JOIN items USING (item)
+    WHERE customer = ? AND exposure = 1 AND kind = {EventKind.IMPRESSION.code} AND timestamp IS NOT NULL
+    ORDER BY seq DESC LIMIT ?
+"""  # noqa: S608
 _AMONG = "customer IN (SELECT value FROM json_each(?))"
 _NEWEST_AMONG = f"SELECT max(seq) FROM events WHERE {_AMONG} AND exposure = 0"  # noqa: S608
 _ANY_UNDO = f"SELECT 1 FROM events WHERE kind = {schema.UNDO_CODE} AND customer = ? LIMIT 1"  # noqa: S608
@@ -138,6 +150,28 @@ class SqliteHistories:
                 return None
             columns = self._columns(who, limit)
         return StoredHistory(who.version, columns, loose=columns.events)
+
+    def shown_version(self, customer_id: str) -> int:
+        """See `HistoryStore`."""
+        return self._shown_as_of(customer_id)[0]
+
+    def shown(self, customer_id: str, limit: int) -> tuple[int, Sequence[tuple[str, int]]]:
+        """See `HistoryStore`."""
+        with self._database.snapshot():
+            version, numbers = self._shown_as_of(customer_id)
+            rows = [row for number in numbers for row in self._database.query(_SHOWN, (number, limit))]
+        rows.sort(reverse=True)
+        return version, [(item_id, at) for _, item_id, at in rows[:limit]]
+
+    def _shown_as_of(self, customer_id: str) -> tuple[int, Sequence[int]]:
+        """The version of a customer's impressions, and the numbers under which they stand."""
+        found = self._database.query(_SHOWN_AS_OF, (customer_id,)) if storable(customer_id) else []
+        if not found:
+            return 0, ()
+        ((number, newest, merged, visitors),) = found
+        others: list[int] = orjson.loads(visitors)
+        versions = [newest, merged, *(self._database.one(_NEWEST_SHOWN, (other,))[0] for other in others)]
+        return max(version or 0 for version in versions), (number, *others)
 
     def pack(self, customer_ids: Sequence[str]) -> None:
         """See `HistoryStore`."""

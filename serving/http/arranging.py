@@ -1,0 +1,67 @@
+"""A ranked list as its placement shows it: which item stands where, in the JSON that was written when it was ranked."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import orjson
+
+from recsys.data.vocabulary import Vocabulary
+from recsys.recommend.arrangement import NOWHERE, Arranged, Layout, arrange
+from recsys.recommend.recommender import Recommender
+from serving.cache.payload import RankedList
+from serving.http.asking import OVER_BUDGET, Asked
+
+_BEFORE_CODE: Final = b'"reason":{"code":"'
+"""No id can have it inside: quotes are escaped there."""
+
+PINNED: Final = "pinned"
+
+
+def arranged_list(asked: Asked, spot: Recommender, layout: Layout, ranked: RankedList) -> tuple[RankedList, bool]:
+    """The items to be shown, in their order, and whether they had to be ranked anew: without what diversity keeps out,
+    where the list ran short although there are more."""
+    found = arrange(ranked.positions, ranked.short is None, asked.limit, layout)
+    blocked, first, history = found.blocked, ranked, asked.person.history
+    if ranked.fallback == OVER_BUDGET:
+        history = history.without_taste()
+    while blocked is not None and asked.rules is not None:
+        ranked = asked.engine.for_customer(spot, history, asked.request(), asked.rules.without(blocked))
+        ranked = ranked._replace(masked=first.masked, fallback=first.fallback, computed_at=first.computed_at)
+        found = arrange(ranked.positions, ranked.short is None, asked.limit, layout)
+        if found.blocked is None:
+            return _shown(asked, spot, layout, ranked, found), True
+        blocked = blocked | found.blocked
+    return _shown(asked, spot, layout, ranked, found), False
+
+
+def _shown(asked: Asked, spot: Recommender, layout: Layout, ranked: RankedList, found: Arranged) -> RankedList:
+    """The list in its order."""
+    short = ranked.short
+    if len(found.item) < asked.limit and layout.codes:
+        rules = " and ".join(f"{rule.at_most} agree in {rule.by}" for rule in spot.placement.diversity)
+        short = f"items that may be shown and of which no more than {rules}: {len(found.item)}"
+    if not len(found.pinned) and np.array_equal(found.place, np.arange(len(found.place))):
+        size = len(found.place)
+        head = ranked._replace(items=ranked.first(size), ends=ranked.ends[:size], positions=ranked.positions[:size])
+        return head._replace(short=short, moved=found.moved)
+    parts = ranked.parts(np.maximum(found.place, 0).tolist()) if len(ranked.ends) else [b""] * len(found.item)
+    for slot in found.pinned.tolist():
+        on_list = found.place[slot] != NOWHERE
+        parts[slot] = (
+            _pinned(parts[slot]) if on_list else _only_pinned(asked.engine.bundle.items, int(found.item[slot]))
+        )
+    return ranked.of(parts, found.item)._replace(short=short, moved=found.moved)
+
+
+def _pinned(text: bytes) -> bytes:
+    """An item whose slot does not depend on its score; what speaks for it stays said."""
+    head, mark, rest = text.partition(_BEFORE_CODE)
+    return head + mark + PINNED.encode() + rest[rest.index(b'"') :]
+
+
+def _only_pinned(ids: Vocabulary, position: int) -> bytes:
+    """An item that is there for its pin alone."""
+    reason = {"code": PINNED, "evidence": [{"item_id": None, "kind": PINNED, "share": 0.0}]}
+    return orjson.dumps({"item_id": ids[position], "score": 0.0, "relevance": None, "reason": reason})
