@@ -93,7 +93,7 @@ def time_of(text: str, at: int, column: str | None = None) -> float:
     except (ValueError, OverflowError) as error:
         raise FilterError(f"the time {text[:40]!r}", at=at, column=column, expected=A_TIME) from error
     zoned = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-    return round(zoned.timestamp() * 1000)
+    return float(round(zoned.timestamp() * 1000))
 
 
 class _Checking:

@@ -264,7 +264,7 @@ def test_a_filter_selects_what_sqlite_selects(
     parameters = {name: given_parameters[name] for name in made.parameters(table.kinds)}
     found = made.where(table, asker, NOW, parameters)
 
-    assert found.mask[:-1].tolist() == wanted
+    assert found.mask[:-1].tolist() == wanted, (expression, rows, events, earlier)
     assert found.lets(np.arange(len(ids), dtype=np.int32)).tolist() == found.mask.tolist()
     again = made.where(table, asker, NOW, parameters)
     assert again.mask.tolist() == found.mask.tolist()
