@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +97,11 @@ class ItemColumn:
     dictionaries: Mapping[str, _Dictionary] = field(default_factory=dict, repr=False)
     declared: Kind | None = None
     serial: int = field(default_factory=count().__next__, init=False, repr=False)
+
+    @classmethod
+    def all_true(cls, size: int) -> Self:
+        """Yes for every item."""
+        return cls(size, {Kind.FLAG: np.ones(size, dtype=np.int8)}, {Kind.FLAG: size}, declared=Kind.FLAG)
 
     @cached_property
     def kind(self) -> ColumnKind:

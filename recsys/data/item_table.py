@@ -69,8 +69,7 @@ class ItemTable:
     def unread(cls, size: int) -> Self:
         """A table of `size` items of which nothing is known, but that they are available."""
         columns = {name: ItemColumn(size, declared=kind) for name, kind in _DECLARED.items()}
-        everything = np.arange(size, dtype=np.int32)
-        columns["available"] = columns["available"].with_values(everything, range(size), [True] * size)
+        columns["available"] = ItemColumn.all_true(size)
         return cls(size, MappingProxyType(columns))
 
     @classmethod
@@ -91,6 +90,11 @@ class ItemTable:
         for start in range(0, len(changes.items), _AT_ONCE):
             table = table.with_rows(changes.items.slice(start, _AT_ONCE), items)
         return replace(table, version=changes.version)
+
+    def with_kinds(self, kinds: Mapping[str, ColumnKind]) -> ItemTable:
+        """With these columns, too, of which no item here has a value."""
+        missing = {name: ItemColumn(self.size, declared=kind.kind) for name, kind in kinds.items() if kind.kind}
+        return replace(self, columns=MappingProxyType({**missing, **self.columns}))
 
     def column(self, name: str) -> ItemColumn:
         """The values of an attribute. Raises InputError for one that no item has."""

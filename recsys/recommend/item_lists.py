@@ -89,7 +89,8 @@ class ItemLists:
         """What the sources say of one item, among what its neighbours name."""
         flat, weights = by
         strength = np.ones(1, dtype=np.float32)
-        candidates = allowed(self._bundle.items, catalog, request)
+        passing = None if request.where is None else request.where.mask
+        candidates = allowed(self._bundle.items, catalog, request, passing)
         asked = Asked(
             weights, one, strength, _NO_ITEMS, _NO_PROBABILITY, _NOT_GIVEN, candidates.showable, one,
             left_out(self._bundle.items, request), request.limit, filled=False, explained=True,
@@ -102,7 +103,8 @@ class ItemLists:
     ) -> tuple[tuple[Recommendation, ...], dict[str, int]]:
         """What may be shown of the list of one item, in its order."""
         neighbour, weight = lists.row(int(one[0]))
-        candidates = allowed(self._bundle.items, catalog, request)
+        passing = None if request.where is None else request.where.mask
+        candidates = allowed(self._bundle.items, catalog, request, passing)
         may_be = candidates.showable.copy()
         may_be[one] = False
         unwanted = left_out(self._bundle.items, request)

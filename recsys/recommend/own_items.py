@@ -14,7 +14,7 @@ from recsys.data.history import History
 from recsys.data.signals import UNKNOWN_TIME
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.recommend.kernel import UNITS
-from recsys.recommend.masks import BOUGHT, EXCLUDED, ON_PAGE, REFUSED, RETURNED, UNAVAILABLE, UNLIKELY
+from recsys.recommend.masks import BOUGHT, EXCLUDED, FILTERED, ON_PAGE, REFUSED, RETURNED, UNAVAILABLE, UNLIKELY
 from recsys.recommend.recommender import UNKNOWN_CUSTOMER
 from recsys.recommend.sources import REPEAT
 from recsys.recommend.types import Answer, Evidence, Reason, Recommendation, Request
@@ -48,8 +48,8 @@ def buy_again(bundle: ModelBundle, history: History, catalog: Catalog, request: 
     The score is that probability (`recsys.models.repeat`), as of the newest event that the models or the history know:
     ages do not count from the wall clock. Nothing is filled in.
 
-    The masks, in this order: `unavailable`, `refused` (or bought for somebody else), `returned`, `unlikely` (less than
-    `LEAST_PROBABILITY`), `excluded`.
+    The masks, in this order: `unavailable`, `filtered`, `refused` (or bought for somebody else), `returned`,
+    `unlikely` (less than `LEAST_PROBABILITY`), `excluded`.
     """
     repeat = bundle.repeat
     acquired = np.unique(history.item[np.isin(history.kind, [kind.code for kind in repeat.kinds])])
@@ -60,12 +60,15 @@ def buy_again(bundle: ModelBundle, history: History, catalog: Catalog, request: 
     units[place] = np.rint(repeat.score(kept, repeat.window) * UNITS).astype(np.int64)
     is_kept = np.zeros(len(acquired), dtype=np.bool_)
     is_kept[place] = True
-    rules = {
-        UNAVAILABLE: ~catalog.showable(request.now)[acquired],
-        REFUSED: np.isin(acquired, history.items_of(_REFUSALS)),
-        RETURNED: ~is_kept,
-        UNLIKELY: units < LEAST_PROBABILITY * UNITS,
-    } | _left_out(acquired, bundle.items, request)
+    rules = (
+        _not_showable(acquired, catalog, request)
+        | {
+            REFUSED: np.isin(acquired, history.items_of(_REFUSALS)),
+            RETURNED: ~is_kept,
+            UNLIKELY: units < LEAST_PROBABILITY * UNITS,
+        }
+        | _left_out(acquired, bundle.items, request)
+    )
     allowed, masked = _masked(rules, len(acquired))
     order = np.lexsort((acquired, -bundle.popularity.count[acquired], -units))
     chosen = order[allowed[order]][: request.limit]
@@ -82,18 +85,21 @@ def recently_viewed(bundle: ModelBundle, history: History, catalog: Catalog, req
     The score is 1 / (1 + n), n the number of other items that they looked at later. Items looked at at one time, or
     where no order is known, come with those first that were recorded last.
 
-    The masks, in this order: `unavailable`, `refused` (or bought for somebody else), `bought` (not before it was looked
-    at), `excluded`.
+    The masks, in this order: `unavailable`, `filtered`, `refused` (or bought for somebody else), `bought` (not
+    before it was looked at), `excluded`.
     """
     looks = np.flatnonzero(np.isin(history.kind, [kind.code for kind in LOOKED_AT]))[::-1]
     _, newest = np.unique(history.item[looks], return_index=True)
     looks = looks[np.sort(newest)]
     viewed = history.item[looks]
-    rules = {
-        UNAVAILABLE: ~catalog.showable(request.now)[viewed],
-        REFUSED: np.isin(viewed, history.items_of(_REFUSALS)),
-        BOUGHT: _had_since(history, viewed, looks, len(bundle.items)),
-    } | _left_out(viewed, bundle.items, request)
+    rules = (
+        _not_showable(viewed, catalog, request)
+        | {
+            REFUSED: np.isin(viewed, history.items_of(_REFUSALS)),
+            BOUGHT: _had_since(history, viewed, looks, len(bundle.items)),
+        }
+        | _left_out(viewed, bundle.items, request)
+    )
     allowed, masked = _masked(rules, len(viewed))
     chosen = np.flatnonzero(allowed)[: request.limit]
     scores = np.rint(UNITS / (1.0 + chosen)) / UNITS
@@ -112,6 +118,12 @@ def _had_since(history: History, viewed: Items, looks: npt.NDArray[np.int64], si
     last = np.full(size, -1, dtype=np.int64)
     last[history.item[had]] = clock[had]  # Ascending: the last one stays.
     return np.asarray(last[viewed] >= clock[looks])
+
+
+def _not_showable(items: Items, catalog: Catalog, request: Request) -> dict[str, Flags]:
+    """Which items may not be shown, and which a filter keeps out."""
+    unavailable = {UNAVAILABLE: ~catalog.showable(request.now)[items]}
+    return unavailable | ({FILTERED: ~request.where.lets(items)} if request.where is not None else {})
 
 
 def _left_out(items: Items, ids: Vocabulary, request: Request) -> dict[str, Flags]:

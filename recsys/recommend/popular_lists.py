@@ -17,7 +17,7 @@ from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME
 from recsys.errors import InputError
 from recsys.models.interest import MOST_DAYS, PER_CUSTOMER, Interest
 from recsys.recommend.kernel import UNITS
-from recsys.recommend.masks import EXCLUDED, ON_PAGE, UNAVAILABLE
+from recsys.recommend.masks import EXCLUDED, FILTERED, ON_PAGE, UNAVAILABLE
 from recsys.recommend.types import Answer, Evidence, Reason, Recommendation, Request
 
 NO_TIMES = "no_times"
@@ -160,11 +160,27 @@ def _new(bundle: ModelBundle, catalog: Catalog, index: CatalogIndex, days: int |
     return np.where(dated, np.rint(date / MS_PER_DAY * UNITS).astype(np.int64), _NOT_LISTED)
 
 
-def shown(listed: ShopList, index: CatalogIndex, catalog: Catalog, request: Request) -> Answer:
-    """What may be shown of a list now. Raises nothing: an empty list says why."""
+def shown(
+    listed: ShopList,
+    index: CatalogIndex,
+    catalog: Catalog,
+    request: Request,
+    passing: npt.NDArray[np.bool_] | None = None,
+) -> Answer:
+    """What may be shown of a list now. Raises nothing: an empty list says why.
+
+    Parameters
+    ----------
+    passing : bool, in the positions of `index`; what passes a filter, where there is one.
+    """
     showable = index.showable(catalog, request.now)
     allowed = showable[listed.item]
-    masked = {UNAVAILABLE: len(allowed) - int(np.count_nonzero(allowed)), EXCLUDED: 0}
+    masked = {UNAVAILABLE: len(allowed) - int(np.count_nonzero(allowed))}
+    if passing is not None:
+        through = passing[listed.item]
+        masked[FILTERED] = int(np.count_nonzero(allowed & ~through))
+        allowed = allowed & through
+    masked[EXCLUDED] = 0
     for name, ids in ((EXCLUDED, request.exclude), (ON_PAGE, request.on_page)):
         if ids:
             positions = [*index.items.positions(sorted(ids))]

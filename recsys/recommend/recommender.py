@@ -127,7 +127,7 @@ class Recommender:
 
     def find(self, history: History, catalog: Catalog, request: Request, rules: Rules | None = None) -> Found:
         """As `recommend`, with positions instead of ids."""
-        rules = rules or self.rules.now(catalog, request.now)
+        rules = rules or self._rules(catalog, request)
         taste, found, removed = self._listed(history, catalog, request, rules, explained=True)
         found, relevance, unlikely = self._likely(found, taste, catalog, request, rules)
         if self.placement.minimum_relevance:
@@ -182,7 +182,7 @@ class Recommender:
         self, history: History, catalog: Catalog, request: Request, rules: Rules | None = None
     ) -> npt.NDArray[np.int32]:
         """The positions of the items that `recommend` would list, in its order, without explaining them."""
-        rules = rules or self.rules.now(catalog, request.now)
+        rules = rules or self._rules(catalog, request)
         # How likely an item is, and what it fills up for, is read from its reasons.
         explained = rules.fillings is not None
         taste, found, _ = self._listed(history, catalog, request, rules, explained=explained)
@@ -199,16 +199,21 @@ class Recommender:
         """
         return self._item_lists.related(item_id, catalog, request, relation)
 
+    def _rules(self, catalog: Catalog, request: Request) -> Rules:
+        """What the placement's rules come to, and the request's filter."""
+        rules = self.rules.now(catalog, request.now)
+        return rules if request.where is None else rules.narrowed(request.where)
+
     def _listed(
         self, history: History, catalog: Catalog, request: Request, rules: Rules, *, explained: bool
     ) -> tuple[Taste, Listed, dict[str, int]]:
         """What the history says, the list, and how many items each mask removed that no mask before it had. Where the
         rules say what fills it up, and no candidates are given, it is not filled up yet.
 
-        The masks, in this order: `unavailable` (not available, not yet published or expired), `filtered` (the
-        placement's filter keeps it out, where there is one), `seen` (the customer has had, judged or refused it),
-        `excluded` (named in the request), `on_page` (elsewhere on the page, where there is one); and, of items that the
-        request names, `unknown` (to the models) before all others.
+        The masks, in this order: `unavailable` (not available, not yet published or expired), `filtered` (the filter of
+        the placement or of the request keeps it out, where there is one), `seen` (the customer has had, judged or
+        refused it), `excluded` (named in the request), `on_page` (elsewhere on the page, where there is one); and, of
+        items that the request names, `unknown` (to the models) before all others.
         """
         taste, weights, dense = self._weighed(history)
         items, strengths = taste.items, taste.strengths

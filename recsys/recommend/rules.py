@@ -42,6 +42,11 @@ class Rules(NamedTuple):
     state: str = ""
     trouble: str | None = None
 
+    def narrowed(self, where: Where) -> Rules:
+        """The same for what passes another filter, which says what the placement's says as well, where it has one."""
+        passing = where.mask if self.passing is None or self.where is not None else self.passing & where.mask
+        return self._replace(where=where, passing=passing, state=f"{self.state};{where.key}")
+
     def without(self, blocked: Flags) -> Rules:
         """The same where some items are not listed."""
         return self._replace(passing=~blocked if self.passing is None else self.passing & ~blocked)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from recsys.recommend.where import Where
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -19,6 +21,7 @@ class Request:
         out. None for all items.
     on_page : ids that the customer sees elsewhere on the same page: left out like those of `exclude`, and counted for
         themselves.
+    where : what a filter lets through, in the positions of the items asked about; None where there is none.
     """
 
     limit: int
@@ -26,6 +29,7 @@ class Request:
     exclude: frozenset[str] = frozenset()
     among: frozenset[str] | None = None
     on_page: frozenset[str] = frozenset()
+    where: Where | None = None
 
 
 @dataclass(frozen=True, slots=True)

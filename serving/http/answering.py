@@ -18,6 +18,7 @@ from recsys.recommend.arrangement import Layout
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.rules import Rules
 from recsys.recommend.types import Answer, Request
+from recsys.recommend.where import Where
 from serving.cache.memory import MemoryCache
 from serving.cache.payload import Question, RankedList, Sealer
 from serving.cache.protocol import Cache, CacheUnavailableError
@@ -37,7 +38,8 @@ from serving.http.asking import (
     spot_of,
 )
 from serving.http.engine import Engines, ranked_list
-from serving.http.live import LiveStore
+from serving.http.filtering import FilterAsked, FiltersAsked
+from serving.http.live import CustomerAttributes, LiveStore
 from serving.http.metrics import Metrics
 from serving.http.parameters import DEFAULT
 from serving.http.rank_input import Ranking
@@ -89,14 +91,18 @@ class Answerer:
         self._now = now
         self._seed, self._answers = secrets.token_urlsafe(6), itertools.count()
         self._budget = budget
+        self.filters = FiltersAsked()
         self._signing: tuple[bytes, Sealer, RecommendationTokens] | None = None
         if isinstance(cache, MemoryCache):
             live.when_forgotten.append(cache.clear)
 
-    async def moment(self) -> Moment:
-        """What every list of one call is made from. Raises Problem while nothing can answer."""
+    async def moment(self, filtered: object = None) -> Moment:
+        """What every list of one call is made from, with what a filter needs where there is one. Raises Problem while
+        nothing can answer, StoreError where a filter needs what cannot be read."""
         stamp = self._live.look()
         engine, confirmed = await self._engines.current(stamp)
+        if filtered is not None and engine.table is None:
+            engine = await self._engines.tabled(engine)
         return Moment(engine, stamp, confirmed, self._now(), self._budget)
 
     def customer(self, moment: Moment, customer_id: str) -> Person:
@@ -107,12 +113,13 @@ class Answerer:
         history, why_not = seen.history, seen.unknown
         if not seen.profile.recommendations:
             history, why_not = History.empty(), RECOMMENDATIONS_OFF
+        attributes = CustomerAttributes(self._live, seen.profile.customer_id, moment.stamp)
         if not history.version:
             # Everybody without a history gets the same list, and it is kept once.
             shown_to = customer_id if seen.profile.recommendations else None
-            return Person(("nobody",), history, degraded=seen.degraded, why_not=why_not, customer_id=shown_to)
+            return Person(("nobody",), history, 0, seen.degraded, why_not, customer_id=shown_to, attributes=attributes)
         subject = ("customer", seen.profile.customer_id)
-        return Person(subject, history, seen.profile.version, seen.degraded, why_not, spent, customer_id)
+        return Person(subject, history, seen.profile.version, seen.degraded, why_not, spent, customer_id, attributes)
 
     def person(self, moment: Moment, asker: Asker) -> Person:
         """Whoever asks."""
@@ -125,37 +132,63 @@ class Answerer:
         return Person(None, History.from_stored(session, moment.engine.bundle.items))
 
     async def recommendations(
-        self, customer_id: str, limit: int, exclude: frozenset[str] = frozenset(), placement: str = DEFAULT
+        self,
+        customer_id: str,
+        limit: int,
+        exclude: frozenset[str] = frozenset(),
+        placement: str = DEFAULT,
+        filtered: FilterAsked | None = None,
     ) -> bytes:
-        """The body for a customer, JSON. Raises Problem while nothing can answer, and for an unknown placement."""
-        moment = await self.moment()
+        """The body for a customer, JSON. Raises Problem while nothing can answer, for an unknown placement and for a
+        filter that does not fit."""
+        moment = await self.moment(filtered)
         spot = spot_of(moment, placement, ("query",))
         person = self.customer(moment, customer_id)
-        asked = for_person("recommendations", moment, person, limit, exclude, spot=spot)
+        where = self.where(moment, person, filtered, spot)
+        asked = for_person("recommendations", moment, person, limit, exclude, spot=spot, where=where)
         return self.body(asked, *await self.ranked(asked))
 
     async def session(self, session: Session) -> bytes:
         """The body for somebody who is only known by what they did just now, JSON. Raises Problem as above."""
-        moment = await self.moment()
+        moment = await self.moment(session.filtered)
         spot = spot_of(moment, session.placement, ("body",))
         person = self.visitor(moment, session.history)
-        asked = for_person("session", moment, person, session.limit, session.exclude, spot=spot)
+        where = self.where(moment, person, session.filtered, spot)
+        asked = for_person("session", moment, person, session.limit, session.exclude, spot=spot, where=where)
         return self.body(asked, *await self.ranked(asked))
 
     async def ordered(self, wanted: Ranking) -> bytes:
         """The body for a given list in the order of whoever asks, JSON. Raises Problem as above."""
-        moment = await self.moment()
+        moment = await self.moment(wanted.filtered)
         spot = spot_of(moment, wanted.placement, ("body",))
         person = self.person(moment, wanted.asker)
-        asked = for_person("rank", moment, person, wanted.limit, wanted.exclude, wanted.items, spot)
+        where = self.where(moment, person, wanted.filtered, spot)
+        asked = for_person("rank", moment, person, wanted.limit, wanted.exclude, wanted.items, spot, where)
         return self.body(asked, *await self.ranked(asked))
 
     async def related(
-        self, item_id: str, limit: int, relation: Relation, exclude: frozenset[str] = frozenset()
+        self,
+        item_id: str,
+        limit: int,
+        relation: Relation,
+        exclude: frozenset[str] = frozenset(),
+        filtered: FilterAsked | None = None,
     ) -> bytes:
-        """The body for an item, JSON. Raises UnknownItemError, and Problem while nothing can answer."""
-        asked = for_item(await self.moment(), item_id, relation, limit, exclude)
+        """The body for an item, JSON. Raises UnknownItemError, and Problem while nothing can answer and for a filter
+        that does not fit."""
+        moment = await self.moment(filtered)
+        where = self.where(moment, NOBODY, filtered)
+        asked = for_item(moment, item_id, relation, limit, exclude, where)
         return self.body(asked, *await self.ranked(asked))
+
+    def where(
+        self, moment: Moment, person: Person, filtered: FilterAsked | None, spot: Recommender | None = None
+    ) -> Where | None:
+        """What a filter lets through for somebody, of what that of a placement does; None where there is none. Raises
+        Problem (422) for one that does not fit."""
+        if filtered is None:
+            return None
+        return self.filters.chosen(moment, person, filtered, None if spot is None else spot.placement.where).where
 
     def body_of(
         self,
@@ -295,7 +328,8 @@ class Answerer:
         )
 
     def _fresh(self, asked: Asked) -> RankedList:
-        return asked.rank(Request(limit=depth_for(asked.limit, asked.spare), now=asked.now))
+        where = None if asked.rules is None else asked.rules.where
+        return asked.rank(Request(limit=depth_for(asked.limit, asked.spare), now=asked.now, where=where))
 
     def body(self, asked: Asked, ranked: RankedList, note: CacheNote, basis: str | None = None) -> bytes:
         """The answer with this list, JSON; it is counted, as personal unless it fell back or has another `basis`."""

@@ -5,14 +5,17 @@ Plain tuples: some of each are made for every answer, and a frozen data class ta
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from recsys.data.history import History
 from recsys.models.related import Relation
+from recsys.recommend.filters import AskerFacts
 from recsys.recommend.recommender import Recommender
-from recsys.recommend.rules import Rules
+from recsys.recommend.rules import NO_RULES, Rules
 from recsys.recommend.types import Request
+from recsys.recommend.where import Where
 from serving.cache.payload import RankedList
 from serving.http.engine import Engine
 from serving.http.live import STORE_UNAVAILABLE, Stamp
@@ -81,6 +84,7 @@ class Person(NamedTuple):
     why_not : why nothing of the history counts although there may be one, or None.
     spent : seconds of computing that it took to know this.
     customer_id : whose impressions count; None where nobody's do.
+    attributes : what the shop knows of the customer.
     """
 
     subject: tuple[str, ...] | None
@@ -90,6 +94,12 @@ class Person(NamedTuple):
     why_not: str | None = None
     spent: float = 0.0
     customer_id: str | None = None
+    attributes: Mapping[str, object] = MappingProxyType({})
+
+    @property
+    def facts(self) -> AskerFacts:
+        """What rules and filters may ask."""
+        return AskerFacts(self.history, self.attributes)
 
 
 NOBODY = Person(None, History.empty())
@@ -148,7 +158,10 @@ class Asked(NamedTuple):
     def request(self) -> Request:
         """What the recommender is asked for an answer that is not kept."""
         limit = depth_for(self.limit, self.spare) if self.spare else self.limit
-        return Request(limit=limit, now=self.now, exclude=self.exclude, on_page=self.on_page, among=self.among)
+        where = None if self.rules is None else self.rules.where
+        return Request(
+            limit=limit, now=self.now, exclude=self.exclude, on_page=self.on_page, among=self.among, where=where
+        )
 
     @property
     def degraded(self) -> str | None:
@@ -173,10 +186,13 @@ def for_person(
     exclude: frozenset[str] = frozenset(),
     among: frozenset[str] | None = None,
     spot: Recommender | None = None,
+    where: Where | None = None,
 ) -> Asked:
-    """The question what somebody is most likely to want; in the default placement unless another is given."""
+    """The question what somebody is most likely to want; in the default placement unless another is given. `where` is
+    what a filter beside the placement's lets through of what that one does."""
     spot = spot or moment.engine.recommender
-    rules = moment.engine.rules(spot, person.history, moment.now)
+    rules = moment.engine.rules(spot, person.facts, moment.now)
+    rules = rules if where is None else rules.narrowed(where)
     return Asked(
         route=route,
         moment=moment,
@@ -209,6 +225,7 @@ def for_item(
     relation: Relation,
     limit: int,
     exclude: frozenset[str] = frozenset(),
+    where: Where | None = None,
 ) -> Asked:
     """The question what goes with an item; whoever ranks it raises UnknownItemError."""
     return Asked(
@@ -217,5 +234,6 @@ def for_item(
         subject=("item", item_id, str(relation)),
         rank=lambda request: moment.engine.for_item(item_id, relation, request),
         limit=limit,
+        rules=None if where is None else NO_RULES.narrowed(where),
         exclude=exclude,
     )

@@ -25,22 +25,24 @@ class ReadCatalog:
 
     Attributes
     ----------
-    catalog, table : what may be shown, and the attributes of items, of one version.
+    catalog : what may be shown.
+    table : the attributes of items, of the same version; None as long as nobody asks for them.
     origin : the store that it was read from; None when it was never read.
     """
 
     catalog: Catalog
-    table: ItemTable
+    table: ItemTable | None
     origin: Origin | None
 
     @classmethod
-    def unread(cls, items: Vocabulary) -> Self:
-        """Nothing is known: everything counts as available."""
-        return cls(Catalog.unread(len(items)), ItemTable.unread(len(items)), None)
+    def unread(cls, items: Vocabulary, *, tabled: bool) -> Self:
+        """Nothing is known: everything counts as available. `tabled` is whether attributes are asked for."""
+        return cls(Catalog.unread(len(items)), ItemTable.unread(len(items)) if tabled else None, None)
 
     def followed_by(self, changes: CatalogChanges, items: Vocabulary, origin: Origin) -> ReadCatalog:
         """After these changes, which were read from that store."""
-        return ReadCatalog(self.catalog.with_changes(changes, items), self.table.with_changes(changes, items), origin)
+        table = None if self.table is None else self.table.with_changes(changes, items)
+        return ReadCatalog(self.catalog.with_changes(changes, items), table, origin)
 
 
 def caught_up(
@@ -51,7 +53,7 @@ def caught_up(
     Another store, or a backup that was put in its place, counts its versions differently: then everything is read.
     """
     if known.origin != origin or store.catalog.version() < known.catalog.version:
-        known = ReadCatalog.unread(items)
+        known = ReadCatalog.unread(items, tabled=known.table is not None)
     changes = store.catalog.changes(known.catalog.version, at_most)
     return None if changes is None else known.followed_by(changes, items, origin)
 
@@ -63,6 +65,9 @@ def read_catalog(store_path: Path, items: Vocabulary, known: ReadCatalog) -> Rea
     def ask(store: Store) -> ReadCatalog:
         origin = (store.secret(), *file)
         read = caught_up(store, origin, known, items, len(items) // _WHOLE_IS_QUICKER)
-        return read or ReadCatalog.unread(items).followed_by(store.catalog.changes(UNREAD), items, origin)
+        if read is not None:
+            return read
+        nothing = ReadCatalog.unread(items, tabled=known.table is not None)
+        return nothing.followed_by(store.catalog.changes(UNREAD), items, origin)
 
     return reading(store_path, ask)

@@ -53,7 +53,8 @@ class Engine:
     bundle : the models.
     spots : what asks them, by the name of its placement; `default` is always there.
     ids, kinds : the ids of the bundle's items, and the names of kinds of events by their code, as JSON.
-    catalog, table : what may be shown, and the attributes of items, in the bundle's positions.
+    catalog : what may be shown, in the bundle's positions.
+    table : the attributes of items, in the same; None as long as nobody asks for them.
     foreseen : what relevance is the probability of, as answers say it; None where there is none.
     origin : the store that the catalogue was read from; None while it was never read.
     held : the versions of the catalogue at which a list may have been ranked without missing anything.
@@ -65,7 +66,7 @@ class Engine:
     kinds: Texts
     foreseen: Mapping[str, object] | None
     catalog: Catalog
-    table: ItemTable
+    table: ItemTable | None
     origin: Origin | None
     held: HeldVersions
 
@@ -91,6 +92,8 @@ class Engine:
 
     def check(self) -> None:
         """Raises InputError for a placement that asks for something that the catalogue does not have."""
+        if self.table is None:
+            return
         for spot in self.spots.values():
             spot.rules.check(self.table.kinds)
             spot.layout.check(self.table)
@@ -103,23 +106,25 @@ class Engine:
     def with_catalog(self, read: ReadCatalog) -> Engine:
         """The same models under a newer catalogue."""
         version = read.catalog.version
+        if version == self.catalog.version and read.origin == self.origin:
+            return replace(self, table=read.table)
         follows = read.origin == self.origin and version > self.catalog.version
         held = self.held.followed_by(version) if follows else HeldVersions.only(version)
         if read.catalog.gained(self.catalog):
             held = HeldVersions.only(version)
         return replace(self, catalog=read.catalog, table=read.table, origin=read.origin, held=held)
 
-    def rules(self, spot: Recommender, history: History, now: int) -> Rules:
-        """What the rules of one of `spots` come to for somebody with this history."""
+    def rules(self, spot: Recommender, asker: AskerFacts, now: int) -> Rules:
+        """What the rules of one of `spots` come to for whoever asks."""
         if spot.rules.plain:
             return NO_RULES
-        return spot.rules.now(self.catalog, now, self.table, AskerFacts(history))
+        return spot.rules.now(self.catalog, now, self.table, asker)
 
     def for_customer(
         self, spot: Recommender, history: History, request: Request, rules: Rules | None = None
     ) -> RankedList:
         """The list of one of `spots` for somebody with this history."""
-        rules = rules or self.rules(spot, history, request.now)
+        rules = rules or self.rules(spot, AskerFacts(history), request.now)
         found = spot.find(history, self.catalog, request, rules)
         taste = found.taste
         text, ends = written(found.listed, found.relevance, HISTORY, self.ids, taste.items, taste.kinds, self.kinds)
@@ -203,6 +208,11 @@ def _spots(
     return spots
 
 
+def _ask_for_attributes(placements: Mapping[str, Placement]) -> bool:
+    """Whether a rule of these is about attributes of items."""
+    return any(each.where is not None or each.boosts or each.diversity for each in placements.values())
+
+
 def _kind_names() -> list[str]:
     """By code; codes that mean nothing have no name."""
     return [str(KIND_BY_CODE.get(code, "")) for code in range(max(KIND_BY_CODE) + 1)]
@@ -242,6 +252,7 @@ class Engines:
         self._engine: Engine | None = None
         self._refused: tuple[str, int] | None = None
         self._reading: tuple[str, asyncio.Task[ReadCatalog]] | None = None
+        self._table_reading: tuple[str, asyncio.Task[ReadCatalog]] | None = None
         self.trouble: str | None = "no bundle was loaded yet"
         """Why there is no engine, or why the newest bundle is not it; None when all is well."""
 
@@ -273,6 +284,19 @@ class Engines:
             # The reading was under way before this request came, or another store is there now.
             now = None
 
+    async def tabled(self, engine: Engine) -> Engine:
+        """An engine as new as this one or newer with the attributes of items: read when they are first asked for, and
+        kept up to date from then on. Raises StoreError where they cannot be read."""
+        while engine.table is None:
+            read = await self._table_once(engine.bundle)
+            # What changed meanwhile is read right here; where that is too much the whole is read again.
+            caught_up = self._live.newer_catalog(read, engine.bundle.items, FEW_CHANGES)
+            current = self._engine or engine
+            if caught_up is not None and current.bundle is engine.bundle and current.table is None:
+                self._engine = current.with_catalog(caught_up)
+            engine = self._engine or engine
+        return engine
+
     @property
     def in_force(self) -> Engine | None:
         """The engine that answers now, under the catalogue that it was asked with last; None until there is one."""
@@ -303,6 +327,8 @@ class Engines:
         try:
             policies = await asyncio.to_thread(self.policies.load, wanted)
             engine = self._engine
+            if engine is not None and _ask_for_attributes(policies.placements):
+                engine = await self.tabled(engine)
             if engine is not None:
                 spots = (await asyncio.to_thread(self._rehearsed, engine, policies)).spots
                 # Meanwhile the catalogue may have changed; the bundle changes in here alone.
@@ -358,12 +384,15 @@ class Engines:
     def _load(self, bundle_id: str) -> Engine:
         """Verifies and maps the bundle and asks it once, so that the first customer does not wait for the disk."""
         bundle = self._repository.load(bundle_id)
+        asked_for = self._engine is not None and self._engine.table is not None
+        tabled = asked_for or _ask_for_attributes(self.policies.in_force.placements)
+        nothing = ReadCatalog.unread(bundle.items, tabled=tabled)
         try:
-            read = read_catalog(self._store_path, bundle.items, ReadCatalog.unread(bundle.items))
+            read = read_catalog(self._store_path, bundle.items, nothing)
         except StoreError:
             if self._engine is not None:
                 raise
-            read = ReadCatalog.unread(bundle.items)
+            read = nothing
         engine = Engine.of(bundle, read, self.policies.in_force.placements)
         engine.rehearse(self._now())
         return engine
@@ -374,4 +403,14 @@ class Engines:
         if reading is None or reading[0] != bundle.bundle_id or reading[1].done():
             read = asyncio.to_thread(read_catalog, self._store_path, bundle.items, engine.read)
             reading = self._reading = (bundle.bundle_id, asyncio.create_task(read))
+        return await asyncio.shield(reading[1])
+
+    async def _table_once(self, bundle: ModelBundle) -> ReadCatalog:
+        """The catalogue with the attributes of items, read in a thread; all answers that wait for it share one
+        reading."""
+        reading = self._table_reading
+        if reading is None or reading[0] != bundle.bundle_id or reading[1].done():
+            nothing = ReadCatalog.unread(bundle.items, tabled=True)
+            read = asyncio.to_thread(read_catalog, self._store_path, bundle.items, nothing)
+            reading = self._table_reading = (bundle.bundle_id, asyncio.create_task(read))
         return await asyncio.shield(reading[1])

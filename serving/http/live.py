@@ -9,9 +9,10 @@ version decides.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import orjson
 import polars as pl
 
 from recsys.bundle import ModelBundle
@@ -100,11 +101,12 @@ class LiveStore:
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
         self._catalog: tuple[Stamp, int] | None = None
         self._copied_from: Origin | None = None
+        self._attributes: OrderedDict[str, tuple[Stamp, Mapping[str, object]]] = OrderedDict()
         self._looked: Stamp | None = None
         self._forgetting = 0
         self._shown: OrderedDict[str, _ShownCopy] = OrderedDict()
         self._shown_from: Origin | None = None
-        self.when_forgotten: list[Callable[[], None]] = [self._copies.clear, self._shown.clear]
+        self.when_forgotten: list[Callable[[], None]] = [self._copies.clear, self._shown.clear, self._attributes.clear]
         """What is done before the next answer once somebody was forgotten, here or by another process."""
 
     @property
@@ -227,6 +229,23 @@ class LiveStore:
 
         return self._handle.use(ask)
 
+    def attributes(self, customer_id: str, now: Stamp | None = None) -> Mapping[str, object]:
+        """What the shop knows of a customer, as parsed JSON, as of `now` or later, as in `history`; `account_id` is
+        there, too. What was known before while the store does not answer. Not to be changed."""
+        known = self._attributes.get(customer_id)
+        if known is not None and known[0] == now:
+            self._attributes.move_to_end(customer_id)
+            return known[1]
+        try:
+            fresh = self._handle.use(lambda store: (self._stamp(store), _attributes_of(store, customer_id)))
+        except StoreError:
+            return {} if known is None else known[1]
+        self._attributes[customer_id] = fresh
+        self._attributes.move_to_end(customer_id)
+        if len(self._attributes) > self._max_copies:
+            self._attributes.popitem(last=False)
+        return fresh[1]
+
     def items(self, item_ids: Sequence[str]) -> pl.DataFrame:
         """The rows of these items, as `CatalogStore.get`. Raises StoreError."""
         return self._handle.use(lambda store: store.catalog.get(item_ids))
@@ -276,3 +295,29 @@ class LiveStore:
         self._copies.move_to_end(customer_id)
         if len(self._copies) > self._max_copies:
             self._copies.popitem(last=False)
+
+
+class CustomerAttributes(Mapping[str, object]):
+    """What the shop knows of a customer, read when somebody asks for it."""
+
+    def __init__(self, live: LiveStore, customer_id: str, now: Stamp | None) -> None:
+        self._live, self._customer_id, self._now = live, customer_id, now
+
+    def __getitem__(self, name: str) -> object:
+        return self._live.attributes(self._customer_id, self._now)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._live.attributes(self._customer_id, self._now))
+
+    def __len__(self) -> int:
+        return len(self._live.attributes(self._customer_id, self._now))
+
+
+def _attributes_of(store: Store, customer_id: str) -> Mapping[str, object]:
+    """The attributes in a customer's row; none where there is no row."""
+    rows = store.customers.get([customer_id])
+    if not len(rows):
+        return {}
+    _, account_id, attributes = rows.row(0)
+    known: dict[str, object] = {} if account_id is None else {"account_id": account_id}
+    return known if attributes is None else known | orjson.loads(attributes)

@@ -13,6 +13,7 @@ from recsys.recommend.own_items import buy_again, recently_viewed
 from recsys.recommend.types import Answer, Request
 from serving.http.answering import RECOMMENDATIONS_OFF, Answerer
 from serving.http.asking import Moment, Person
+from serving.http.filtering import FilterAsked
 from serving.http.live import HISTORY_TOO_LONG, HISTORY_UNAVAILABLE
 from serving.http.shared_lists import OFF, CacheNote
 
@@ -46,10 +47,17 @@ def own_items(kind: OwnKind, moment: Moment, person: Person, request: Request) -
 
 
 async def own_list(
-    answerer: Answerer, kind: OwnKind, customer_id: str, limit: int, exclude: frozenset[str] = frozenset()
+    answerer: Answerer,
+    kind: OwnKind,
+    customer_id: str,
+    limit: int,
+    exclude: frozenset[str] = frozenset(),
+    filtered: FilterAsked | None = None,
 ) -> bytes:
-    """The body of such a list for a customer, JSON. Raises Problem while nothing can answer."""
-    moment = await answerer.moment()
+    """The body of such a list for a customer, JSON. Raises Problem while nothing can answer, and for a filter that
+    does not fit."""
+    moment = await answerer.moment(filtered)
     person = answerer.customer(moment, customer_id)
-    answer = own_items(kind, moment, person, Request(limit=limit, now=moment.now, exclude=exclude))
+    where = answerer.where(moment, person, filtered)
+    answer = own_items(kind, moment, person, Request(limit=limit, now=moment.now, exclude=exclude, where=where))
     return answerer.body_of(str(kind), "personal", moment, answer, limit, CacheNote(OFF), person.degraded)

@@ -14,6 +14,7 @@ from recsys.models.related import Relation
 from recsys.recommend.popular_lists import WHOLE, Order
 from serving.http.asker_input import Asker, AskerIn, asker_of
 from serving.http.event_input import Id, fault_of
+from serving.http.filter_input import FilterIn
 from serving.http.parameters import DEFAULT, DEFAULT_LIMIT, MAX_LIMIT, WINDOW_PATTERN
 from serving.http.problems import Fault, invalid, shortened
 from serving.http.session_input import PlacementIn, fault_beside_events, parsed
@@ -21,7 +22,7 @@ from serving.http.session_input import PlacementIn, fault_beside_events, parsed
 MAX_LISTS = 20
 
 
-class ListIn(BaseModel):
+class ListIn(FilterIn):
     """What every list of a page has."""
 
     model_config = ConfigDict(extra="forbid", strict=True)

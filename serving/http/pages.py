@@ -15,6 +15,8 @@ from recsys.recommend.popular_lists import PopularQuestion, window_days
 from recsys.recommend.types import Answer, Request
 from serving.http.answering import Answerer
 from serving.http.asking import Asked, Moment, Person, for_item, for_person, spot_of
+from serving.http.filter_input import filter_of
+from serving.http.filtering import FilterAsked
 from serving.http.own_lists import OwnKind, own_items
 from serving.http.page_input import ListIn, OwnListIn, Page, PopularListIn, RecommendedListIn, RelatedListIn
 from serving.http.problems import Problem, of_domain
@@ -41,20 +43,30 @@ class _Page:
         """What a lister is asked for the next list."""
         return Request(limit=limit, now=self.moment.now, exclude=self.exclude, on_page=self.shown)
 
+    def filtered(self, wanted: ListIn) -> FilterAsked | None:
+        """The filter of the next list. Raises Problem for parameters of none."""
+        return filter_of(wanted, ("body", "lists", self.place))
+
 
 async def _recommended(page: _Page, wanted: RecommendedListIn) -> Made:
     spot = spot_of(page.moment, wanted.placement, ("body", "lists", page.place))
-    return await _ranked(page, for_person("recommendations", page.moment, page.person, wanted.limit, spot=spot))
+    where = page.answerer.where(page.moment, page.person, page.filtered(wanted), spot)
+    asked = for_person("recommendations", page.moment, page.person, wanted.limit, spot=spot, where=where)
+    return await _ranked(page, asked)
 
 
 async def _related(page: _Page, wanted: RelatedListIn) -> Made:
-    return await _ranked(page, for_item(page.moment, wanted.item_id, wanted.relation, wanted.limit))
+    where = page.answerer.where(page.moment, page.person, page.filtered(wanted))
+    return await _ranked(page, for_item(page.moment, wanted.item_id, wanted.relation, wanted.limit, where=where))
 
 
 async def _popular(page: _Page, wanted: PopularListIn) -> Made:
     question = PopularQuestion(wanted.order, window_days(wanted.window), wanted.category)
     asked_in = ("body", "lists", page.place)
-    moment, answer, note = await page.shop_lists.listed(page.moment, question, page.request(wanted.limit), asked_in)
+    filtered = page.filtered(wanted)
+    chosen = None if filtered is None else page.answerer.filters.chosen(page.moment, page.person, filtered)
+    request = page.request(wanted.limit)
+    moment, answer, note = await page.shop_lists.listed(page.moment, question, request, asked_in, chosen)
     answer = _counted(answer)
     body = page.answerer.body_of("popular", str(wanted.order), moment, answer, wanted.limit, note)
     return body, frozenset(item.item_id for item in answer.items)
@@ -62,7 +74,8 @@ async def _popular(page: _Page, wanted: PopularListIn) -> Made:
 
 async def _own(page: _Page, wanted: OwnListIn) -> Made:
     kind, person = OwnKind(wanted.type), page.person
-    answer = _counted(own_items(kind, page.moment, person, page.request(wanted.limit)))
+    request = replace(page.request(wanted.limit), where=page.answerer.where(page.moment, person, page.filtered(wanted)))
+    answer = _counted(own_items(kind, page.moment, person, request))
     body = page.answerer.body_of(
         str(kind), "personal", page.moment, answer, wanted.limit, CacheNote(OFF), person.degraded
     )
@@ -87,7 +100,7 @@ async def page(answerer: Answerer, shop_lists: ShopLists, asked: Page, instance:
     ----------
     instance : the URI of this request, as problems name it.
     """
-    moment = await answerer.moment()
+    moment = await answerer.moment(next((each.filter for each in asked.lists if each.filter is not None), None))
     filling = _Page(answerer, shop_lists, moment, answerer.person(moment, asked.asker), asked.exclude)
     parts: list[bytes] = []
     for place, wanted in enumerate(asked.lists):

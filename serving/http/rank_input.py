@@ -9,13 +9,15 @@ from pydantic import ConfigDict, Field
 
 from serving.http.asker_input import Asker, AskerIn, asker_of
 from serving.http.event_input import Id
+from serving.http.filter_input import FilterIn, filter_of
+from serving.http.filtering import FilterAsked
 from serving.http.parameters import DEFAULT
 from serving.http.session_input import PlacementIn, parsed
 
 MAX_RANKED = 1_000
 
 
-class RankIn(AskerIn):
+class RankIn(AskerIn, FilterIn):
     """Items, and for whom they are put in order."""
 
     model_config = ConfigDict(extra="forbid", strict=True, title="Rank")
@@ -36,6 +38,7 @@ class Ranking:
     items, exclude : ids.
     limit : how many of them are wanted, 1 or more.
     placement : whose sources, weights, boosts and masks count.
+    filtered : what they have to pass, or None.
     """
 
     asker: Asker
@@ -43,6 +46,7 @@ class Ranking:
     limit: int
     exclude: frozenset[str]
     placement: str = DEFAULT
+    filtered: FilterAsked | None = None
 
 
 def parse_ranking(body: object, now: int) -> Ranking:
@@ -50,4 +54,4 @@ def parse_ranking(body: object, now: int) -> Ranking:
     given = parsed(RankIn, body, 'an object {"customer_id": …, "item_ids": […]}')
     items = frozenset(given.item_ids)
     limit = given.limit or len(items)
-    return Ranking(asker_of(given, now), items, limit, frozenset(given.exclude), given.placement)
+    return Ranking(asker_of(given, now), items, limit, frozenset(given.exclude), given.placement, filter_of(given))

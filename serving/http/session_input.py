@@ -13,6 +13,8 @@ from recsys.data.events import EventKind
 from recsys.data.history import StoredHistory
 from recsys.data.packed import HistoryRow
 from serving.http.event_input import MAX_FUTURE_MS, Amount, Id, Time, fault_of
+from serving.http.filter_input import FilterIn, filter_of
+from serving.http.filtering import FilterAsked
 from serving.http.parameters import DEFAULT, DEFAULT_LIMIT, MAX_LIMIT, PLACEMENT_NAME
 from serving.http.problems import Fault, invalid, shortened
 
@@ -38,12 +40,12 @@ class SessionEventIn(BaseModel):
     rating: Amount | None = None
 
 
-class SessionIn(BaseModel):
+class SessionIn(FilterIn):
     """A session or a cart, oldest first, and what is asked for."""
 
     model_config = ConfigDict(extra="forbid", strict=True, title="Session")
 
-    events: Annotated[list[SessionEventIn], Field(max_length=MAX_SESSION_EVENTS)] = []
+    events: Annotated[list[SessionEventIn], Field(max_length=MAX_SESSION_EVENTS)] = Field([])
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
     placement: PlacementIn = DEFAULT
     exclude: Annotated[list[Id], Field(max_length=MAX_EXCLUDED)] = Field(
@@ -60,18 +62,21 @@ class Session:
     history : as a store would tell it, version 0 without events.
     exclude : ids.
     placement : the spot's name.
+    filtered : what items have to pass, or None.
     """
 
     history: StoredHistory
     limit: int
     exclude: frozenset[str]
     placement: str = DEFAULT
+    filtered: FilterAsked | None = None
 
 
 def parse_session(body: object, now: int) -> Session:
     """The session in a request's body. Raises Problem (422) with every fault; `now` in milliseconds UTC."""
     given = parsed(SessionIn, body, 'an object {"events": […]}')
-    return Session(history_of(given.events, now), given.limit, frozenset(given.exclude), given.placement)
+    history = history_of(given.events, now)
+    return Session(history, given.limit, frozenset(given.exclude), given.placement, filter_of(given))
 
 
 def parsed(

@@ -15,8 +15,9 @@ from recsys.recommend.types import Answer, Request
 from recsys.stores.protocols import Store
 from serving.cache.memory import MemoryCache
 from serving.http.answering import Answerer
-from serving.http.asking import Moment
+from serving.http.asking import NOBODY, Moment
 from serving.http.engine import Engine
+from serving.http.filtering import Chosen, FilterAsked
 from serving.http.problems import Fault, invalid, shortened
 from serving.http.shared_lists import HIT, MISS, CacheNote
 from serving.http.store_handle import Origin, file_identity, reading
@@ -67,19 +68,31 @@ class ShopLists:
         """What kept lists take, at most `KEPT_BYTES`."""
         return self._lists.bytes_used
 
-    async def popular(self, question: PopularQuestion, limit: int, exclude: frozenset[str] = frozenset()) -> bytes:
-        """The body, JSON. Raises Problem for a category that is not there and while nothing can answer, StoreError
-        where a category cannot be looked up."""
-        moment = await self._answerer.moment()
+    async def popular(
+        self,
+        question: PopularQuestion,
+        limit: int,
+        exclude: frozenset[str] = frozenset(),
+        filtered: FilterAsked | None = None,
+    ) -> bytes:
+        """The body, JSON. Raises Problem for a category that is not there, for a filter that does not fit and while
+        nothing can answer, StoreError where a category cannot be looked up."""
+        moment = await self._answerer.moment(filtered)
         request = Request(limit=limit, now=moment.now, exclude=exclude)
-        moment, answer, note = await self.listed(moment, question, request)
+        chosen = None if filtered is None else self._answerer.filters.chosen(moment, NOBODY, filtered)
+        moment, answer, note = await self.listed(moment, question, request, chosen=chosen)
         return self._answerer.body_of("popular", str(question.order), moment, answer, limit, note)
 
     async def listed(
-        self, moment: Moment, question: PopularQuestion, request: Request, asked_in: tuple[str | int, ...] = ("query",)
+        self,
+        moment: Moment,
+        question: PopularQuestion,
+        request: Request,
+        asked_in: tuple[str | int, ...] = ("query",),
+        chosen: Chosen | None = None,
     ) -> tuple[Moment, Answer, CacheNote]:
         """The list, what the cache did, and the moment, which is confirmed only where the catalogue's index is, too.
-        Raises as `popular`; `asked_in` is the place of the question in the request."""
+        Raises as `popular`; `asked_in` is the place of the question in the request, `chosen` its filter."""
         engine = moment.engine
         if question.order is Order.NEW or question.category is not None:
             index, fresh = await self._current_index(engine, question)
@@ -93,7 +106,10 @@ class ShopLists:
         except InputError as error:
             fault = Fault((*asked_in, "category"), shortened(question.category), error.expected)
             raise invalid([fault]) from error
-        return moment, shown(ranked.listed, index, engine.catalog, request), note
+        passing = None
+        if chosen is not None and engine.table is not None:
+            passing = chosen.of_index(index, engine.table, moment.now)
+        return moment, shown(ranked.listed, index, engine.catalog, request, passing), note
 
     async def _ranked(self, key: _Key, engine: Engine, index: CatalogIndex, now: int) -> tuple[_Ranked, CacheNote]:
         """The list from memory, or ranked now; all answers that wait for it share one ranking."""

@@ -2,7 +2,7 @@
 
 from recsys.recommend.filters.binding import ParameterValue, Scalar
 from recsys.recommend.filters.checking import ParameterKind
-from recsys.recommend.filters.error import FilterError
+from recsys.recommend.filters.error import FilterError, ParameterError
 from recsys.recommend.filters.filter import NOBODY, AskerFacts, Filter, parse
 from recsys.recommend.where import Where
 
@@ -11,6 +11,7 @@ __all__ = [
     "AskerFacts",
     "Filter",
     "FilterError",
+    "ParameterError",
     "ParameterKind",
     "ParameterValue",
     "Scalar",

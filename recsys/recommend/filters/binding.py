@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from recsys.data.item_column import Kind
 from recsys.recommend.filters.checking import A_TIME, Checked, ParameterKind, time_of
-from recsys.recommend.filters.error import FilterError
+from recsys.recommend.filters.error import ParameterError
 
 Scalar = str | float | bool
 ParameterValue = Scalar | Sequence[Scalar]
@@ -20,14 +20,14 @@ MOST_LENGTH = 1_000
 
 
 def parameters_of(checked: Checked, texts: Mapping[str, Sequence[str]]) -> dict[str, ParameterValue]:
-    """Parameters from a query, where everything is text and a list says its name several times. Raises FilterError."""
+    """Parameters from a query, where all is text and a list says its name several times. Raises ParameterError."""
     found: dict[str, ParameterValue] = {}
     for name, given in texts.items():
         wanted = checked.parameters.get(name)
         if wanted is None:
             raise _unknown(name, checked)
         if len(given) > 1 and not wanted.many:
-            raise FilterError(f":{name} given {len(given)} times", at=wanted.at, column=name, expected="one value")
+            raise ParameterError(f":{name} given {len(given)} times", at=wanted.at, column=name, expected="one value")
         values = [_read(name, each, wanted) for each in given]
         found[name] = values if wanted.many else values[0]
     return found
@@ -51,8 +51,8 @@ def bound(
 ) -> tuple[Bound, ...]:
     """The values of `checked.parameters` and then of `checked.attributes`, in their order.
 
-    What a customer's row does not say, or says as an object, is not known. Raises FilterError for parameters that are
-    missing, too many or of another kind.
+    What a customer's row does not say, or says as an object, is not known. Raises ParameterError for parameters that
+    are missing, too many or of another kind.
     """
     for name in parameters:
         if name not in checked.parameters:
@@ -61,7 +61,9 @@ def bound(
     for name, wanted in checked.parameters.items():
         if name not in parameters:
             described = f"a value for :{name}" + (f", a {wanted.kind}" if wanted.kind else "")
-            raise FilterError(f"the parameter :{name} without a value", at=wanted.at, column=name, expected=described)
+            raise ParameterError(
+                f"the parameter :{name} without a value", at=wanted.at, column=name, expected=described
+            )
         values.append(_fitting(name, parameters[name], wanted))
     values.extend(_known(attributes.get(name)) for name in checked.attributes)
     return tuple(values)
@@ -73,10 +75,10 @@ def _fitting(name: str, value: ParameterValue, wanted: ParameterKind) -> Bound:
             raise _unfit(name, value, wanted, "a list")
         return _one(name, value, wanted)
     if not wanted.many:
-        raise FilterError(f":{name} is a list", at=wanted.at, column=name, expected="one value, or IN before it")
+        raise ParameterError(f":{name} is a list", at=wanted.at, column=name, expected="one value, or IN before it")
     if len(value) > MOST_LISTED:
         expected = f"at most {MOST_LISTED}"
-        raise FilterError(f":{name} has {len(value)} values", at=wanted.at, column=name, expected=expected)
+        raise ParameterError(f":{name} has {len(value)} values", at=wanted.at, column=name, expected=expected)
     return tuple(_one(name, each, wanted) for each in value)
 
 
@@ -85,7 +87,7 @@ def _one(name: str, value: Scalar, wanted: ParameterKind) -> Scalar:
     if isinstance(value, str):
         if len(value) > MOST_LENGTH:
             expected = f"at most {MOST_LENGTH} characters"
-            raise FilterError(f":{name} has {len(value)} characters", at=wanted.at, column=name, expected=expected)
+            raise ParameterError(f":{name} has {len(value)} characters", at=wanted.at, column=name, expected=expected)
         if kind is Kind.TIME:
             return time_of(value, wanted.at, name)
         if kind not in (Kind.TEXT, None):
@@ -100,15 +102,15 @@ def _one(name: str, value: Scalar, wanted: ParameterKind) -> Scalar:
     return float(value)
 
 
-def _unfit(name: str, value: object, wanted: ParameterKind, expected: str) -> FilterError:
-    return FilterError(f"the parameter :{name} is {value!r:.60}", at=wanted.at, column=name, expected=expected)
+def _unfit(name: str, value: object, wanted: ParameterKind, expected: str) -> ParameterError:
+    return ParameterError(f"the parameter :{name} is {value!r:.60}", at=wanted.at, column=name, expected=expected)
 
 
-def _unknown(name: str, checked: Checked) -> FilterError:
+def _unknown(name: str, checked: Checked) -> ParameterError:
     close = get_close_matches(name[:40], checked.parameters, n=1)
     names = ", ".join(f":{each}" for each in checked.parameters) or "none"
     expected = f"did you mean :{close[0]}?" if close else f"only those that the filter has: {names}"
-    return FilterError(f"a value for :{name[:40]}, which is not in it", at=None, column=name[:40], expected=expected)
+    return ParameterError(f"a value for :{name[:40]}, which is not in it", at=None, column=name[:40], expected=expected)
 
 
 def _known(value: object) -> Bound:

@@ -21,3 +21,7 @@ class FilterError(InputError):
         self.column = column
         where = "the filter" if at is None else f"the filter, at character {at + 1}"
         super().__init__(f"{where}: {found}", expected=expected, remedy=remedy)
+
+
+class ParameterError(FilterError):
+    """A parameter of a filter that is missing, unknown or of another kind; `column` is its name."""

@@ -7,6 +7,7 @@ from fastapi.routing import APIRoute
 
 from recsys.models.related import Relation
 from serving.http.body import read_json
+from serving.http.filter_input import Filtered
 from serving.http.parameters import DEFAULT, DEFAULT_LIMIT, Excluded, Limit, PathId, PlacementWanted, RelationWanted
 from serving.http.routes.describing import UNREADABLE, WITH_ID, body_of, problems, versioned
 from serving.http.schemas import AnswerOut
@@ -26,11 +27,12 @@ async def recommendations(
     customer_id: PathId,
     state: State,
     exclude: Excluded,
+    filtered: Filtered,
     limit: Limit = DEFAULT_LIMIT,
     placement: PlacementWanted = DEFAULT,
 ) -> Response:
     """The items that a customer is most likely to want, best first; popular ones to somebody unknown."""
-    body = await state.answerer.recommendations(customer_id, limit, exclude, placement)
+    body = await state.answerer.recommendations(customer_id, limit, exclude, placement, filtered)
     return Response(body, media_type="application/json")
 
 
@@ -64,11 +66,13 @@ async def related(
     item_id: PathId,
     state: State,
     exclude: Excluded,
+    filtered: Filtered,
     limit: Limit = DEFAULT_LIMIT,
     relation: RelationWanted = Relation.SIMILAR,
 ) -> Response:
     """What goes with an item, best first."""
-    return Response(await state.answerer.related(item_id, limit, relation, exclude), media_type="application/json")
+    body = await state.answerer.related(item_id, limit, relation, exclude, filtered)
+    return Response(body, media_type="application/json")
 
 
 def recommendations_route() -> APIRoute:

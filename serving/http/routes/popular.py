@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import Response
 
 from recsys.recommend.popular_lists import WHOLE, Order, PopularQuestion, window_days
+from serving.http.filter_input import Filtered
 from serving.http.parameters import DEFAULT_LIMIT, CategoryWanted, Excluded, Limit, OrderWanted, WindowWanted
 from serving.http.routes.describing import problems, versioned
 from serving.http.schemas import AnswerOut
@@ -24,6 +25,7 @@ router = versioned("popular")
 async def popular(
     state: State,
     exclude: Excluded,
+    filtered: Filtered,
     limit: Limit = DEFAULT_LIMIT,
     window: WindowWanted = WHOLE,
     category: CategoryWanted = None,
@@ -31,4 +33,5 @@ async def popular(
 ) -> Response:
     """What many customers want, what they want more than before, or what is new; the same for everybody."""
     question = PopularQuestion(order, window_days(window), category)
-    return Response(await state.shop_lists.popular(question, limit, exclude), media_type="application/json")
+    body = await state.shop_lists.popular(question, limit, exclude, filtered)
+    return Response(body, media_type="application/json")
