@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.measured import Row
 from benchmarks.pages import PAGE, SERVING, filled, parts, write
-from benchmarks.serving import events, items, library, load, memory
+from benchmarks.serving import events, items, library, load, memory, placements
 from benchmarks.serving.shop import Size, customer_ids, home_of, prepared
 
 LARGE, SMALL = Size(90_000, 20_000), Size(9_000, 2_000)
@@ -109,6 +109,7 @@ PARTS: dict[str, Callable[[Path], list[Row]]] = {
     "library": lambda folder: library.measure(home_of(prepared(folder, LARGE))),
     "events": lambda folder: events.measure(home_of(prepared(folder, LARGE)), asked(LARGE)),
     "items": lambda folder: items.measure(home_of(prepared(folder, LARGE)), asked(LARGE)),
+    "placements": lambda folder: placements.measure(home_of(prepared(folder, LARGE)), asked(LARGE)),
     "memory": lambda folder: memory.measure(home_of(prepared(folder, LARGE))),
 }
 

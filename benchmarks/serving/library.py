@@ -40,6 +40,7 @@ def measure(home: Path) -> list[Row]:
     interactions = Interactions.from_events(store.events.read())
     store.close()
     engine = Engine.of(bundle, ReadCatalog.unread(bundle.items))
+    spot = engine.recommender
     matrix = sparse.csr_matrix(interactions.strengths(bundle.manifest.event_weights), dtype=np.float32)
     matrix.data[:] = 1.0
     with threadpool_limits(1, "blas"), warnings.catch_warnings():
@@ -52,7 +53,7 @@ def measure(home: Path) -> list[Row]:
         near = np.argsort(np.abs(lengths - LENGTH), kind="stable")[:200]
         histories = [interactions.history(int(row)) for row in near]
         request = Request(limit=20, now=NOW)
-        ours = _per_call([lambda h=history: engine.for_customer(h, request) for history in histories])
+        ours = _per_call([lambda h=history: engine.for_customer(spot, h, request) for history in histories])
         theirs = _per_call([lambda r=row: cosine.recommend(r, matrix[r], N=20) for row in near])
         many_ours, many_theirs = [], []
         everyone, showable = np.arange(len(lengths)), np.ones(len(bundle.items), dtype=np.bool_)

@@ -282,6 +282,7 @@ def test_every_part_of_a_question_is_part_of_the_key() -> None:
         Question((1, 2), "b", ("customer", "c"), 7, 0, "default", 2, 500, 30),
         Question((1, 2), "b", ("customer", "c"), 7, 0, "default", 1, 400, 30),
         Question((1, 2), "b", ("customer", "c"), 7, 0, "default", 1, 500, 75),
+        Question((1, 2), "b", ("customer", "c"), 7, 0, "default", 1, 500, 30, "other rules"),
     ]
     keys = {sealer.key(question) for question in (QUESTION, *others)}
     assert len(keys) == 1 + len(others)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recsys.data.catalog import ITEM_SCHEMA
 from recsys.stores.protocols import Store
-from serving.http.answering import depth_for
+from serving.http.asking import depth_for
 from serving.http.parameters import MAX_LIMIT
 from serving.http.settings import Settings
 from tests.serving.service import FakeClock, Reply, Service
@@ -33,10 +33,18 @@ STEP = st.one_of(
 
 
 def test_a_list_is_ranked_with_spare_items_for_every_limit() -> None:
-    """Never fewer than half as many more, and few distinct lengths."""
+    """Never fewer than half as many more, and few distinct lengths, however many more an arrangement needs."""
     depths = [depth_for(limit) for limit in range(1, MAX_LIMIT + 1)]
     assert all(depth >= limit * 1.5 for limit, depth in enumerate(depths, start=1))
     assert len(set(depths)) == 4
+    more = [[depth_for(limit, spare) for limit in range(1, MAX_LIMIT + 1)] for spare in (0, 1, 10, 200, 900)]
+    assert more[0] == depths
+    assert all(
+        depth >= limit + spare
+        for spare, own in zip((0, 1, 10, 200, 900), more, strict=True)
+        for limit, depth in enumerate(own, start=1)
+    )
+    assert len({depth for own in more for depth in own}) == 6
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,0 +1,181 @@
+"""What a placement with every rule costs over one with none, and what publishing costs those who ask meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import statistics
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import orjson
+import polars as pl
+
+from benchmarks.measured import Row
+from benchmarks.serving import load
+from recsys.bundle import BundleRepository
+from recsys.data.catalog import ITEM_SCHEMA
+from recsys.durable import replace_file
+from recsys.recommend.placements import PlacementRepository
+from recsys.shop import ShopFolder
+from recsys.stores import open_store
+
+COMMAND = "python -m benchmarks.serving --only placements"
+RELOADS = 200
+SECONDS = 5.0
+ROUNDS = 5
+NONE = "[placements.none]\n"
+EVERY = """
+[placements.every]
+sources = {{ item_item = 1.0, als = 0.5, content = 0.1, popular = 0.2 }}
+fallback = ["rising", "popular"]
+filter = "price < {price} AND NOT viewed_within('30d')"
+minimum_relevance = 0.0
+diversity = [{{ by = "author", at_most = 2 }}, {{ by = "category", at_most = 12 }}]
+rotation = {{ after = 3, step = 5, days = 14 }}
+pins = [{{ item = "i000007", slot = 1 }}, {{ item = "i000011", slot = 4 }}]
+boosts = [{{ where = "author = 'a7'", factor = 1.5 }}, {{ where = "price > 20", factor = 0.8 }}]
+
+[placements.none]
+sources = {{ item_item = 1.0, als = 0.5, content = 0.1, popular = 0.2 }}
+"""
+
+
+def measure(home: Path, paths: Sequence[str]) -> list[Row]:
+    """All rows. The shop's items get authors, categories and prices, and some customers impressions."""
+    _furnish(home, paths)
+    return [*_cost(home, paths), *_reloading(home, paths)]
+
+
+def _furnish(home: Path, paths: Sequence[str]) -> None:
+    """Says something of every item."""
+    shop = ShopFolder(home)
+    repository = BundleRepository(shop.models)
+    current = repository.current_id()
+    assert current is not None
+    ids = list(repository.load(current).items)
+    number = np.arange(len(ids))
+    store = open_store(shop.store, create=False)
+    try:
+        frame = pl.DataFrame(
+            {
+                "item_id": ids,
+                "author": [f"a{each % 4000}" for each in number],
+                "category": [f"k{each % 40}" for each in number],
+                "price": (number * 7919 % 3000) / 100,
+            }
+        )
+        rest = [pl.lit(None, dtype=kind).alias(name) for name, kind in ITEM_SCHEMA.items() if name not in frame.columns]
+        store.catalog.put(frame.with_columns(rest).select(list(ITEM_SCHEMA)))
+    finally:
+        store.close()
+    publish(home, 0)
+    assert paths
+
+
+def publish(home: Path, number: int) -> None:
+    """Another version: another price in a filter."""
+    repository = PlacementRepository(ShopFolder(home).placements)
+    repository.publish(EVERY.format(price=28 + number % 7), by="a benchmark", why="to measure", now=_now())
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _cost(home: Path, paths: Sequence[str]) -> list[Row]:
+    """With every rule against none, over HTTP, fresh and kept."""
+    few = paths[:200]
+    rows = []
+    for name, settings, asked in (("fresh", {"BOOKMATCH_CACHE_SIZE": "0"}, paths), ("kept", {}, few)):
+        with load.bookmatch(home, settings) as running:
+            rates: dict[str, list[float]] = {"none": [], "every": []}
+            for placement in rates:
+                load.requests_per_second(running.url, _placed(asked, placement), 2 * SECONDS)
+            for _ in range(ROUNDS):
+                for placement, found in rates.items():
+                    found.append(load.requests_per_second(running.url, _placed(asked, placement), SECONDS))
+        none, every = (statistics.median(rates[placement]) for placement in ("none", "every"))
+        rows.append(
+            Row(
+                f"a placement with every rule, {name} answers: filter, boosts, diversity, rotation, pins, order of filling",
+                COMMAND,
+                f"{1e6 / every:.0f} µs per request; the same sources and no other rule {1e6 / none:.0f} µs; "
+                f"ratio {none / every:.2f}",
+                f"≤ 1.5 ×: {_verdict(none / every <= 1.5)}",
+            )
+        )
+    return rows
+
+
+def _placed(paths: Sequence[str], placement: str) -> list[str]:
+    return [f"{path}&placement={placement}" for path in paths]
+
+
+def _reloading(home: Path, paths: Sequence[str]) -> list[Row]:
+    """The tail of answers while placements or bundles are published again and again."""
+    asked = [*_placed(paths, "every"), *paths]
+    rows = []
+    with load.bookmatch(home, {"BOOKMATCH_BUNDLE_POLL": "0.05"}) as running:
+        for _ in range(2):
+            load.requests_per_second(running.url, asked, SECONDS)
+        rate = load.requests_per_second(running.url, asked, SECONDS) / 2
+        publications: tuple[tuple[str, Callable[[int], None]], ...] = (
+            ("placements", lambda number: publish(home, number)),
+            ("a bundle", _other_bundle(home)),
+        )
+        for what, put in publications:
+            usual = load.latencies(running.url, asked, rate, RELOADS * 0.1)
+            done = threading.Event()
+            publisher = threading.Thread(target=_publishing, args=(put, done))
+            publisher.start()
+            meanwhile = load.latencies(running.url, asked, rate, RELOADS * 0.1)
+            publisher.join()
+            calm, busy = (float(np.percentile(each, 99)) for each in (usual, meanwhile))
+            rows.append(
+                Row(
+                    f"publishing {what} {RELOADS} times in {RELOADS * 0.1:.0f} s at {rate:,.0f} requests/s, half the most: "
+                    "p99, corrected for omission",
+                    COMMAND,
+                    f"no failed request of {len(meanwhile):,}; {busy:.2f} ms, else {calm:.2f} ms; ratio {busy / calm:.2f}",
+                    f"no failed request, ≤ 2 ×: {_verdict(busy <= 2 * calm)}",
+                )
+            )
+    return rows
+
+
+def _publishing(put: Callable[[int], None], done: threading.Event) -> None:
+    """Publishes at a constant pace, from the core of the load."""
+    os.sched_setaffinity(0, {int(load.LOAD_CORE)})
+    started = time.perf_counter()
+    for number in range(RELOADS):
+        put(number)
+        time.sleep(max(0.0, started + 0.1 * (number + 1) - time.perf_counter()))
+    done.set()
+
+
+def _other_bundle(home: Path) -> Callable[[int], None]:
+    """Puts one of two bundles in force, in turn: the one that is there, and a copy under another id."""
+    repository = BundleRepository(ShopFolder(home).models)
+    current = repository.current_id()
+    assert current is not None
+    source = repository.folder / current
+    content = (source / "manifest.json").read_bytes() + b"\n"
+    other = hashlib.sha256(content).hexdigest()[:16]
+    copy = repository.folder / other
+    if not copy.exists():
+        shutil.copytree(source, copy)
+        (copy / "manifest.json").write_bytes(content)
+    ids = (other, current)
+    # As `promote` does, without verifying again what is verified by whoever takes it into use.
+    return lambda number: replace_file(
+        repository.folder / "current", orjson.dumps([{"bundle": ids[number % 2], "action": "promote", "at": number}])
+    )
+
+
+def _verdict(met: bool) -> str:
+    return "met" if met else "missed"
