@@ -83,31 +83,21 @@ def arrange(ranked: Items, more: bool, wanted: int, layout: Layout) -> Arranged:
     ranked : int32, positions, best first, no item twice.
     more : whether there are more items than are ranked; then at least `wanted + layout.spare` are.
     """
-    steps = _NO_PLACES
-    if len(layout.sunk):
-        at = np.searchsorted(layout.sunk, ranked)
-        at[at == len(layout.sunk)] = 0
-        steps = np.where(layout.sunk[at] == ranked, layout.steps[at], 0)
     codes = np.empty((len(layout.codes), len(ranked)), dtype=np.int32)
     fixed = np.empty((len(layout.codes), len(layout.pinned)), dtype=np.int32)
     for rule, of_all in enumerate(layout.codes):
         codes[rule], fixed[rule] = of_all[ranked], of_all[layout.pinned]
-    place, kept_out = _walked(ranked, more, wanted, steps, codes, layout.at_most, layout.pinned, layout.slots, fixed)
-    item = np.where(place >= 0, ranked[np.maximum(place, 0)] if len(ranked) else 0, 0).astype(np.int32)
-    outside = np.flatnonzero(place < 0)
-    # Pins are told apart by numbers below 0, in their order.
-    item[outside] = layout.pinned[-1 - place[outside]]
-    here = layout.pinned[layout.slots < wanted]
-    pinned = np.flatnonzero(np.isin(item, here)) if len(here) else _NO_PLACES
+    place, item, pinned, sunk, kept_out = _walked(
+        ranked, more, wanted, layout.sunk, layout.steps, codes, layout.at_most, layout.pinned, layout.slots, fixed
+    )
     moved = {}
     if len(layout.sunk):
-        moved[ROTATION] = int(np.count_nonzero(steps[:wanted]))
+        moved[ROTATION] = int(sunk)
     if len(layout.codes):
         moved[DIVERSITY] = int(kept_out)
     if len(layout.pinned):
         moved[PINS] = len(pinned)
-    blocked = _blocked(layout, item) if more and len(item) < wanted else None
-    return Arranged(np.maximum(place, NOWHERE), item, pinned, moved, blocked)
+    return Arranged(place, item, pinned, moved, _blocked(layout, item) if more and len(item) < wanted else None)
 
 
 def _blocked(layout: Layout, shown: Items) -> npt.NDArray[np.bool_]:
@@ -126,25 +116,29 @@ def _walked(
     ranked: Items,
     more: bool,
     wanted: int,
-    steps: Places,
+    sunk: Items,
+    by: Places,
     codes: npt.NDArray[np.int32],
     at_most: Places,
     pinned: Items,
     slots: Places,
     fixed: npt.NDArray[np.int32],
-) -> tuple[Items, int]:  # pragma: no cover - compiled
-    """Which place of the ranked list stands in each slot; −1 − n for the nth pin, where it is not on the list; and how
-    many items diversity kept out."""
-    size, sinks = len(ranked), len(steps) > 0
+) -> tuple[Items, Items, Places, int, int]:  # pragma: no cover - compiled
+    """Place, item and pinned slots as of `Arranged`, and how many items sank and how many diversity kept out."""
+    size, sinks, sank = len(ranked), len(sunk) > 0, 0
     order = np.arange(size)
+    steps = np.zeros(size if sinks else 0, np.int64)
     if sinks:
         # Behind the item at whose place it arrives: twice the place, and one more for what sank.
         keys = np.empty(size, np.int64)
         for place in range(size):
+            at = np.searchsorted(sunk, ranked[place])
+            if at < len(sunk) and sunk[at] == ranked[place]:
+                steps[place] = by[at]
+                sank += 1 if place < wanted else 0
             keys[place] = 2 * (place + steps[place]) + (1 if steps[place] > 0 else 0)
         order = np.argsort(keys, kind="mergesort")
-    shown, line = np.empty(wanted, np.int32), np.empty(wanted, np.int32)
-    pins, at = 0, 0
+    line, pins = np.empty(wanted, np.int32), 0
     while pins < len(pinned) and slots[pins] < wanted:
         pins += 1
     kept_out, free = 0, 0
@@ -174,14 +168,15 @@ def _walked(
         line[free] = place
         free += 1
     size, pin, at = free + pins, 0, 0
+    found, item, taken = np.full(size, NOWHERE, np.int32), np.empty(size, np.int32), np.empty(pins, np.int64)
     for slot in range(size):
         if pin < pins and (slots[pin] <= slot or at == free):
-            shown[slot] = -1 - pin
+            item[slot], taken[pin] = pinned[pin], slot
             for place in range(len(ranked)):
                 if ranked[place] == pinned[pin]:
-                    shown[slot] = place
+                    found[slot] = place
             pin += 1
         else:
-            shown[slot] = line[at]
+            found[slot], item[slot] = line[at], ranked[line[at]]
             at += 1
-    return shown[:size], kept_out
+    return found, item, taken, sank, kept_out

@@ -40,6 +40,7 @@ def allowed(
     request: Request,
     passing: npt.NDArray[np.bool_] | None = None,
     within: npt.NDArray[np.int32] | None = None,
+    known: tuple[npt.NDArray[np.bool_], int] | None = None,
 ) -> Candidates:
     """What may be listed at all: all items, or those that the request names.
 
@@ -47,9 +48,12 @@ def allowed(
     ----------
     passing : bool, shape (items,); what passes a filter, where there is one.
     within : int32; the only candidates, as well as those that the request names.
+    known : what may be shown and passes, and how many items that may be shown do not, for those who know.
     """
     showable = catalog.showable(request.now)
     if request.among is None and within is None:
+        if known is not None:
+            return Candidates(None, known[0], catalog.hidden(request.now), known[1])
         if passing is None:
             return Candidates(None, showable, catalog.hidden(request.now))
         both = showable & passing

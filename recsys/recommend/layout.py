@@ -62,7 +62,7 @@ class PlacementLayout:
         ----------
         now : milliseconds UTC.
         showable : bool, shape (items,); what passes all that holds for everybody.
-        hidden : gives what this customer is not to see: int32.
+        hidden : gives what this customer is not to see: int32, ascending.
         table : the attributes that diversity is about; items agree in none that it does not have.
         shown, history : of the customer; read where there is a rotation.
         """
@@ -97,7 +97,8 @@ def _placed(pins: Sequence[tuple[Pin, int]], hidden: Items) -> tuple[Items, Plac
     """Which items stand where; where a slot is taken, the next free one is."""
     slots: dict[int, int] = {}
     for pin, position in pins:
-        if position in slots.values() or (hidden == position).any():
+        place = hidden.searchsorted(position)
+        if position in slots.values() or (place < len(hidden) and hidden[place] == position):
             continue
         slot = pin.slot - 1
         while slot in slots:

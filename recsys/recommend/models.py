@@ -62,6 +62,12 @@ class BundleModels:
             taste = made[mask_kinds] = self._taste(history, seen) if like is None else replace(like, seen=seen)
         return taste
 
+    def seen(self, history: History, mask_kinds: frozenset[EventKind]) -> npt.NDArray[np.int32]:
+        """As in `Taste`, which is not made for it."""
+        made: dict[frozenset[EventKind], Taste] = history.kept(self, dict)
+        taste = made.get(mask_kinds)
+        return history.items_of(mask_kinds) if taste is None else taste.seen
+
     def _taste(self, history: History, seen: npt.NDArray[np.int32]) -> Taste:
         weights = self.bundle.manifest.event_weights
         items, strengths = history.strengths(weights)

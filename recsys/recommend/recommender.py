@@ -219,7 +219,9 @@ class Recommender:
         items, strengths = taste.items, taste.strengths
         again, probability = self._again(history, taste, weights, request.now)
         within = again if self.placement.only_again else None
-        candidates = allowed(self.bundle.items, catalog, request, rules.passing, within)
+        known = None if rules.showable is None or rules.filtered is None else (rules.showable, rules.filtered)
+        passing = rules.passing if known is None or request.among is not None or within is not None else None
+        candidates = allowed(self.bundle.items, catalog, request, passing, within, known)
         given = _NOT_GIVEN
         if len(items) and candidates.among is None and dense:
             given = given_scores((self._sources, weights, items, strengths))
@@ -238,12 +240,16 @@ class Recommender:
         """The list without what is not relevant enough, filled up with what is; the relevance of its items; and how
         many were left out of it."""
         least, weak = self.placement.minimum_relevance, _NO_ITEMS
+        if not least and (rules.fillings is None or len(found.item) >= request.limit):
+            return found, self._relevance(found, taste, rules), 0
         if least:
             kept = self._relevance(found, taste, rules) >= least * UNITS
             weak, found = found.item[~kept], only(found, kept)
         if rules.fillings is not None and request.among is None and not self.placement.only_again:
-            showable = catalog.showable(request.now)
-            showable = showable if rules.passing is None else showable & rules.passing
+            showable = rules.showable
+            if showable is None:
+                showable, passing = catalog.showable(request.now), rules.passing
+                showable = showable if passing is None else showable & passing
             # What somebody is known not to want does not come back because others do.
             hidden = np.concatenate([taste.seen, left_out(self.bundle.items, request), weak])
             found = filled(found, request.limit, rules.fillings, showable, hidden)
@@ -254,10 +260,10 @@ class Recommender:
 
     def _relevance(self, found: Listed, taste: Taste, rules: Rules) -> Places:
         """As `relevance_of`: a boost makes nothing more relevant, and of what rises or is new nothing is known."""
-        if rules.boost is not None:
+        if rules.boost is not None and self.relevance is not None:
             found = found._replace(score=np.rint(found.score / rules.boost[found.item]).astype(np.int64))
         relevance = relevance_of(self.relevance, found, self._sources.popular, len(taste.items))
-        if rules.fillings and len(found.named):
+        if rules.fillings and self.relevance is not None and found.personal < len(found.item):
             relevance = np.where(found.named[:, 0] <= BY_RISING, UNKNOWN_RELEVANCE, relevance)
         return relevance
 
@@ -281,8 +287,10 @@ class Recommender:
         return bought.item[kept], repeat.score(bought, repeat.window)[kept]
 
     def hidden(self, history: History, request: Request) -> npt.NDArray[np.int32]:
-        """Where the items are that are not shown to somebody with this history, or that the request does not want."""
-        return np.concatenate([history.items_of(self.placement.mask_kinds), left_out(self.bundle.items, request)])
+        """Where the items are that are not shown to somebody with this history, or that the request does not want:
+        int32, ascending."""
+        seen, unwanted = self._models.seen(history, self.placement.mask_kinds), left_out(self.bundle.items, request)
+        return np.union1d(seen, unwanted) if len(unwanted) else seen
 
     def taste(self, history: History) -> Taste:
         """What a history says, made once."""

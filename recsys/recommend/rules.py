@@ -28,7 +28,9 @@ class Rules(NamedTuple):
     Attributes
     ----------
     where : what passes the placement's filter; None where it has none.
-    passing : bool, shape (items,); the same as a mask.
+    among : bool, shape (items,); what is listed at all; None where the filter alone decides.
+    showable, filtered : bool, shape (items,), what may be shown and passes, and how many items that may be shown do
+        not; None where that is not known yet.
     boost : float64, shape (items,), above 0; what scores are multiplied by; None where they count as they are.
     fillings : what fills the list up, in this order; None where popular items do, as they are.
     state : lists of one placement with equal states were made by the same rules, but for what passes a filter.
@@ -36,7 +38,9 @@ class Rules(NamedTuple):
     """
 
     where: Where | None = None
-    passing: Flags | None = None
+    among: Flags | None = None
+    showable: Flags | None = None
+    filtered: int | None = None
     boost: Floats | None = None
     fillings: tuple[Filling, ...] | None = None
     state: str = ""
@@ -44,15 +48,35 @@ class Rules(NamedTuple):
 
     def narrowed(self, where: Where) -> Rules:
         """The same for what passes another filter, which says what the placement's says as well, where it has one."""
-        passing = where.mask if self.passing is None or self.where is not None else self.passing & where.mask
-        return self._replace(where=where, passing=passing, state=f"{self.state};{where.key}")
+        state = f"{self.state};{where.key}"
+        return self._replace(where=where, showable=None, filtered=None, state=state)
+
+    @property
+    def passing(self) -> Flags | None:
+        """What passes everything: bool, shape (items,); None where there is nothing to pass. Takes a while."""
+        if self.where is None:
+            return self.among
+        return self.where.mask if self.among is None else self.among & self.where.mask
 
     def without(self, blocked: Flags) -> Rules:
         """The same where some items are not listed."""
-        return self._replace(passing=~blocked if self.passing is None else self.passing & ~blocked)
+        among = ~blocked if self.among is None else self.among & ~blocked
+        return self._replace(among=among, showable=None, filtered=None)
 
 
 NO_RULES = Rules()
+
+_LONG_AGO, _NEVER = -(1 << 62), 1 << 62
+
+
+class _Boosting(NamedTuple):
+    """Boosts that are the same for everybody, and from when until before when (milliseconds UTC)."""
+
+    table: ItemTable
+    since: int
+    until: int
+    boost: Floats | None
+    state: str
 
 
 class PlacementRules:
@@ -69,7 +93,9 @@ class PlacementRules:
         self._plain = placement.fallback == (Fallback.POPULAR,) and not placement.minimum_relevance
         self.plain = self._plain and not self.need_a_table
         """Whether there is nothing that could be different next time."""
-        self._factors: tuple[tuple[Flags, ...], Floats] | None = None
+        self._passing: tuple[Flags, Flags, Flags, int] | None = None
+        self._boosting: _Boosting | None = None
+        self._factors: tuple[str, Floats] | None = None
         self._fillings: tuple[tuple[object, object], tuple[Filling, ...], str] | None = None
         self._digests: list[tuple[Flags, str]] = []
 
@@ -104,39 +130,58 @@ class PlacementRules:
                 f"the placement {self._placement.name} without the attributes of items",
                 expected="the table of items that its filter and its boosts are about",
             )
-        trouble, where, passing = None, None, None
+        trouble, where, among, showable, filtered = None, None, None, None, None
         if self._where is not None:
             try:
                 where = self._where.where(table, asker, now)
-                passing = where.mask
+                showable, filtered = self._showable(catalog.showable(now), where)
             except InputError as error:
-                trouble, passing = f"the filter does not fit the catalogue: {error}", np.zeros(table.size, np.bool_)
+                trouble, among = f"the filter does not fit the catalogue: {error}", np.zeros(table.size, np.bool_)
         boost, base, state = self._boosted(table, asker, now)
         fillings, filled_by = self._filled_with(catalog, base)
         key = "" if where is None else where.key
-        return Rules(where, passing, boost, fillings, f"{key};{state};{filled_by}", trouble)
+        return Rules(where, among, showable, filtered, boost, fillings, f"{key};{state};{filled_by}", trouble)
+
+    def _showable(self, shown: Flags, where: Where) -> tuple[Flags, int]:
+        """What may be shown and passes, and how many items that may be shown do not."""
+        known = self._passing
+        if known is None or known[0] is not shown or known[1] is not where.items:
+            both = shown & where.items
+            known = self._passing = (shown, where.items, both, int(np.count_nonzero(shown & ~where.items)))
+        _, _, both, filtered = known
+        if not len(where.spots):
+            return both, filtered
+        before, own = both[where.spots], shown[where.spots] & where.spared
+        both = both.copy()
+        both[where.spots] = own
+        return both, filtered + int(np.count_nonzero(before)) - int(np.count_nonzero(own))
 
     def _boosted(self, table: ItemTable, asker: AskerFacts, now: int) -> tuple[Floats | None, Floats | None, str]:
         """What scores are multiplied by, the same for somebody without a history, and what says which it is."""
+        known = self._boosting
+        if known is not None and known.table is table and known.since <= now < known.until:
+            return known.boost, known.boost, known.state
+        since, until, alike = _LONG_AGO, _NEVER, True
         in_force: list[tuple[Boost, Where]] = []
         for boost, made in self._boosts:
-            if (boost.starts is None or boost.starts <= now) and (boost.ends is None or now < boost.ends):
-                try:
-                    in_force.append((boost, made.where(table, asker, now)))
-                except InputError:
-                    continue
-        if not in_force:
-            return None, None, ""
-        masks = tuple(where.items for _, where in in_force)
-        if self._factors is None or not _same(self._factors[0], masks):
-            factors = np.ones(table.size)
-            for boost, where in in_force:
-                factors[where.items] *= boost.factor
-            self._factors = masks, factors
-        base = self._factors[1]
-        state = ",".join(f"{boost.factor!r}{self._digest(where.items)}" for boost, where in in_force)
+            starts, ends = boost.starts or _LONG_AGO, boost.ends or _NEVER
+            since = max([since, *(at for at in (starts, ends) if at <= now)])
+            until = min([until, *(at for at in (starts, ends) if at > now)])
+            if not starts <= now < ends:
+                continue
+            try:
+                where, needs = made.where(table, asker, now), made.check(table.kinds)
+            except InputError:
+                continue
+            in_force.append((boost, where))
+            since, until = max(since, where.since), min(until, where.until)
+            alike = alike and not (needs.asks or needs.attributes)
+        base, state = self._factors_of(in_force, table.size)
+        if alike:
+            self._boosting = _Boosting(table, since, until, base, state)
+            return base, base, state
         spots = np.concatenate([where.spots for _, where in in_force])
-        if not len(spots):
+        if base is None or not len(spots):
             return base, base, state
         own = np.ones(len(spots))
         for boost, where in in_force:
@@ -144,6 +189,18 @@ class PlacementRules:
         factors = base.copy()
         factors[spots] = own
         return factors, base, f"{state},{blake2b(spots.tobytes() + own.tobytes(), digest_size=16).hexdigest()}"
+
+    def _factors_of(self, in_force: Sequence[tuple[Boost, Where]], size: int) -> tuple[Floats | None, str]:
+        """The factors for somebody without a history, and what says which they are."""
+        if not in_force:
+            return None, ""
+        state = ",".join(f"{boost.factor!r}{self._digest(where.items)}" for boost, where in in_force)
+        if self._factors is None or self._factors[0] != state:
+            factors = np.ones(size)
+            for boost, where in in_force:
+                factors[where.items] *= boost.factor
+            self._factors = state, factors
+        return self._factors[1], state
 
     def _filled_with(self, catalog: Catalog, boost: Floats | None) -> tuple[tuple[Filling, ...] | None, str]:
         """What fills a list up, and what says which it is."""
@@ -170,8 +227,3 @@ class PlacementRules:
         digest = blake2b(np.packbits(items).tobytes(), digest_size=16).hexdigest()
         self._digests = [(items, digest), *self._digests[: len(self._boosts)]]
         return digest
-
-
-def _same(one: Sequence[object], other: Sequence[object]) -> bool:
-    """Whether these are the same objects."""
-    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))

@@ -14,7 +14,7 @@ from recsys.data.history import History, StoredHistory
 from recsys.data.shown import Shown
 from recsys.errors import StoreUnavailableError
 from recsys.models.related import Relation
-from recsys.recommend.arrangement import Layout
+from recsys.recommend.arrangement import Layout, arrange
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.rules import Rules
 from recsys.recommend.types import Answer, Request
@@ -22,7 +22,7 @@ from recsys.recommend.where import Where
 from serving.cache.memory import MemoryCache
 from serving.cache.payload import Question, RankedList, Sealer
 from serving.cache.protocol import Cache, CacheUnavailableError
-from serving.http.arranging import arranged_list
+from serving.http.arranging import arranged_anew, shown
 from serving.http.asker_input import Asker
 from serving.http.asking import (
     NOBODY,
@@ -91,7 +91,7 @@ class Answerer:
         self._now = now
         self._seed, self._answers = secrets.token_urlsafe(6), itertools.count()
         self._budget = budget
-        self.filters = FiltersAsked()
+        self.filters = FiltersAsked(lambda: engines.policies.in_force.file.filters)
         self._signing: tuple[bytes, Sealer, RecommendationTokens] | None = None
         if isinstance(cache, MemoryCache):
             live.when_forgotten.append(cache.clear)
@@ -252,22 +252,28 @@ class Answerer:
         if spot is None or not spot.layout.arranges or asked.among is not None:
             return await self._whole(asked)
         layout = self._layout(asked, spot)
-        asked = asked._replace(spare=layout.spare + (asked.limit if layout.codes else 0))
-        ranked, note = await self._whole(asked)
-        arranged, anew = arranged_list(asked, spot, layout, ranked)
-        return arranged, CacheNote(RECOMPUTED) if anew and note.status == HIT else note
+        # Mostly a few spare items are enough for diversity; a longer list is ranked, and kept, where they are not.
+        for further in (0, asked.limit) if layout.codes else (0,):
+            asked = asked._replace(spare=layout.spare + further)
+            ranked, note = await self._whole(asked)
+            found = arrange(ranked.positions, ranked.short is None, asked.limit, layout)
+            if found.blocked is None:
+                return shown(asked, spot, ranked, found), note
+        return arranged_anew(asked, spot, layout, ranked, found), CacheNote(RECOMPUTED)
 
     def _layout(self, asked: Asked, spot: Recommender) -> Layout:
         """What the rules of a placement that hold for a whole list come to."""
         engine, person = asked.engine, asked.person
-        shown = Shown.nothing()
+        seen = Shown.nothing()
         if spot.layout.rotates and person.customer_id is not None:
-            shown = self._live.shown(person.customer_id, engine.bundle, asked.moment.stamp)
-        showable = engine.catalog.showable(asked.now)
-        if asked.rules is not None and asked.rules.passing is not None:
-            showable = showable & asked.rules.passing
+            seen = self._live.shown(person.customer_id, engine.bundle, asked.moment.stamp)
+        showable = None if asked.rules is None else asked.rules.showable
+        if showable is None:
+            showable = engine.catalog.showable(asked.now)
+            passing = None if asked.rules is None else asked.rules.passing
+            showable = showable if passing is None else showable & passing
         return spot.layout.now(
-            asked.now, showable, lambda: spot.hidden(person.history, asked.request()), engine.table, shown,
+            asked.now, showable, lambda: spot.hidden(person.history, asked.request()), engine.table, seen,
             person.history,
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ import orjson
 from recsys.data.vocabulary import Vocabulary
 from recsys.recommend.arrangement import NOWHERE, Arranged, Layout, arrange
 from recsys.recommend.recommender import Recommender
+from recsys.recommend.rules import NO_RULES
 from serving.cache.payload import RankedList
 from serving.http.asking import OVER_BUDGET, Asked
 
@@ -19,27 +20,24 @@ _BEFORE_CODE: Final = b'"reason":{"code":"'
 PINNED: Final = "pinned"
 
 
-def arranged_list(asked: Asked, spot: Recommender, layout: Layout, ranked: RankedList) -> tuple[RankedList, bool]:
-    """The items to be shown, in their order, and whether they had to be ranked anew: without what diversity keeps out,
-    where the list ran short although there are more."""
-    found = arrange(ranked.positions, ranked.short is None, asked.limit, layout)
+def arranged_anew(asked: Asked, spot: Recommender, layout: Layout, ranked: RankedList, found: Arranged) -> RankedList:
+    """The items to be shown of a list that ran short although there are more: ranked anew without what diversity keeps
+    out, as often as it takes."""
     blocked, first, history = found.blocked, ranked, asked.person.history
     if ranked.fallback == OVER_BUDGET:
         history = history.without_taste()
-    while blocked is not None and asked.rules is not None:
-        ranked = asked.engine.for_customer(spot, history, asked.request(), asked.rules.without(blocked))
-        ranked = ranked._replace(masked=first.masked, fallback=first.fallback, computed_at=first.computed_at)
+    rules = asked.rules or NO_RULES
+    while blocked is not None:
+        ranked = asked.engine.for_customer(spot, history, asked.request(), rules.without(blocked))
         found = arrange(ranked.positions, ranked.short is None, asked.limit, layout)
-        if found.blocked is None:
-            return _shown(asked, spot, layout, ranked, found), True
-        blocked = blocked | found.blocked
-    return _shown(asked, spot, layout, ranked, found), False
+        blocked = None if found.blocked is None else blocked | found.blocked
+    return shown(asked, spot, ranked._replace(masked=first.masked, fallback=first.fallback), found)
 
 
-def _shown(asked: Asked, spot: Recommender, layout: Layout, ranked: RankedList, found: Arranged) -> RankedList:
-    """The list in its order."""
+def shown(asked: Asked, spot: Recommender, ranked: RankedList, found: Arranged) -> RankedList:
+    """The items of a list that are to be shown, in their order."""
     short = ranked.short
-    if len(found.item) < asked.limit and layout.codes:
+    if len(found.item) < asked.limit and spot.placement.diversity:
         rules = " and ".join(f"{rule.at_most} agree in {rule.by}" for rule in spot.placement.diversity)
         short = f"items that may be shown and of which no more than {rules}: {len(found.item)}"
     if not len(found.pinned) and np.array_equal(found.place, np.arange(len(found.place))):

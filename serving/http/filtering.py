@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -78,14 +78,14 @@ class Chosen(NamedTuple):
 class FiltersAsked:
     """The filters that are asked for with lists: those of late stay parsed.
 
-    Attributes
+    Parameters
     ----------
-    saved : expressions by the names under which the shop saved them.
+    saved : gives the expressions by the names under which the shop saved them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, saved: Callable[[], Mapping[str, str]]) -> None:
         self._filters: OrderedDict[str, Filter] = OrderedDict()
-        self.saved: Mapping[str, str] = {}
+        self._saved = saved
 
     def chosen(self, moment: Moment, person: Person, asked: FilterAsked, beside: str | None = None) -> Chosen:
         """What a filter comes to for somebody at a moment with a table.
@@ -117,9 +117,10 @@ class FiltersAsked:
         """What a filter says: itself, or what is saved under its name."""
         if NAME.fullmatch(asked.text) is None:
             return asked.text
-        saved = self.saved.get(asked.text)
+        all_saved = self._saved()
+        saved = all_saved.get(asked.text)
         if saved is None and asked.text not in table.columns:
-            names = f"one of {', '.join(sorted(self.saved))}, or an expression" if self.saved else "an expression"
+            names = f"one of {', '.join(sorted(all_saved))}, or an expression" if all_saved else "an expression"
             fault = Fault((*asked.place, "filter"), f"{shortened(asked.text)}, which is not saved", names)
             raise invalid([fault])
         return asked.text if saved is None else saved

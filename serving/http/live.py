@@ -177,7 +177,7 @@ class LiveStore:
         except StoreError:
             return Shown.nothing() if known is None else known.shown
         # As with histories: made-up ids push nobody out.
-        if not fresh.version:
+        if not fresh.version and customer_id not in self._copies:
             self._shown.pop(customer_id, None)
             return fresh.shown
         self._shown[customer_id] = fresh
