@@ -219,20 +219,29 @@ class Recommender:
         items, strengths = taste.items, taste.strengths
         again, probability = self._again(history, taste, weights, request.now)
         within = again if self.placement.only_again else None
-        known = None if rules.showable is None or rules.filtered is None else (rules.showable, rules.filtered)
-        passing = rules.passing if known is None or request.among is not None or within is not None else None
+        known, barred = None, _NO_ITEMS
+        if rules.showable is not None and rules.filtered is not None and request.among is None and within is None:
+            known, barred = (rules.showable, rules.filtered), rules.barred
+        passing = rules.passing if known is None else None
+        unwanted = left_out(self.bundle.items, request)
         candidates = allowed(self.bundle.items, catalog, request, passing, within, known)
         given = _NOT_GIVEN
         if len(items) and candidates.among is None and dense:
             given = given_scores((self._sources, weights, items, strengths))
         asked = Asked(
             weights, items, strengths, again, probability, given, candidates.showable, taste.seen,
-            left_out(self.bundle.items, request), request.limit,
+            np.concatenate([unwanted, barred]) if len(barred) else unwanted, request.limit,
             filled=request.among is not None or (rules.fillings is None and within is None), explained=explained,
             among=candidates.among, boost=NO_BOOST if rules.boost is None else rules.boost,
         )  # fmt: skip
         found = list_items(self._flat, self._models.workspace(), asked)
-        return taste, found, masked(self.bundle.items, request, candidates, taste.seen, found.seen, found.excluded)
+        seen, hidden, removed = found.seen, taste.seen, found.excluded
+        if len(barred):
+            # What does not pass counts as filtered, also where it was seen or is not wanted.
+            place = np.minimum(np.searchsorted(hidden, barred), max(len(hidden) - 1, 0))
+            both = int(np.count_nonzero(hidden[place] == barred)) if len(hidden) else 0
+            seen, removed, hidden = seen - both, removed - (len(barred) - both), np.concatenate([hidden, barred])
+        return taste, found, masked(self.bundle.items, request, candidates, hidden, seen, removed)
 
     def _likely(
         self, found: Listed, taste: Taste, catalog: Catalog, request: Request, rules: Rules
@@ -251,7 +260,7 @@ class Recommender:
                 showable, passing = catalog.showable(request.now), rules.passing
                 showable = showable if passing is None else showable & passing
             # What somebody is known not to want does not come back because others do.
-            hidden = np.concatenate([taste.seen, left_out(self.bundle.items, request), weak])
+            hidden = np.concatenate([taste.seen, left_out(self.bundle.items, request), rules.barred, weak])
             found = filled(found, request.limit, rules.fillings, showable, hidden)
         relevance = self._relevance(found, taste, rules)
         if least and not (kept := relevance >= least * UNITS).all():
@@ -286,11 +295,13 @@ class Recommender:
         kept = np.isin(bought.item, taste.items)  # What was bought and carries no taste does not come back.
         return bought.item[kept], repeat.score(bought, repeat.window)[kept]
 
-    def hidden(self, history: History, request: Request) -> npt.NDArray[np.int32]:
+    def hidden(self, history: History, request: Request, rules: Rules) -> npt.NDArray[np.int32]:
         """Where the items are that are not shown to somebody with this history, or that the request does not want:
         int32, ascending."""
         seen, unwanted = self._models.seen(history, self.placement.mask_kinds), left_out(self.bundle.items, request)
-        return np.union1d(seen, unwanted) if len(unwanted) else seen
+        if not (len(unwanted) or len(rules.barred)):
+            return seen
+        return np.unique(np.concatenate([seen, unwanted, rules.barred]))
 
     def taste(self, history: History) -> Taste:
         """What a history says, made once."""

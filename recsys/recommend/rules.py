@@ -20,6 +20,9 @@ from recsys.recommend.models import BundleModels
 from recsys.recommend.placement import Boost, Fallback, Placement
 
 Flags = npt.NDArray[np.bool_]
+Items = npt.NDArray[np.int32]
+
+_NO_ITEMS = np.zeros(0, dtype=np.int32)
 
 
 class Rules(NamedTuple):
@@ -29,8 +32,9 @@ class Rules(NamedTuple):
     ----------
     where : what passes the placement's filter; None where it has none.
     among : bool, shape (items,); what is listed at all; None where the filter alone decides.
-    showable, filtered : bool, shape (items,), what may be shown and passes, and how many items that may be shown do
-        not; None where that is not known yet.
+    showable, barred, filtered : bool, shape (items,), what may be shown and passes for somebody without a history;
+        int32, what of that does not pass for whoever asks; and how many items that may be shown do not pass. None where
+        that is not known yet.
     boost : float64, shape (items,), above 0; what scores are multiplied by; None where they count as they are.
     fillings : what fills the list up, in this order; None where popular items do, as they are.
     state : lists of one placement with equal states were made by the same rules, but for what passes a filter.
@@ -40,6 +44,7 @@ class Rules(NamedTuple):
     where: Where | None = None
     among: Flags | None = None
     showable: Flags | None = None
+    barred: Items = _NO_ITEMS
     filtered: int | None = None
     boost: Floats | None = None
     fillings: tuple[Filling, ...] | None = None
@@ -49,7 +54,7 @@ class Rules(NamedTuple):
     def narrowed(self, where: Where) -> Rules:
         """The same for what passes another filter, which says what the placement's says as well, where it has one."""
         state = f"{self.state};{where.key}"
-        return self._replace(where=where, showable=None, filtered=None, state=state)
+        return self._replace(where=where, showable=None, barred=_NO_ITEMS, filtered=None, state=state)
 
     @property
     def passing(self) -> Flags | None:
@@ -61,7 +66,7 @@ class Rules(NamedTuple):
     def without(self, blocked: Flags) -> Rules:
         """The same where some items are not listed."""
         among = ~blocked if self.among is None else self.among & ~blocked
-        return self._replace(among=among, showable=None, filtered=None)
+        return self._replace(among=among, showable=None, barred=_NO_ITEMS, filtered=None)
 
 
 NO_RULES = Rules()
@@ -130,31 +135,33 @@ class PlacementRules:
                 f"the placement {self._placement.name} without the attributes of items",
                 expected="the table of items that its filter and its boosts are about",
             )
-        trouble, where, among, showable, filtered = None, None, None, None, None
+        trouble, where, among, showable, barred, filtered = None, None, None, None, _NO_ITEMS, None
         if self._where is not None:
             try:
                 where = self._where.where(table, asker, now)
-                showable, filtered = self._showable(catalog.showable(now), where)
+                showable, barred, filtered = self._showable(catalog.showable(now), where)
             except InputError as error:
                 trouble, among = f"the filter does not fit the catalogue: {error}", np.zeros(table.size, np.bool_)
         boost, base, state = self._boosted(table, asker, now)
         fillings, filled_by = self._filled_with(catalog, base)
         key = "" if where is None else where.key
-        return Rules(where, among, showable, filtered, boost, fillings, f"{key};{state};{filled_by}", trouble)
+        return Rules(where, among, showable, barred, filtered, boost, fillings, f"{key};{state};{filled_by}", trouble)
 
-    def _showable(self, shown: Flags, where: Where) -> tuple[Flags, int]:
-        """What may be shown and passes, and how many items that may be shown do not."""
+    def _showable(self, shown: Flags, where: Where) -> tuple[Flags, Items, int]:
+        """As in `Rules`."""
         known = self._passing
         if known is None or known[0] is not shown or known[1] is not where.items:
             both = shown & where.items
             known = self._passing = (shown, where.items, both, int(np.count_nonzero(shown & ~where.items)))
         _, _, both, filtered = known
         if not len(where.spots):
-            return both, filtered
+            return both, _NO_ITEMS, filtered
         before, own = both[where.spots], shown[where.spots] & where.spared
-        both = both.copy()
-        both[where.spots] = own
-        return both, filtered + int(np.count_nonzero(before)) - int(np.count_nonzero(own))
+        come, gone = own & ~before, where.spots[before & ~own]
+        if come.any():
+            both = both.copy()
+            both[where.spots[come]] = True
+        return both, gone, filtered + len(gone) - int(np.count_nonzero(come))
 
     def _boosted(self, table: ItemTable, asker: AskerFacts, now: int) -> tuple[Floats | None, Floats | None, str]:
         """What scores are multiplied by, the same for somebody without a history, and what says which it is."""

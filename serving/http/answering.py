@@ -16,7 +16,7 @@ from recsys.errors import StoreUnavailableError
 from recsys.models.related import Relation
 from recsys.recommend.arrangement import Layout, arrange
 from recsys.recommend.recommender import Recommender
-from recsys.recommend.rules import Rules
+from recsys.recommend.rules import NO_RULES, Rules
 from recsys.recommend.types import Answer, Request
 from recsys.recommend.where import Where
 from serving.cache.memory import MemoryCache
@@ -267,13 +267,13 @@ class Answerer:
         seen = Shown.nothing()
         if spot.layout.rotates and person.customer_id is not None:
             seen = self._live.shown(person.customer_id, engine.bundle, asked.moment.stamp)
-        showable = None if asked.rules is None else asked.rules.showable
+        rules = asked.rules or NO_RULES
+        showable = rules.showable
         if showable is None:
-            showable = engine.catalog.showable(asked.now)
-            passing = None if asked.rules is None else asked.rules.passing
+            showable, passing = engine.catalog.showable(asked.now), rules.passing
             showable = showable if passing is None else showable & passing
         return spot.layout.now(
-            asked.now, showable, lambda: spot.hidden(person.history, asked.request()), engine.table, seen,
+            asked.now, showable, lambda: spot.hidden(person.history, asked.request(), rules), engine.table, seen,
             person.history,
         )  # fmt: skip
 
