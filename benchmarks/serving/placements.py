@@ -102,7 +102,7 @@ def _cost(home: Path, paths: Sequence[str]) -> list[Row]:
         none, every = (statistics.median(rates[placement]) for placement in ("none", "every"))
         rows.append(
             Row(
-                f"a placement with every rule, {name} answers: filter, boosts, diversity, rotation, pins, order of filling",
+                f"a placement with every rule against one with the same sources and no other rule, {name} answers",
                 COMMAND,
                 f"{1e6 / every:.0f} µs per request; the same sources and no other rule {1e6 / none:.0f} µs; "
                 f"ratio {none / every:.2f}",
@@ -125,8 +125,8 @@ def _reloading(home: Path, paths: Sequence[str]) -> list[Row]:
             load.requests_per_second(running.url, asked, SECONDS)
         rate = load.requests_per_second(running.url, asked, SECONDS) / 2
         publications: tuple[tuple[str, Callable[[int], None]], ...] = (
-            ("placements", lambda number: publish(home, number)),
-            ("a bundle", _other_bundle(home)),
+            ("placements are published", lambda number: publish(home, number)),
+            ("a bundle is put in force", _other_bundle(home)),
         )
         for what, put in publications:
             usual = load.latencies(running.url, asked, rate, RELOADS * 0.1)
@@ -138,10 +138,9 @@ def _reloading(home: Path, paths: Sequence[str]) -> list[Row]:
             calm, busy = (float(np.percentile(each, 99)) for each in (usual, meanwhile))
             rows.append(
                 Row(
-                    f"publishing {what} {RELOADS} times in {RELOADS * 0.1:.0f} s at {rate:,.0f} requests/s, half the most: "
-                    "p99, corrected for omission",
+                    f"p99 while {what} {RELOADS} times, ten a second, at {rate:,.0f} requests/s, half the most",
                     COMMAND,
-                    f"no failed request of {len(meanwhile):,}; {busy:.2f} ms, else {calm:.2f} ms; ratio {busy / calm:.2f}",
+                    f"no failed request; {busy:.2f} ms, else {calm:.2f} ms; ratio {busy / calm:.2f}",
                     f"no failed request, ≤ 2 ×: {_verdict(busy <= 2 * calm)}",
                 )
             )

@@ -34,7 +34,5 @@ class Shown(NamedTuple):
         at = np.array([at for _, at in impressions], dtype=np.int64)
         return cls(position[known].astype(np.int32), at[known])
 
-    @classmethod
-    def nothing(cls) -> Self:
-        """No impression."""
-        return cls(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
+
+NOTHING_SHOWN = Shown(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))

@@ -7,7 +7,7 @@ One walk over the list, compiled; the same everywhere: service, command, e-mail,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ NOWHERE = -1
 
 _NO_PLACES = np.zeros(0, dtype=np.int64)
 _NO_ITEMS = np.zeros(0, dtype=np.int32)
+_NO_CODES = np.zeros((0, 0), dtype=np.int32)
 
 
 class Layout(NamedTuple):
@@ -33,8 +34,8 @@ class Layout(NamedTuple):
     pinned, slots : int32 and int64, shape (p,); items that may be shown to whoever asks, no item and no slot twice,
         and where each stands, from 0, ascending.
     sunk, steps : int32 ascending and int64, shape (s,); items that sink, and by how many places each, above 0.
-    codes : for each rule of diversity int32, shape (items,); equal codes for items that agree, −1 for those that are
-        free.
+    codes : int32, shape (rules, items); for each rule of diversity equal codes for items that agree, −1 for those that
+        are free.
     at_most : int64, shape (rules,); so many items of a list agree, at most.
     """
 
@@ -42,7 +43,7 @@ class Layout(NamedTuple):
     slots: Places = _NO_PLACES
     sunk: Items = _NO_ITEMS
     steps: Places = _NO_PLACES
-    codes: Sequence[Items] = ()
+    codes: npt.NDArray[np.int32] = _NO_CODES
     at_most: Places = _NO_PLACES
 
     @property
@@ -83,12 +84,8 @@ def arrange(ranked: Items, more: bool, wanted: int, layout: Layout) -> Arranged:
     ranked : int32, positions, best first, no item twice.
     more : whether there are more items than are ranked; then at least `wanted + layout.spare` are.
     """
-    codes = np.empty((len(layout.codes), len(ranked)), dtype=np.int32)
-    fixed = np.empty((len(layout.codes), len(layout.pinned)), dtype=np.int32)
-    for rule, of_all in enumerate(layout.codes):
-        codes[rule], fixed[rule] = of_all[ranked], of_all[layout.pinned]
     place, item, pinned, sunk, kept_out = _walked(
-        ranked, more, wanted, layout.sunk, layout.steps, codes, layout.at_most, layout.pinned, layout.slots, fixed
+        ranked, more, wanted, layout.sunk, layout.steps, layout.codes, layout.at_most, layout.pinned, layout.slots
     )
     moved = {}
     if len(layout.sunk):
@@ -102,7 +99,7 @@ def arrange(ranked: Items, more: bool, wanted: int, layout: Layout) -> Arranged:
 
 def _blocked(layout: Layout, shown: Items) -> npt.NDArray[np.bool_]:
     """Everything that agrees in an attribute with as many items as may, but for what is shown."""
-    blocked = np.zeros(len(layout.codes[0]) if layout.codes else 0, dtype=np.bool_)
+    blocked = np.zeros(layout.codes.shape[1], dtype=np.bool_)
     for rule, of_all in enumerate(layout.codes):
         own, count = np.unique(of_all[shown], return_counts=True)
         saturated = own[(count >= layout.at_most[rule]) & (own >= 0)]
@@ -122,7 +119,6 @@ def _walked(
     at_most: Places,
     pinned: Items,
     slots: Places,
-    fixed: npt.NDArray[np.int32],
 ) -> tuple[Items, Items, Places, int, int]:  # pragma: no cover - compiled
     """Place, item and pinned slots as of `Arranged`, and how many items sank and how many diversity kept out."""
     size, sinks, sank = len(ranked), len(sunk) > 0, 0
@@ -154,13 +150,13 @@ def _walked(
             continue
         agrees = False
         for rule in range(len(codes)):
-            own, count = codes[rule, place], 0
+            own, count = codes[rule, ranked[place]], 0
             if own < 0:
                 continue
             for pin in range(pins):
-                count += fixed[rule, pin] == own
+                count += codes[rule, pinned[pin]] == own
             for before in range(free):
-                count += codes[rule, line[before]] == own
+                count += codes[rule, ranked[line[before]]] == own
             agrees = agrees or count >= at_most[rule]
         if agrees:
             kept_out += 1

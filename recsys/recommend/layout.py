@@ -39,6 +39,7 @@ class PlacementLayout:
         self._pins = [
             (pin, position) for pin, position in zip(placement.pins, known.tolist(), strict=True) if position != UNKNOWN
         ]
+        self._coded: tuple[ItemTable | None, npt.NDArray[np.int32]] | None = None
         self.by = tuple(rule.by for rule in placement.diversity)
         self.arranges = bool(self.by or self._pins or self._rotation)
 
@@ -75,9 +76,15 @@ class PlacementLayout:
         ]
         pinned, slots = _placed(pins, hidden()) if pins else (_NO_ITEMS, _NO_PLACES)
         sunk, steps = sinking(self._rotation, shown, history, now) if self._rotation else (_NO_ITEMS, _NO_PLACES)
-        return Layout(
-            pinned, slots, sunk, steps, tuple(_codes(table, name, len(showable)) for name in self.by), self._at_most
-        )
+        return Layout(pinned, slots, sunk, steps, self._codes(table, len(showable)), self._at_most)
+
+    def _codes(self, table: ItemTable | None, size: int) -> npt.NDArray[np.int32]:
+        """Those of the attributes that diversity is about, as in `Layout`."""
+        known = self._coded
+        if known is None or known[0] is not table:
+            rows = [_codes(table, name, size) for name in self.by]
+            known = self._coded = table, np.array(rows, dtype=np.int32).reshape(len(rows), size)
+        return known[1]
 
     def check(self, table: ItemTable) -> None:
         """Raises InputError for an attribute that items cannot agree in."""
@@ -111,6 +118,8 @@ def _placed(pins: Sequence[tuple[Pin, int]], hidden: Items) -> tuple[Items, Plac
 def sinking(rotation: Rotation, shown: Shown, history: History, now: int) -> tuple[Items, Places]:
     """The items that sink, ascending, and by how many places each: `step` for every impression beyond `after` within
     the days and since the customer last did anything with the item."""
+    if not len(shown.item):
+        return _NO_ITEMS, _NO_PLACES
     recent = shown.at >= now - rotation.days * int(MS_PER_DAY)
     item, at = shown.item[recent], shown.at[recent]
     if not len(item):

@@ -42,6 +42,8 @@ class BundleModels:
     def __init__(self, bundle: ModelBundle) -> None:
         self.bundle = bundle
         self.sources = AllSources(bundle)
+        self.filtered = object()
+        """Owns what histories keep of what filters let through."""
         self._own = threading.local()
 
     def workspace(self) -> Workspace:

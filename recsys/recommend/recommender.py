@@ -301,7 +301,7 @@ class Recommender:
         seen, unwanted = self._models.seen(history, self.placement.mask_kinds), left_out(self.bundle.items, request)
         if not (len(unwanted) or len(rules.barred)):
             return seen
-        return np.unique(np.concatenate([seen, unwanted, rules.barred]))
+        return np.sort(np.concatenate([seen, unwanted, rules.barred]))
 
     def taste(self, history: History) -> Taste:
         """What a history says, made once."""

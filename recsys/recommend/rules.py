@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.catalog import Catalog
+from recsys.data.history import History
 from recsys.data.item_column import ColumnKind
 from recsys.data.item_table import ItemTable
 from recsys.errors import InputError
@@ -72,6 +73,16 @@ class Rules(NamedTuple):
 NO_RULES = Rules()
 
 _LONG_AGO, _NEVER = -(1 << 62), 1 << 62
+
+
+class _Own(NamedTuple):
+    """What a filter leaves for one history, and what that was made from."""
+
+    both: Flags
+    spots: Items
+    showable: Flags
+    barred: Items
+    filtered: int
 
 
 class _Boosting(NamedTuple):
@@ -139,7 +150,7 @@ class PlacementRules:
         if self._where is not None:
             try:
                 where = self._where.where(table, asker, now)
-                showable, barred, filtered = self._showable(catalog.showable(now), where)
+                showable, barred, filtered = self._showable(catalog.showable(now), where, asker.history)
             except InputError as error:
                 trouble, among = f"the filter does not fit the catalogue: {error}", np.zeros(table.size, np.bool_)
         boost, base, state = self._boosted(table, asker, now)
@@ -147,8 +158,8 @@ class PlacementRules:
         key = "" if where is None else where.key
         return Rules(where, among, showable, barred, filtered, boost, fillings, f"{key};{state};{filled_by}", trouble)
 
-    def _showable(self, shown: Flags, where: Where) -> tuple[Flags, Items, int]:
-        """As in `Rules`."""
+    def _showable(self, shown: Flags, where: Where, history: History) -> tuple[Flags, Items, int]:
+        """As in `Rules`; what is said of one history's own items is kept with it."""
         known = self._passing
         if known is None or known[0] is not shown or known[1] is not where.items:
             both = shown & where.items
@@ -156,6 +167,16 @@ class PlacementRules:
         _, _, both, filtered = known
         if not len(where.spots):
             return both, _NO_ITEMS, filtered
+        kept: dict[str, _Own] = history.kept(self._models.filtered, dict)
+        last = kept.get(self._placement.name)
+        if last is not None and last.both is both and last.spots is where.spots:
+            return last.showable, last.barred, last.filtered
+        own_filtered = self._for_history(both, shown, where, filtered)
+        kept[self._placement.name] = _Own(both, where.spots, *own_filtered)
+        return own_filtered
+
+    @staticmethod
+    def _for_history(both: Flags, shown: Flags, where: Where, filtered: int) -> tuple[Flags, Items, int]:
         before, own = both[where.spots], shown[where.spots] & where.spared
         come, gone = own & ~before, where.spots[before & ~own]
         if come.any():

@@ -11,7 +11,7 @@ import orjson
 import structlog
 
 from recsys.data.history import History, StoredHistory
-from recsys.data.shown import Shown
+from recsys.data.shown import NOTHING_SHOWN
 from recsys.errors import StoreUnavailableError
 from recsys.models.related import Relation
 from recsys.recommend.arrangement import Layout, arrange
@@ -253,7 +253,7 @@ class Answerer:
             return await self._whole(asked)
         layout = self._layout(asked, spot)
         # Mostly a few spare items are enough for diversity; a longer list is ranked, and kept, where they are not.
-        for further in (0, asked.limit) if layout.codes else (0,):
+        for further in (0, asked.limit) if len(layout.codes) else (0,):
             asked = asked._replace(spare=layout.spare + further)
             ranked, note = await self._whole(asked)
             found = arrange(ranked.positions, ranked.short is None, asked.limit, layout)
@@ -264,7 +264,7 @@ class Answerer:
     def _layout(self, asked: Asked, spot: Recommender) -> Layout:
         """What the rules of a placement that hold for a whole list come to."""
         engine, person = asked.engine, asked.person
-        seen = Shown.nothing()
+        seen = NOTHING_SHOWN
         if spot.layout.rotates and person.customer_id is not None:
             seen = self._live.shown(person.customer_id, engine.bundle, asked.moment.stamp)
         rules = asked.rules or NO_RULES

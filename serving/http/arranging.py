@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 import orjson
 
-from recsys.data.vocabulary import Vocabulary
 from recsys.recommend.arrangement import NOWHERE, Arranged, Layout, arrange
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.rules import NO_RULES
@@ -44,13 +44,20 @@ def shown(asked: Asked, spot: Recommender, ranked: RankedList, found: Arranged) 
         size = len(found.place)
         head = ranked._replace(items=ranked.first(size), ends=ranked.ends[:size], positions=ranked.positions[:size])
         return head._replace(short=short, moved=found.moved)
-    parts = ranked.parts(np.maximum(found.place, 0).tolist()) if len(ranked.ends) else [b""] * len(found.item)
-    for slot in found.pinned.tolist():
-        on_list = found.place[slot] != NOWHERE
-        parts[slot] = (
-            _pinned(parts[slot]) if on_list else _only_pinned(asked.engine.bundle.items, int(found.item[slot]))
-        )
-    return ranked.of(parts, found.item)._replace(short=short, moved=found.moved)
+    parts, ends, texts = [], [], ranked.items
+    begins, stops = [0, *(ranked.ends + 1).tolist()], ranked.ends.tolist()
+    pinned, at = set(found.pinned.tolist()), -1
+    for slot, place in enumerate(found.place.tolist()):
+        text = texts[begins[place] : stops[place]] if place != NOWHERE else b""
+        if slot in pinned:
+            text = _pinned(text) if text else _only_pinned(asked.engine.bundle.items[int(found.item[slot])])
+        parts.append(text)
+        at += len(text) + 1
+        ends.append(at)
+    return ranked._replace(
+        items=b",".join(parts), ends=np.array(ends, dtype=np.int32), positions=found.item, short=short,
+        moved=found.moved,
+    )  # fmt: skip
 
 
 def _pinned(text: bytes) -> bytes:
@@ -59,7 +66,8 @@ def _pinned(text: bytes) -> bytes:
     return head + mark + PINNED.encode() + rest[rest.index(b'"') :]
 
 
-def _only_pinned(ids: Vocabulary, position: int) -> bytes:
+@lru_cache(maxsize=1_000)
+def _only_pinned(item_id: str) -> bytes:
     """An item that is there for its pin alone."""
     reason = {"code": PINNED, "evidence": [{"item_id": None, "kind": PINNED, "share": 0.0}]}
-    return orjson.dumps({"item_id": ids[position], "score": 0.0, "relevance": None, "reason": reason})
+    return orjson.dumps({"item_id": item_id, "score": 0.0, "relevance": None, "reason": reason})

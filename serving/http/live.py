@@ -18,7 +18,7 @@ import polars as pl
 from recsys.bundle import ModelBundle
 from recsys.data.history import History
 from recsys.data.profile import Profile
-from recsys.data.shown import MOST_IMPRESSIONS, Shown
+from recsys.data.shown import MOST_IMPRESSIONS, NOTHING_SHOWN, Shown
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import StoreError
 from recsys.stores.protocols import Store
@@ -175,7 +175,7 @@ class LiveStore:
         try:
             fresh = self._handle.use(lambda store: self._freshly_shown(store, customer_id, bundle, known))
         except StoreError:
-            return Shown.nothing() if known is None else known.shown
+            return NOTHING_SHOWN if known is None else known.shown
         # As with histories: made-up ids push nobody out.
         if not fresh.version and customer_id not in self._copies:
             self._shown.pop(customer_id, None)

@@ -12,7 +12,7 @@ from recsys.data.catalog import ITEM_SCHEMA
 from recsys.data.history import History, StoredHistory
 from recsys.data.item_table import ItemTable
 from recsys.data.packed import HistoryRow
-from recsys.data.shown import Shown
+from recsys.data.shown import NOTHING_SHOWN, Shown
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import InputError
 from recsys.recommend.arrangement import NOWHERE, Arranged, Layout, arrange
@@ -79,7 +79,7 @@ def layout_of(sinks: dict[int, int], pins: dict[int, int], rules: list[tuple[lis
         np.array(sorted(pins), dtype=np.int64),
         np.array(sorted(sinks), dtype=np.int32),
         np.array([sinks[item] for item in sorted(sinks)], dtype=np.int64),
-        tuple(np.array(codes, dtype=np.int32) for codes, _ in rules),
+        np.array([codes for codes, _ in rules], dtype=np.int32).reshape(len(rules), len(rules[0][0]) if rules else 0),
         np.array([most for _, most in rules], dtype=np.int64),
     )
 
@@ -147,7 +147,7 @@ def test_what_was_shown_and_not_clicked_sinks() -> None:
         assert dict(zip((items[place] for place in item.tolist()), steps.tolist(), strict=True)) == expected
     item, steps = sinking(Rotation(after=0, step=1, days=1), shown, past, now)
     assert dict(zip((items[place] for place in item.tolist()), steps.tolist(), strict=True)) == {"a": 2, "c": 2}
-    assert not len(sinking(Rotation(after=0, step=1, days=1), Shown.nothing(), past, now)[0])
+    assert not len(sinking(Rotation(after=0, step=1, days=1), NOTHING_SHOWN, past, now)[0])
 
 
 def test_pins_hold_from_their_beginning_until_their_end() -> None:
@@ -164,7 +164,7 @@ def test_pins_hold_from_their_beginning_until_their_end() -> None:
 
     def pinned(now: int, showable: np.ndarray = every, hidden: np.ndarray = nobody) -> dict[int, str]:
         found = PlacementLayout(placement, items).now(
-            now, showable, lambda: hidden, None, Shown.nothing(), History.empty()
+            now, showable, lambda: hidden, None, NOTHING_SHOWN, History.empty()
         )
         return {slot: items[place] for slot, place in zip(found.slots.tolist(), found.pinned.tolist(), strict=True)}
 
@@ -185,7 +185,7 @@ def test_rules_need_the_attributes_they_are_about() -> None:
     rows = [{"item_id": "a", "author": "x"}, {"item_id": "b", "author": "x"}, {"item_id": "c", "author": "y"}]
     table = ItemTable.from_items(pl.DataFrame(rows, schema=ITEM_SCHEMA), items)
     nobody = np.zeros(0, dtype=np.int32)
-    found = layout.now(0, np.ones(3, dtype=bool), lambda: nobody, table, Shown.nothing(), History.empty())
+    found = layout.now(0, np.ones(3, dtype=bool), lambda: nobody, table, NOTHING_SHOWN, History.empty())
     assert arrange(np.arange(3, dtype=np.int32), False, 3, found).item.tolist() == [0, 2]
     with pytest.raises(InputError, match="series"):
         layout.check(table)
