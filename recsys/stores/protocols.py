@@ -93,6 +93,12 @@ class HistoryStore(Protocol):
         holds up all others. After `pack` it is there at once."""
         ...
 
+    def recent(self, customer_id: str, limit: int, most: int) -> StoredHistory:
+        """What is said by the packed row and by the `most` events that arrived last, or by these alone where there is
+        no such row: quickly, however many there are. For an answer that cannot wait for all of them. What was taken
+        back may count; its version is not to be relied on."""
+        ...
+
     def version(self, customer_id: str) -> int:
         """The history version alone, cheaply; equal versions mean equal histories."""
         ...

@@ -20,7 +20,7 @@ from serving.cache.protocol import Cache, CacheUnavailableError
 from serving.http.asker_input import Asker
 from serving.http.asking import NOBODY, Asked, Budget, Moment, OverBudgetError, Person, for_item, for_person
 from serving.http.engine import Engines, ranked_list
-from serving.http.live import LiveStore
+from serving.http.live import HISTORY_TOO_LONG, LiveStore
 from serving.http.metrics import Metrics
 from serving.http.rank_input import Ranking
 from serving.http.session_input import Session
@@ -106,7 +106,7 @@ class Answerer:
         if not history.version:
             # Everybody without a history gets the same list, and it is kept once.
             return Person(("nobody",), history, degraded=seen.degraded, why_not=why_not)
-        subject = ("customer", seen.profile.customer_id)
+        subject = None if seen.degraded == HISTORY_TOO_LONG else ("customer", seen.profile.customer_id)
         return Person(subject, history, seen.profile.version, seen.degraded, why_not, spent)
 
     def person(self, moment: Moment, asker: Asker) -> Person:

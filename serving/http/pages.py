@@ -27,7 +27,8 @@ Made = tuple[bytes, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A page while it is filled: who answers, as of when, for whom, what must not be in the next list, where it is."""
+    """A page while it is filled: who answers, as of when, for whom, what must not be in the next list, where it is, and
+    how many seconds of computing the lists before took: together they have the budget of one."""
 
     answerer: Answerer
     shop_lists: ShopLists
@@ -36,6 +37,7 @@ class _Page:
     exclude: frozenset[str]
     shown: frozenset[str] = frozenset()
     place: int = 0
+    spent: float = 0.0
 
     def request(self, limit: int) -> Request:
         """What a lister is asked for the next list."""
@@ -43,7 +45,8 @@ class _Page:
 
 
 async def _recommended(page: _Page, wanted: RecommendedListIn) -> Made:
-    return await _ranked(page, for_person("recommendations", page.moment, page.person, wanted.limit))
+    person = page.person._replace(spent=page.person.spent + page.spent)
+    return await _ranked(page, for_person("recommendations", page.moment, person, wanted.limit))
 
 
 async def _related(page: _Page, wanted: RelatedListIn) -> Made:
@@ -91,6 +94,7 @@ async def page(answerer: Answerer, shop_lists: ShopLists, asked: Page, instance:
     parts: list[bytes] = []
     for place, wanted in enumerate(asked.lists):
         name = orjson.dumps(wanted.name)
+        started = moment.budget.worked()
         try:
             body, items = await _LISTS[type(wanted)](replace(filling, place=place), wanted)
         except (Problem, BookmatchError) as error:
@@ -101,6 +105,7 @@ async def page(answerer: Answerer, shop_lists: ShopLists, asked: Page, instance:
         else:
             parts.append(b'{"name":%b,%b' % (name, body.removeprefix(b"{")))
             filling = replace(filling, shown=filling.shown | items)
+        filling = replace(filling, spent=filling.spent + moment.budget.worked() - started)
         # A page is as much work as its lists: others have their turn in between.
         await asyncio.sleep(0)
     return b'{"lists":[%b]}' % b",".join(parts)

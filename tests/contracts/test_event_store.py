@@ -94,6 +94,14 @@ def test_store_agrees_with_the_obvious_one(
                 if quick is not None:
                     assert (list(quick.rows), set(quick.earlier)) == (list(history.rows), set(history.earlier))
                     assert quick.loose <= 3
+            arrived = [history_row(each) for each in plain.behaviour(customer) if each.item_id is not None]
+            own = [row for row in arrived if row.kind != EventKind.UNDO.code]
+            recent = store.histories.recent(customer, 100, 3)
+            assert not Counter(recent.rows) - Counter(own)
+            if all(each.kind is not EventKind.UNDO for each in plain.behaviour(customer)):
+                assert not Counter(own[-3:]) - Counter(recent.rows)
+                everything = store.histories.recent(customer, 100, 100)
+                assert list(everything.rows) == plain.history(customer, 100)[0]
         whole = Counter((customer, *row) for customer in CUSTOMERS for row in plain.history(customer, 100)[0])
         table = store.events.read()
         assert table_rows(table) == whole
