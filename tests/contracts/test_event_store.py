@@ -122,6 +122,29 @@ def test_append_tells_new_events_from_known_ones(store: Store) -> None:
     assert [row.item_id for row in store.histories.get("ann", 9).rows] == ["book", "book", "book"]
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_recent_is_what_is_packed_and_what_arrived_last(store: Store, *, live: bool) -> None:
+    """Whether it came one by one or in a file."""
+
+    def arrive(numbers: range) -> list[str]:
+        batch = [view(f"e{number}", item_id=f"i{number}") for number in numbers]
+        if live:
+            store.events.append(batch)
+        else:
+            store.events.ingest(event_frame(batch))
+        return [f"i{number}" for number in numbers]
+
+    def recent() -> list[str]:
+        return [row.item_id for row in store.histories.recent("ann", 100, 3).rows]
+
+    first = arrive(range(10))
+    assert recent() == first[-3:]
+    store.histories.pack(["ann"])
+    later = arrive(range(10, 17))
+    assert recent() == first + later[-3:]
+    assert list(store.histories.recent("nobody", 100, 3).rows) == []
+
+
 def test_an_acknowledged_event_is_there_for_everybody(opened: OpenStore) -> None:
     """What append returned from is seen by another handle at once, and after a new start."""
     writer, reader = opened(), opened()
