@@ -19,6 +19,7 @@ from recsys.data.events import Event
 from recsys.data.history import StoredHistory
 from recsys.data.interactions import EventTable
 from recsys.data.profile import Consent, Profile
+from recsys.stores.access import AuditStore, KeyStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +276,12 @@ class Store(Protocol):
 
     @property
     def persons(self) -> PersonStore: ...
+
+    @property
+    def keys(self) -> KeyStore: ...
+
+    @property
+    def audit(self) -> AuditStore: ...
 
     def transaction(self) -> AbstractContextManager[None]:
         """Everything written inside is stored together when the block ends, or not at all when it raises.
