@@ -20,7 +20,7 @@ from serving.cache.protocol import Cache, CacheUnavailableError
 from serving.http.asker_input import Asker
 from serving.http.asking import NOBODY, Asked, Budget, Moment, OverBudgetError, Person, for_item, for_person
 from serving.http.engine import Engines, ranked_list
-from serving.http.live import HISTORY_TOO_LONG, LiveStore
+from serving.http.live import HISTORY_TOO_LONG, LiveStore, Stamp
 from serving.http.metrics import Metrics
 from serving.http.rank_input import Ranking
 from serving.http.session_input import Session
@@ -89,9 +89,10 @@ class Answerer:
         if isinstance(cache, MemoryCache):
             live.when_forgotten.append(cache.clear)
 
-    async def moment(self) -> Moment:
-        """What every list of one call is made from. Raises Problem while nothing can answer."""
-        stamp = self._live.look()
+    async def moment(self, looked: Stamp | None = None) -> Moment:
+        """What every list of one call is made from; `looked` is what `LiveStore.look` gave when the request started.
+        Raises Problem while nothing can answer."""
+        stamp = looked or self._live.look()
         engine, confirmed = await self._engines.current(stamp)
         return Moment(engine, stamp, confirmed, self._now(), self._budget)
 
@@ -119,9 +120,11 @@ class Answerer:
         """Somebody who is only known by what they did just now."""
         return Person(None, History.from_stored(session, moment.engine.bundle.items))
 
-    async def recommendations(self, customer_id: str, limit: int, exclude: frozenset[str] = frozenset()) -> bytes:
-        """The body for a customer, JSON. Raises Problem while nothing can answer."""
-        moment = await self.moment()
+    async def recommendations(
+        self, customer_id: str, limit: int, exclude: frozenset[str] = frozenset(), looked: Stamp | None = None
+    ) -> bytes:
+        """The body for a customer, JSON; `looked` as for `moment`. Raises Problem while nothing can answer."""
+        moment = await self.moment(looked)
         asked = for_person("recommendations", moment, self.customer(moment, customer_id), limit, exclude)
         return self.body(asked, *await self.ranked(asked))
 

@@ -96,6 +96,8 @@ class LiveStore:
         self._forgetting = 0
         self.when_forgotten: list[Callable[[], None]] = [self._copies.clear]
         """What is done before the next answer once somebody was forgotten, here or by another process."""
+        self.when_changed: list[Callable[[Store], None]] = []
+        """What else is read again, before the next answer, once anything was written."""
 
     @property
     def secret(self) -> bytes | None:
@@ -127,6 +129,8 @@ class LiveStore:
                 self._forgetting = forgetting
                 for forget in self.when_forgotten:
                     forget()
+            for follow in self.when_changed:
+                follow(store)
             self._looked = stamp
         return stamp
 

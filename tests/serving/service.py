@@ -129,7 +129,7 @@ class Service:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [(b"host", b"shop"), *raw_headers],
+            "headers": [(b"host", b"127.0.0.1"), *raw_headers],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 80),
         }
