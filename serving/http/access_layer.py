@@ -61,11 +61,9 @@ class AccessLayer:
             return
         state: ServiceState = self._state.service
         place = place_of(scope["path"])
-        if place is None or place.area is None:
-            # Looked at before the key is: a key that was revoked before this request started is known to be.
-            scope["bookmatch.looked"] = state.live.look()
         try:
             if is_preflight(scope):
+                state.live.look()
                 check_preflight(scope, state.key_ring, state.clocks.now())
                 await send({"type": "http.response.start", "status": 204, "headers": PREFLIGHT_HEADERS})
                 await send({"type": "http.response.body", "body": b""})
@@ -94,6 +92,8 @@ def _let_in(scope: Scope, place: Place | None, state: ServiceState) -> None:
         if origin is not None:
             require_own_page(scope, origin)
         return
+    # Looked at before the key is: a key that was revoked before this request started is known to be.
+    scope["bookmatch.looked"] = state.live.look()
     key = _key(given, scope, origin, state)
     if key is None:
         if origin is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
@@ -29,11 +30,10 @@ def is_of_this_machine(scope: Scope) -> bool:
         return False
     if any(name in _FORWARDED for name, _ in scope["headers"]):
         return False
-    try:
-        host = urlsplit(f"//{header(scope, b'host') or ''}").hostname or ""
-    except ValueError:
-        return False
-    return host == "localhost" or _is_loopback(host)
+    host = header(scope, b"host")
+    if host is None:
+        return True  # No browser leaves it out.
+    return _names_this_machine(host)
 
 
 def address(scope: Scope, trusted: Sequence[Network]) -> str:
@@ -62,6 +62,16 @@ def _is_in(text: str, networks: Sequence[Network]) -> bool:
     return parsed is not None and any(parsed in network for network in networks)
 
 
+@lru_cache(1_000)
+def _names_this_machine(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return name == "localhost" or _is_loopback(name)
+
+
+@lru_cache(1_000)
 def _is_loopback(text: str) -> bool:
     parsed = _parsed(text)
     return parsed is not None and parsed.is_loopback

@@ -42,7 +42,7 @@ class HotRoutes:
         state: ServiceState = self._state.service
         scope["route"] = self._route
         try:
-            body = await state.answerer.recommendations(*asked, looked=scope["bookmatch.looked"])
+            body = await state.answerer.recommendations(*asked, looked=scope.get("bookmatch.looked"))
         except BookmatchError as error:
             problem = of_domain(error)
             if problem is None:
