@@ -125,8 +125,9 @@ Written by `make bench-serving` on {cores} cores ({machine}, Python {python}), a
 server, the other for the load (wrk, and h2load for constant rates). The shop has 90,000 items and 20,000 customers with
 histories of 5 to 500 events, log-uniform; bundle and settings are what `bookmatch train` and `bookmatch serve` give by
 default, with metrics, request ids and logs; keys are asked for, and every request but the empty route's carries one.
-Answers have 20 items with reasons. *Fresh* is computed every time (no cache); histories were read from the store before,
-which takes some milliseconds for a customer that a worker sees first. The machine is noisy: only ratios of one run compare.
+Answers have 20 items with reasons. *Fresh* is computed every time (no cache); histories were read from the store
+before, which takes some milliseconds for a customer that a worker sees first. The machine is noisy: only ratios of one
+run compare.
 
 | what | measured | target |
 |---|---|---|
