@@ -100,7 +100,7 @@ def requests_per_second(
         script.flush()
         command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", script.name]
         command += [f"-H{name}: {value}" for name, value in headers.items()]
-    told = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
+        told = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in told or "Socket errors" in told:
         raise RuntimeError(f"the server failed under load: {told}")
     found = re.search(r"Requests/sec:\s+([\d.]+)", told)
