@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("bookmatch.serving")
 
 FAILURES: Final = Rate(60, 60)
-"""So often an address is told that its key is none; beyond that only to wait. Nobody guesses a key, but each refusal
-costs a line in the log."""
+"""So often an address is told that its key is none, and beyond that only to wait. Nobody guesses a key, but whoever
+sends none must not cost much, nor fill the log: of one address it tells of so many refusals, too."""
 
 _CHALLENGE: Final = 'Bearer realm="bookmatch"'
 _HOW: Final = "Send one as `Authorization: Bearer KEY` or `X-API-Key: KEY`; `bookmatch keys create` makes one."
@@ -74,11 +74,17 @@ class AccessLayer:
             if place is not None:
                 scope["route"] = place  # Counted under the path that was asked for.
             state.metrics.refused_requests.labels(refusal.cause).inc()
-            if refusal.problem.status != 429:
-                key = scope.get("bookmatch.key")
-                log.info("refused", cause=refusal.cause, key=None if key is None else key.key_id)
+            _log(refusal, scope, state)
             raise refusal.problem from None
         await self._app(scope, receive, send)
+
+
+def _log(refusal: Refusal, scope: Scope, state: ServiceState) -> None:
+    if refusal.problem.status == 429:
+        return
+    if not state.limits.take(f"log {address(scope, state.settings.trusted_proxies)}", FAILURES).wait:
+        key: ApiKey | None = scope.get("bookmatch.key")
+        log.info("refused", cause=refusal.cause, key=None if key is None else key.key_id)
 
 
 def _let_in(scope: Scope, place: Place | None, state: ServiceState) -> None:
