@@ -100,10 +100,14 @@ def test_other_keys_have_limits_of_their_own(keyed: Service, limited: NewKey, ho
 
 
 def test_a_limit_is_divided_among_the_workers(home: Path, clock: FakeClock, limited: NewKey) -> None:
-    """Of three a minute each of three workers lets in one."""
+    """Of three a minute each of three workers lets in one, and the next a minute later."""
     with Service(Settings(home=home, workers=3), clock) as service:
         statuses = [service.ask("GET", POPULAR, x_api_key=limited.text).status for _ in range(2)]
         assert statuses == [200, 429]
+        clock.forward(59)
+        assert service.ask("GET", POPULAR, x_api_key=limited.text).status == 429
+        clock.forward(1)
+        assert service.ask("GET", POPULAR, x_api_key=limited.text).status == 200
 
 
 def test_a_key_that_stands_in_a_page_is_limited_for_each_address(home: Path, clock: FakeClock) -> None:
