@@ -62,7 +62,7 @@ class AccessLayer:
         state: ServiceState = self._state.service
         place = place_of(scope["path"])
         try:
-            if is_preflight(scope):
+            if scope["method"] == "OPTIONS" and is_preflight(scope):
                 state.live.look()
                 check_preflight(scope, state.key_ring, state.clocks.now())
                 await send({"type": "http.response.start", "status": 204, "headers": PREFLIGHT_HEADERS})

@@ -49,8 +49,8 @@ def require_own_page(scope: Scope, origin: str) -> None:
 
 
 def is_preflight(scope: Scope) -> bool:
-    """Whether a browser asks what it may ask (the Fetch standard)."""
-    return scope["method"] == "OPTIONS" and header(scope, b"access-control-request-method") is not None
+    """Whether a request with OPTIONS is a browser's question what it may ask (the Fetch standard)."""
+    return header(scope, b"access-control-request-method") is not None
 
 
 def check_preflight(scope: Scope, ring: KeyRing, now: int) -> None:
