@@ -46,12 +46,14 @@ def throughput(folder: Path) -> list[Row]:
     few = paths[:200]
     with load.empty_route() as empty, load.bookmatch(home, NO_CACHE) as fresh, load.bookmatch(home) as cached:
         for running in (fresh, cached):
-            load.requests_per_second(running.url, paths if running is fresh else few, 2 * SECONDS)
+            load.requests_per_second(
+                running.url, paths if running is fresh else few, 2 * SECONDS, headers=running.headers
+            )
         found: dict[str, list[float]] = {"empty": [], "fresh": [], "cached": []}
         for _ in range(ROUNDS):
             found["empty"].append(load.requests_per_second(empty.url, ["/"], SECONDS))
-            found["fresh"].append(load.requests_per_second(fresh.url, paths, SECONDS))
-            found["cached"].append(load.requests_per_second(cached.url, few, SECONDS))
+            found["fresh"].append(load.requests_per_second(fresh.url, paths, SECONDS, headers=fresh.headers))
+            found["cached"].append(load.requests_per_second(cached.url, few, SECONDS, headers=cached.headers))
     rate = {name: statistics.median(values) for name, values in found.items()}
     rows = []
     for name, reach, stretch in (("fresh", 0.5, 1.0), ("cached", 1.0, 1.5)):
@@ -75,10 +77,12 @@ def latency(folder: Path) -> list[Row]:
         with load.bookmatch(home, NO_CACHE) as running:
             # Histories are read from the store once and then kept: every customer was there before.
             for _ in range(2):
-                load.requests_per_second(running.url, paths, SECONDS)
-            most = load.requests_per_second(running.url, paths, SECONDS)
-            tails[size] = (most, load.latencies(running.url, paths, most / 2, LATENCY_SECONDS))
-            bursts = load.latencies(running.url, paths, most / 2, LATENCY_SECONDS / 2, clients=8)
+                load.requests_per_second(running.url, paths, SECONDS, headers=running.headers)
+            most = load.requests_per_second(running.url, paths, SECONDS, headers=running.headers)
+            tails[size] = (most, load.latencies(running.url, paths, most / 2, LATENCY_SECONDS, headers=running.headers))
+            bursts = load.latencies(
+                running.url, paths, most / 2, LATENCY_SECONDS / 2, clients=8, headers=running.headers
+            )
     most, milliseconds = tails[LARGE]
     p99 = float(np.percentile(milliseconds, 99))
     growth = float(np.percentile(milliseconds, 95) / np.percentile(tails[SMALL][1], 95))
@@ -121,9 +125,10 @@ HEAD = (
 Written by `make bench-serving` on {cores} cores ({machine}, Python {python}), all in one run: one core for the
 server, the other for the load (wrk, and h2load for constant rates). The shop has 90,000 items and 20,000 customers with
 histories of 5 to 500 events, log-uniform; bundle and settings are what `bookmatch train` and `bookmatch serve` give by
-default, with metrics, request ids and logs. Answers have 20 items with reasons. *Fresh* is computed every time (no
-cache); histories were read from the store before, which takes some milliseconds for a customer that a worker sees
-first. The machine is noisy: only ratios of one run compare.
+default, with metrics, request ids and logs; keys are asked for, and every request but the empty route's carries one.
+Answers have 20 items with reasons. *Fresh* is computed every time (no cache); histories were read from the store
+before, which takes some milliseconds for a customer that a worker sees first. The machine is noisy: only ratios of one
+run compare.
 
 | what | measured | target |
 |---|---|---|

@@ -67,19 +67,19 @@ def _round_trips(home: Path, paths: Sequence[str]) -> Row:
     with load.bookmatch(home) as one, load.bookmatch(home) as other, _on_the_core_of_the_load():
         # Histories are read from the store once and then kept: every customer was there before.
         for running in (one, other):
-            load.requests_per_second(running.url, paths, 8.0)
-        quarter = load.requests_per_second(one.url, paths, 3.0) / 4
+            load.requests_per_second(running.url, paths, 8.0, headers=running.headers)
+        quarter = load.requests_per_second(one.url, paths, 3.0, headers=one.headers) / 4
         stop = threading.Event()
 
-        def others(url: str) -> None:
+        def others(running: load.Running) -> None:
             while not stop.is_set():
-                load.latencies(url, paths, quarter, 2.0)
+                load.latencies(running.url, paths, quarter, 2.0, headers=running.headers)
 
-        asking = [threading.Thread(target=others, args=(running.url,)) for running in (one, other)]
+        asking = [threading.Thread(target=others, args=(running,)) for running in (one, other)]
         for thread in asking:
             thread.start()
         try:
-            milliseconds = _timed_trips(one.port, other.port)
+            milliseconds = _timed_trips(one, other)
         finally:
             stop.set()
             for thread in asking:
@@ -96,16 +96,17 @@ def _round_trips(home: Path, paths: Sequence[str]) -> Row:
     )
 
 
-def _timed_trips(written: int, read: int) -> list[float]:
+def _timed_trips(written: load.Running, read: load.Running) -> list[float]:
     """Milliseconds from the post to the end of the answer that counts it."""
-    posts, reads = (http.client.HTTPConnection("127.0.0.1", port) for port in (written, read))
+    posts, reads = (http.client.HTTPConnection("127.0.0.1", each.port) for each in (written, read))
+    writing, reading = {**_JSON, **written.admin}, dict(read.headers)
     milliseconds = []
     for trip in range(TRIPS):
         event = {"customer_id": f"trip-{trip}", "item_id": f"i{trip:06}", "kind": "purchase"}
         started = time.perf_counter()
-        posts.request("POST", "/v1/events", orjson.dumps({"events": [event]}), _JSON)
+        posts.request("POST", "/v1/events", orjson.dumps({"events": [event]}), writing)
         assert orjson.loads(posts.getresponse().read())["results"][0]["status"] == "accepted"
-        reads.request("GET", f"/v1/customers/trip-{trip}/recommendations?limit=20")
+        reads.request("GET", f"/v1/customers/trip-{trip}/recommendations?limit=20", headers=reading)
         answer = orjson.loads(reads.getresponse().read())
         milliseconds.append(1000 * (time.perf_counter() - started))
         assert answer["served_from"]["fallback"] is None, answer["served_from"]
@@ -122,7 +123,7 @@ def _accepted(home: Path) -> Row:
             bodies = [orjson.dumps({"events": batch}) for batch in batches]
             started = time.perf_counter()
             for body in bodies:
-                connection.request("POST", "/v1/events", body, _JSON)
+                connection.request("POST", "/v1/events", body, {**_JSON, **running.admin})
                 results = orjson.loads(connection.getresponse().read())["results"]
                 assert all(result["status"] == "accepted" for result in results), results[0]
             ours.append(BATCH * BATCHES / (time.perf_counter() - started))

@@ -16,7 +16,7 @@ def measure(home: Path) -> list[Row]:
     """Both rows."""
     with load.bookmatch(home, workers=WORKERS) as running:
         paths = [f"/v1/customers/c{number:06}/recommendations" for number in range(500)]
-        load.requests_per_second(running.url, paths, 3.0)
+        load.requests_per_second(running.url, paths, 3.0, headers=running.headers)
         private = [_private_bytes(each) / 1e6 for each in _leaves(str(running.process.pid)) if _answers(each)]
     models = sum(file.stat().st_size for file in home.rglob("*.npy")) / 1e9
     with load.bookmatch(home) as running:

@@ -11,7 +11,20 @@ import sys
 import typer
 
 from recsys import __version__
-from recsys.cli import evaluate, explain, import_, models, popular, recommend, related, serve, simulate, train
+from recsys.cli import (
+    audit,
+    evaluate,
+    explain,
+    import_,
+    keys,
+    models,
+    popular,
+    recommend,
+    related,
+    serve,
+    simulate,
+    train,
+)
 from recsys.errors import BookmatchError
 
 app = typer.Typer(
@@ -31,6 +44,8 @@ app.command("related")(related.related)
 app.command("explain")(explain.explain)
 app.command("popular")(popular.popular)
 app.command("serve")(serve.serve)
+app.add_typer(keys.app, name="keys")
+app.command("audit")(audit.audit)
 
 
 INTERRUPTED = 130

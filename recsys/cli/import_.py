@@ -56,6 +56,8 @@ def import_files(
     json: Json = False,
 ) -> None:
     """Import a shop's history, items or customers."""
+    from recsys.access.audit import Act
+    from recsys.cli.auditing import audit_command
     from recsys.cli.import_report import print_report, progress
     from recsys.data.importers import importing
     from recsys.data.importers.options import build_options
@@ -82,4 +84,5 @@ def import_files(
             report = importing.rehearse(files, options, step)
         else:
             report = importing.import_files(files, options, ShopFolder(home), open_store, step)
+            audit_command(home, Act.FILES_IMPORTED, [file.name for file in files])
     print_report(report, as_json=json)

@@ -80,10 +80,13 @@ def promote(bundle: BundleId, home: Home = DEFAULT_HOME) -> None:
     """Put an earlier bundle in force."""
     import time
 
+    from recsys.access.audit import Act
     from recsys.bundle import BundleRepository
+    from recsys.cli.auditing import audit_command
     from recsys.shop import ShopFolder
 
     BundleRepository(ShopFolder(home).models).promote(bundle, int(time.time() * 1000))
+    audit_command(home, Act.BUNDLE_PROMOTED, [bundle])
     typer.echo(f"bundle {bundle} is in force")
 
 
@@ -92,8 +95,11 @@ def rollback(home: Home = DEFAULT_HOME) -> None:
     """Go back to the bundle that was in force before the current one."""
     import time
 
+    from recsys.access.audit import Act
     from recsys.bundle import BundleRepository
+    from recsys.cli.auditing import audit_command
     from recsys.shop import ShopFolder
 
     bundle = BundleRepository(ShopFolder(home).models).rollback(int(time.time() * 1000))
+    audit_command(home, Act.BUNDLE_ROLLED_BACK, [bundle])
     typer.echo(f"bundle {bundle} is in force again")

@@ -13,6 +13,7 @@ from recsys.cli.options import DEFAULT_HOME, Home
 if TYPE_CHECKING:
     import socket
 
+    from recsys.cli.serve_access import Access
     from recsys.cli.serve_hints import Examples
     from recsys.shop import ShopFolder
 
@@ -27,32 +28,50 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Processes that answer; they share the models' memory.")] = 1,
     hints: Annotated[bool, typer.Option("--hints", help="Print three requests to try.")] = False,
+    no_keys: Annotated[
+        bool, typer.Option("--no-keys", help="Never ask for a key: whoever reaches the address may do everything.")
+    ] = False,
 ) -> None:
     """Answer over HTTP until stopped. Settings come from BOOKMATCH_… variables: see docs/operations.md."""
     import os
     import threading
 
+    from recsys.cli.serve_access import Access, announce_access
+    from recsys.errors import InputError
     from recsys.shop import ShopFolder
     from serving.http.logs import configure_logging
     from serving.http.settings import Settings
 
     # Workers are processes of their own: what they need to know reaches them through the environment.
     os.environ["BOOKMATCH_HOME"] = str(home)
+    os.environ["BOOKMATCH_WORKERS"] = str(workers)
+    if no_keys:
+        os.environ["BOOKMATCH_NO_KEYS"] = "1"
     settings = Settings.from_environment(os.environ)
     configure_logging(settings.logging_level, settings.log_format)
-    examples = _checked(ShopFolder(home), want_examples=hints)
+    examples, access = _checked(ShopFolder(home), want_examples=hints, no_keys=settings.no_keys)
     listener = _bound(host, port)
+    try:
+        announce_access(access, listener.getsockname()[0], home)
+    except InputError:
+        listener.close()
+        raise
     if examples is not None:
         from recsys.cli.serve_hints import announce
 
         address = listener.getsockname()[:2]
-        threading.Thread(target=announce, args=(address, examples), daemon=True).start()
+        with_key = access is Access.KEYS
+        threading.Thread(target=announce, args=(address, examples, with_key), daemon=True).start()
     _run(listener, workers)
 
 
-def _checked(shop: ShopFolder, *, want_examples: bool) -> Examples | None:
-    """Raises StoreError or BundleError when there is nothing to serve; else what the hints are made from."""
+def _checked(shop: ShopFolder, *, want_examples: bool, no_keys: bool) -> tuple[Examples | None, Access]:
+    """What the hints are made from, and whom the service answers.
+
+    Raises StoreError or BundleError when there is nothing to serve.
+    """
     from recsys.bundle import BundleRepository
+    from recsys.cli.serve_access import access_of
     from recsys.cli.serve_hints import pick_examples
     from recsys.errors import BundleError
     from recsys.stores import open_store
@@ -65,7 +84,7 @@ def _checked(shop: ShopFolder, *, want_examples: bool) -> Examples | None:
         if current is None:
             raise BundleError(f"there is no model in {shop.models}", remedy="train one with `bookmatch train`")
         repository.manifest(current)
-        return pick_examples(store) if want_examples else None
+        return pick_examples(store) if want_examples else None, access_of(store, no_keys=no_keys)
     finally:
         store.close()
 

@@ -47,19 +47,21 @@ def pick_examples(store: Store) -> Examples:
     return Examples(str(table.customer_ids[customer]), str(table.item_ids[int(items[-1])]))
 
 
-def hints(url: str, examples: Examples) -> list[str]:
-    """Three `curl` lines: recommendations, related items, posting an event."""
+def hints(url: str, examples: Examples, *, with_key: bool = False) -> list[str]:
+    """Three `curl` lines: recommendations, related items, posting an event; with a key from the variables STORE_KEY and
+    EVENTS_KEY where the service asks for one."""
     customer, item = quote(examples.customer_id, safe=""), quote(examples.item_id, safe="")
     event = {"customer_id": examples.customer_id, "kind": "view", "item_id": examples.item_id}
     body = shlex.quote(orjson.dumps({"events": [event]}).decode())
+    reading, writing = (f' -H "X-API-Key: ${name}"' if with_key else "" for name in ("STORE_KEY", "EVENTS_KEY"))
     return [
-        f"curl '{url}/v1/customers/{customer}/recommendations?limit=5'",
-        f"curl '{url}/v1/items/{item}/related?limit=5'",
-        f"curl '{url}/v1/events' -H 'Content-Type: application/json' -d {body}",
+        f"curl '{url}/v1/customers/{customer}/recommendations?limit=5'{reading}",
+        f"curl '{url}/v1/items/{item}/related?limit=5'{reading}",
+        f"curl '{url}/v1/events'{writing} -H 'Content-Type: application/json' -d {body}",
     ]
 
 
-def announce(address: tuple[str, int], examples: Examples) -> None:
+def announce(address: tuple[str, int], examples: Examples, with_key: bool) -> None:
     """Waits until the service is ready, then prints what to try. Says nothing when it never is: the log does."""
     host, port = address
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
@@ -67,7 +69,9 @@ def announce(address: tuple[str, int], examples: Examples) -> None:
         return
     url = f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
     typer.echo(f"\nBookmatch answers on {url} (its API is described at {url}/docs). Try:\n")
-    for line in hints(url, examples):
+    if with_key:
+        typer.echo("  # with STORE_KEY and EVENTS_KEY: keys of the roles storefront and events\n")
+    for line in hints(url, examples, with_key=with_key):
         typer.echo(f"  {line}")
     typer.echo("\nCtrl-C stops it.")
 

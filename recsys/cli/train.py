@@ -51,7 +51,9 @@ def train(
     import platform
     import time
 
+    from recsys.access.audit import Act
     from recsys.bundle import BundleRepository
+    from recsys.cli.auditing import audit_in
     from recsys.cli.progress import Bars
     from recsys.models.related import RelatedConfig
     from recsys.models.similarity import SimilarityConfig, SimilarityScore
@@ -85,6 +87,7 @@ def train(
                 ),
                 StageLog(bars),
             )
+        audit_in(store, Act.BUNDLE_PUBLISHED, [trained.bundle_id])
     finally:
         store.close()
     _show(trained, as_json=as_json)

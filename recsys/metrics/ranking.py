@@ -16,7 +16,8 @@ NOTHING = -1
 """Fills a list up to its width."""
 
 RECALL, NDCG, HIT_RATE, MRR, COVERAGE = "recall", "ndcg", "hit_rate", "mrr", "coverage"
-PER_CUSTOMER = (RECALL, NDCG, HIT_RATE, MRR)
+PRECISION, MAP = "precision", "map"
+PER_CUSTOMER = (RECALL, NDCG, HIT_RATE, MRR, PRECISION, MAP)
 """The metrics that are a mean over customers; coverage is of all lists together."""
 
 Ranked = npt.NDArray[np.int32]
@@ -59,7 +60,14 @@ def per_customer(ranked: Ranked, relevant: Relevant, ks: Sequence[int]) -> dict[
 
     With h_r = 1 where place r (from 1) holds something wanted and m the number wanted, over the first k places:
     recall = Σ h_r / m; ndcg = Σ h_r / log₂(r + 1) divided by the same sum with min(k, m) hits first (binary gains);
-    hit_rate = 1 if there is any hit; mrr = 1 / r of the first hit, 0 without one. A shorter list counts as it is.
+    hit_rate = 1 if there is any hit; mrr = 1 / r of the first hit, 0 without one; precision = Σ h_r / k;
+    map = Σ h_r · (hits up to place r) / r / m. A shorter list counts as it is.
+
+    >>> import numpy as np
+    >>> wanted = Relevant(np.array([0, 2]), np.array([0, 3], dtype=np.int32), np.array([3]))
+    >>> found = per_customer(np.array([[3, 1, 0]], dtype=np.int32), wanted, [3])
+    >>> {name: round(float(values[0]), 4) for name, values in found.items()}  # doctest: +NORMALIZE_WHITESPACE
+    {'recall@3': 0.6667, 'ndcg@3': 0.7039, 'hit_rate@3': 1.0, 'mrr@3': 1.0, 'precision@3': 0.6667, 'map@3': 0.5556}
     """
     found = hits(ranked, relevant)
     metrics = {}
@@ -73,6 +81,9 @@ def per_customer(ranked: Ranked, relevant: Relevant, ks: Sequence[int]) -> dict[
         metrics[f"{NDCG}@{k}"] = (top @ discount[: top.shape[1]]) / ideal
         metrics[f"{HIT_RATE}@{k}"] = any_hit.astype(np.float64)
         metrics[f"{MRR}@{k}"] = any_hit / first
+        metrics[f"{PRECISION}@{k}"] = top.sum(axis=1) / k
+        so_far = np.cumsum(top, axis=1) / np.arange(1, top.shape[1] + 1)
+        metrics[f"{MAP}@{k}"] = (top * so_far).sum(axis=1) / relevant.size
     return metrics
 
 

@@ -19,6 +19,7 @@ from recsys.data.events import Event
 from recsys.data.history import StoredHistory
 from recsys.data.interactions import EventTable
 from recsys.data.profile import Consent, Profile
+from recsys.stores.access import AuditStore, KeyStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,12 @@ class HistoryStore(Protocol):
     def at_once(self, customer_id: str, limit: int, most: int) -> StoredHistory | None:
         """The same; None where more than `most` events would have to be read one by one, so that no single customer
         holds up all others. After `pack` it is there at once."""
+        ...
+
+    def recent(self, customer_id: str, limit: int, most: int) -> StoredHistory:
+        """What is said by the packed row and by the `most` events that arrived last, or by these alone where there is
+        no such row: quickly, however many there are. For an answer that cannot wait for all of them. What was taken
+        back may count; its version is not to be relied on."""
         ...
 
     def version(self, customer_id: str) -> int:
@@ -278,6 +285,12 @@ class Store(Protocol):
 
     @property
     def persons(self) -> PersonStore: ...
+
+    @property
+    def keys(self) -> KeyStore: ...
+
+    @property
+    def audit(self) -> AuditStore: ...
 
     def transaction(self) -> AbstractContextManager[None]:
         """Everything written inside is stored together when the block ends, or not at all when it raises.

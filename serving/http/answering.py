@@ -39,7 +39,7 @@ from serving.http.asking import (
 )
 from serving.http.engine import Engines, ranked_list
 from serving.http.filtering import FilterAsked, FiltersAsked
-from serving.http.live import CustomerAttributes, LiveStore
+from serving.http.live import HISTORY_TOO_LONG, CustomerAttributes, LiveStore, Stamp
 from serving.http.metrics import Metrics
 from serving.http.parameters import DEFAULT
 from serving.http.rank_input import Ranking
@@ -96,10 +96,11 @@ class Answerer:
         if isinstance(cache, MemoryCache):
             live.when_forgotten.append(cache.clear)
 
-    async def moment(self, filtered: object = None) -> Moment:
-        """What every list of one call is made from, with what a filter needs where there is one. Raises Problem while
-        nothing can answer, StoreError where a filter needs what cannot be read."""
-        stamp = self._live.look()
+    async def moment(self, filtered: object = None, looked: Stamp | None = None) -> Moment:
+        """What every list of one call is made from, with what a filter needs where there is one; `looked` is what
+        `LiveStore.look` gave when the request started. Raises Problem while nothing can answer, StoreError where a
+        filter needs what cannot be read."""
+        stamp = looked or self._live.look()
         engine, confirmed = await self._engines.current(stamp)
         if filtered is not None and engine.table is None:
             engine = await self._engines.tabled(engine)
@@ -118,7 +119,7 @@ class Answerer:
             # Everybody without a history gets the same list, and it is kept once.
             shown_to = customer_id if seen.profile.recommendations else None
             return Person(("nobody",), history, 0, seen.degraded, why_not, customer_id=shown_to, attributes=attributes)
-        subject = ("customer", seen.profile.customer_id)
+        subject = None if seen.degraded == HISTORY_TOO_LONG else ("customer", seen.profile.customer_id)
         return Person(subject, history, seen.profile.version, seen.degraded, why_not, spent, customer_id, attributes)
 
     def person(self, moment: Moment, asker: Asker) -> Person:
@@ -138,10 +139,11 @@ class Answerer:
         exclude: frozenset[str] = frozenset(),
         placement: str = DEFAULT,
         filtered: FilterAsked | None = None,
+        looked: Stamp | None = None,
     ) -> bytes:
-        """The body for a customer, JSON. Raises Problem while nothing can answer, for an unknown placement and for a
-        filter that does not fit."""
-        moment = await self.moment(filtered)
+        """The body for a customer, JSON; `looked` as for `moment`. Raises Problem while nothing can answer, for an
+        unknown placement and for a filter that does not fit."""
+        moment = await self.moment(filtered, looked)
         spot = spot_of(moment, placement, ("query",))
         person = self.customer(moment, customer_id)
         where = self.where(moment, person, filtered, spot)

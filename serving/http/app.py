@@ -13,6 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
@@ -23,6 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from recsys import __version__
 from recsys.errors import BookmatchError
+from serving.http.access_layer import AccessLayer
 from serving.http.hot import HotRoutes
 from serving.http.logs import configure_logging
 from serving.http.metrics import Metrics
@@ -30,6 +32,8 @@ from serving.http.problems import Fault, Problem, invalid, of_domain, of_status,
 from serving.http.request_layer import RequestLayer, instance_of
 from serving.http.routes import COMPONENTS, ROUTERS
 from serving.http.routes.examples import show_examples
+from serving.http.routes.security import describe_security
+from serving.http.security_headers import SecurityHeaders
 from serving.http.settings import Settings
 from serving.http.state import Clocks, open_state
 
@@ -40,6 +44,8 @@ def wall_clock() -> int:
 
 
 _SWITCH_SECONDS = 0.0005
+
+_DOCS_PARAMETERS = {"validatorUrl": None}
 
 SYSTEM_CLOCKS = Clocks(now=wall_clock, monotonic=time.monotonic, worked=time.thread_time)
 
@@ -52,9 +58,11 @@ class HttpService:
     framework : its routes, description and state.
     """
 
-    def __init__(self, framework: FastAPI, metrics: Metrics, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, framework: FastAPI, metrics: Metrics, clock: Callable[[], float], headers: SecurityHeaders
+    ) -> None:
         self.framework = framework
-        self._outer = RequestLayer(HotRoutes(framework), metrics, clock)
+        self._outer = RequestLayer(AccessLayer(HotRoutes(framework), framework.state), metrics, clock, headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request, or the beginning and the end of it all."""
@@ -83,7 +91,7 @@ def create_app(settings: Settings, clocks: Clocks = SYSTEM_CLOCKS) -> HttpServic
         redirect_slashes=False,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url="/docs/oauth2-redirect",
-        swagger_ui_parameters={"validatorUrl": None},
+        swagger_ui_parameters=_DOCS_PARAMETERS,
         static_url="/docs/static",
     )
     for router in ROUTERS:
@@ -93,7 +101,7 @@ def create_app(settings: Settings, clocks: Clocks = SYSTEM_CLOCKS) -> HttpServic
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(BookmatchError, _domain_error)
     app.openapi = lambda: _description(app)  # type: ignore[method-assign]
-    return HttpService(app, metrics, clocks.monotonic)
+    return HttpService(app, metrics, clocks.monotonic, SecurityHeaders(settings.hsts_seconds, _docs_page(app)))
 
 
 def create_app_from_environment() -> HttpService:
@@ -157,6 +165,17 @@ async def _invalid_parameters(request: Request, error: Exception) -> Response:
     return invalid(faults).response(instance_of(request.scope))
 
 
+def _docs_page(app: FastAPI) -> str:
+    """The page at /docs, whose script has to be known to browsers before it runs."""
+    page = get_swagger_ui_html(
+        openapi_url=str(app.openapi_url),
+        title=f"{app.title} - Swagger UI",
+        oauth2_redirect_url=app.swagger_ui_oauth2_redirect_url,
+        swagger_ui_parameters=_DOCS_PARAMETERS,
+    )
+    return bytes(page.body).decode()
+
+
 def _description(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document, with the shapes that only error answers refer to."""
     if app.openapi_schema is None:
@@ -168,5 +187,6 @@ def _description(app: FastAPI) -> dict[str, Any]:
             schemas[shape.__name__] = schema
         # Put in here: the framework would take out what is null in them.
         show_examples(document)
+        describe_security(document)
         app.openapi_schema = document
     return app.openapi_schema

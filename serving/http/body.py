@@ -9,6 +9,15 @@ from serving.http.problems import Fault, Problem
 
 _JSON = "application/json"
 
+ONE_ENTRY_BYTES = 256 * 1024
+"""What describes one item or one customer is no larger, or it is a mistake."""
+
+IDS_BYTES = 8 * 1024
+"""Two ids, however they are written."""
+
+BROWSER_BYTES = 64 * 1024
+"""What a page has to say at a time; a key that everybody can read must not fill the disk quickly."""
+
 
 async def read_json(request: Request, max_bytes: int) -> object:
     """The body as parsed JSON. Raises Problem: 415 for another type, 413 over `max_bytes`, 400 when it is not JSON."""

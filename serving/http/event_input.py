@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired, get_type_hints
 
 import orjson
 from pydantic import (
@@ -19,9 +19,11 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     WithJsonSchema,
+    with_config,
 )
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import custom_error_schema
+from typing_extensions import TypedDict
 
 from recsys.data.events import MAX_AMOUNT, MAX_ID_LENGTH, Event, EventKind
 from recsys.stores.undo import undo_target
@@ -152,7 +154,21 @@ class EventIn(BaseModel):
     )
 
 
-_ALL = TypeAdapter(list[EventIn])
+def _plainly(shape: type[BaseModel]) -> Any:
+    """The same fields as a dictionary: validated by the same code, in half the time of making an object of each."""
+    hints = get_type_hints(shape, include_extras=True)
+    fields = {
+        name: hints[name] if field.is_required() else NotRequired[hints[name]]
+        for name, field in shape.model_fields.items()
+    }
+    return with_config(shape.model_config)(TypedDict(shape.__name__, fields))  # type: ignore[operator]
+
+
+_Given = Mapping[str, Any]
+"""A valid event: the fields that were given."""
+
+_ONE: TypeAdapter[_Given] = TypeAdapter(_plainly(EventIn))
+_ALL: TypeAdapter[Sequence[_Given]] = TypeAdapter(list[_plainly(EventIn)])  # type: ignore[arg-type, misc]
 
 _TEXTS: dict[str | int | None, str] = {
     "currency": "three letters such as EUR",
@@ -179,7 +195,7 @@ def parse_events(body: object, now: int, new_id: Callable[[], str]) -> list[Even
     new_id : makes ids for events without one.
     """
     entries = entries_of(body, "events", MAX_EVENTS)
-    fitting: Sequence[EventIn | Refused]
+    fitting: Sequence[_Given | Refused]
     try:
         # All in one call, which takes half the time. What is wrong with which is asked only if something is.
         fitting = _ALL.validate_python(entries)
@@ -208,55 +224,52 @@ def entries_of(body: object, field: str, most: int) -> Sequence[object]:
     return entries
 
 
-def _fitting(entry: object, index: int) -> EventIn | Refused:
+def _fitting(entry: object, index: int) -> _Given | Refused:
     """One event by itself, as far as each of its fields says."""
     place = ("body", "events", index)
     if not isinstance(entry, dict):
         return Refused(None, (Fault(place, shortened(entry), "an object"),))
     try:
-        return EventIn.model_validate(entry)
+        return _ONE.validate_python(entry)
     except ValidationError as error:
         return Refused(
             given_id(entry, "event_id"), tuple(fault_of(place, detail) for detail in error.errors(include_url=False))
         )
 
 
-def _event(given: EventIn, index: int, now: int, new_id: Callable[[], str]) -> Event | Refused:
-    context = None if given.context is None else orjson.dumps(given.context).decode()
-    timestamp = now if given.timestamp is None else given.timestamp
-    faults = _faults_between_fields(given, context, timestamp, now, index)
-    if faults:
-        return Refused(given.event_id, tuple(faults))
-    return Event(
-        event_id=given.event_id or new_id(),
-        customer_id=given.customer_id,
-        kind=given.kind,
-        item_id=given.item_id,
-        timestamp=timestamp,
-        position=given.position,
-        quantity=1.0 if given.quantity is None else given.quantity,
-        price=given.price,
-        currency=given.currency,
-        rating=given.rating,
-        session_id=given.session_id,
-        recommendation_id=given.recommendation_id,
-        context=context,
+def _event(given: _Given, index: int, now: int, new_id: Callable[[], str]) -> Event | Refused:
+    field = given.get
+    context, timestamp, quantity = field("context"), field("timestamp"), field("quantity")
+    event = Event(
+        event_id=field("event_id") or new_id(),
+        customer_id=given["customer_id"],
+        kind=given["kind"],
+        item_id=field("item_id"),
+        timestamp=now if timestamp is None else timestamp,
+        position=field("position"),
+        quantity=1.0 if quantity is None else quantity,
+        price=field("price"),
+        currency=field("currency"),
+        rating=field("rating"),
+        session_id=field("session_id"),
+        recommendation_id=field("recommendation_id"),
+        context=None if context is None else orjson.dumps(context).decode(),
     )
+    faults = _faults_between_fields(event, now, index)
+    return Refused(field("event_id"), tuple(faults)) if faults else event
 
 
-def _faults_between_fields(given: EventIn, context: str | None, timestamp: int, now: int, index: int) -> list[Fault]:
-    place = ("body", "events", index)
+def _faults_between_fields(event: Event, now: int, index: int) -> list[Fault]:
+    assert event.timestamp is not None  # noqa: S101 - the time of receipt stands for one that is not given
     faults = []
-    if given.item_id is None and given.kind.needs_item:
-        faults.append(Fault((*place, "item_id"), "nothing", f"the id of an item, as the kind is {given.kind}"))
-    if not 0 <= timestamp <= now + MAX_FUTURE_MS:
-        when = "before 1970" if timestamp < 0 else "in the future"
-        faults.append(
-            Fault((*place, "timestamp"), f"a time {when}", "a time from 1970 to at most 5 minutes after this moment")
-        )
-    if given.kind is EventKind.UNDO and undo_target(context) is None:
-        faults.append(Fault((*place, "context"), "no event to undo", '{"undoes": "<event_id>"}'))
-    return faults
+    if event.item_id is None and event.kind.needs_item:
+        faults.append(("item_id", "nothing", f"the id of an item, as the kind is {event.kind}"))
+    if not 0 <= event.timestamp <= now + MAX_FUTURE_MS:
+        when = "before 1970" if event.timestamp < 0 else "in the future"
+        faults.append(("timestamp", f"a time {when}", "a time from 1970 to at most 5 minutes after this moment"))
+    if event.kind is EventKind.UNDO and undo_target(event.context) is None:
+        faults.append(("context", "no event to undo", '{"undoes": "<event_id>"}'))
+    return [Fault(("body", "events", index, name), found, expected) for name, found, expected in faults]
 
 
 def given_id(entry: Mapping[str, object], field: str) -> str | None:

@@ -44,7 +44,8 @@ class HotRoutes:
         scope["route"] = self._route
         try:
             customer_id, limit, placement = asked
-            body = await state.answerer.recommendations(customer_id, limit, placement=placement)
+            looked = scope.get("bookmatch.looked")
+            body = await state.answerer.recommendations(customer_id, limit, placement=placement, looked=looked)
         except BookmatchError as error:
             problem = of_domain(error)
             if problem is None:

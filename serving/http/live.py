@@ -36,7 +36,8 @@ HISTORY_UNAVAILABLE = "history_unavailable"
 """Nothing is known of a customer whom the store may well know: it does not answer."""
 
 HISTORY_TOO_LONG = "history_too_long"
-"""A history that takes longer to read than one answer may wait; it is put into one piece meanwhile."""
+"""A history that takes longer to read than one answer may wait: its newest events count, and all of it when it is in
+one piece, which is done meanwhile. Such a history is as old as its version says, and less: no list of it is kept."""
 
 MOST_AT_ONCE = 5_000
 """So many events are read one by one for an answer, at most: some milliseconds."""
@@ -108,6 +109,8 @@ class LiveStore:
         self._shown_from: Origin | None = None
         self.when_forgotten: list[Callable[[], None]] = [self._copies.clear, self._shown.clear, self._attributes.clear]
         """What is done before the next answer once somebody was forgotten, here or by another process."""
+        self.when_changed: list[Callable[[Store], None]] = []
+        """What else is read again, before the next answer, once anything was written."""
 
     @property
     def secret(self) -> bytes | None:
@@ -139,6 +142,8 @@ class LiveStore:
                 self._forgetting = forgetting
                 for forget in self.when_forgotten:
                     forget()
+            for follow in self.when_changed:
+                follow(store)
             self._looked = stamp
         return stamp
 
@@ -156,10 +161,10 @@ class LiveStore:
         try:
             fresh = self._handle.use(lambda store: self._fresh(store, customer_id, bundle, copy))
         except StoreError:
-            return self._behind(customer_id, copy, STORE_UNAVAILABLE, HISTORY_UNAVAILABLE)
-        if fresh is None:
+            return self._behind(customer_id, copy)
+        if isinstance(fresh, Seen):
             self._pack(customer_id)
-            return self._behind(customer_id, copy, HISTORY_TOO_LONG, HISTORY_TOO_LONG)
+            return fresh
         self._remember(customer_id, fresh)
         return Seen(fresh.history, fresh.profile)
 
@@ -200,12 +205,12 @@ class LiveStore:
         version, impressions = store.histories.shown(customer_id, MOST_IMPRESSIONS)
         return _ShownCopy(bundle.bundle_id, Shown.of(impressions, bundle.items), version, stamp)
 
-    def _behind(self, customer_id: str, copy: _Copy | None, degraded: str, unknown: str) -> Seen:
+    def _behind(self, customer_id: str, copy: _Copy | None) -> Seen:
         """What was known before, when what is known now cannot be had."""
         if copy is None:
-            return Seen(History.empty(), Profile(customer_id), degraded, unknown)
+            return Seen(History.empty(), Profile(customer_id), STORE_UNAVAILABLE, HISTORY_UNAVAILABLE)
         self._copies.move_to_end(customer_id)
-        return Seen(copy.history, copy.profile, degraded)
+        return Seen(copy.history, copy.profile, STORE_UNAVAILABLE)
 
     def catalog_version(self, now: Stamp | None = None) -> int:
         """The version of the catalogue as of `now`, as in `history`. Raises StoreError."""
@@ -261,8 +266,8 @@ class LiveStore:
     def _stamp(self, store: Store) -> Stamp:
         return self._handle.generation, store.changes()
 
-    def _fresh(self, store: Store, customer_id: str, bundle: ModelBundle, copy: _Copy | None) -> _Copy | None:
-        """The customer now; None where that takes too long."""
+    def _fresh(self, store: Store, customer_id: str, bundle: ModelBundle, copy: _Copy | None) -> _Copy | Seen:
+        """The customer now; what was seen of a history that takes too long."""
         if self._copied_from != self._handle.origin:
             # Another store was put in this one's place, or a backup of it; its versions mean other histories.
             self._copies.clear()
@@ -279,7 +284,9 @@ class LiveStore:
                 return replace(copy, stamp=stamp, profile=store.profiles.get(customer_id))
         stored = store.histories.at_once(customer_id, self._history_limit, MOST_AT_ONCE)
         if stored is None:
-            return None
+            stored = store.histories.recent(customer_id, self._history_limit, MOST_AT_ONCE)
+            profile = store.profiles.get(customer_id)
+            return Seen(History.from_stored(stored, bundle.items), profile, HISTORY_TOO_LONG)
         if stored.loose > LOOSE_AT_MOST:
             self._pack(customer_id)
         return _Copy(

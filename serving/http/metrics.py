@@ -33,6 +33,7 @@ class Metrics:
 
         self.requests = counter("http_requests", "Requests answered.", "route", "method", "status")
         self.request_seconds = seconds("http_request", "From a request's head to the end of its answer.", "route")
+        self.refused_requests = counter("refused_requests", "Requests that were not let in.", "cause")
         self.answers = counter(
             "answers", "Lists, by what they were made from and what the cache did.", "route", "basis", "cache"
         )

@@ -14,12 +14,11 @@ from recsys.recommend.types import Answer, Request
 from serving.http.answering import RECOMMENDATIONS_OFF, Answerer
 from serving.http.asking import Moment, Person
 from serving.http.filtering import FilterAsked
-from serving.http.live import HISTORY_TOO_LONG, HISTORY_UNAVAILABLE
+from serving.http.live import HISTORY_UNAVAILABLE
 from serving.http.shared_lists import OFF, CacheNote
 
 _WITHHELD = {
     HISTORY_UNAVAILABLE: "the customer's history cannot be read",
-    HISTORY_TOO_LONG: "the customer's history is being put into one piece; ask again in a moment",
     RECOMMENDATIONS_OFF: "the customer switched recommendations off",
 }
 """Why nothing is said of a customer's own items."""

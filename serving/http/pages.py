@@ -29,7 +29,8 @@ Made = tuple[bytes, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A page while it is filled: who answers, as of when, for whom, what must not be in the next list, where it is."""
+    """A page while it is filled: who answers, as of when, for whom, what must not be in the next list, where it is, and
+    how many seconds of computing the lists before took: together they have the budget of one."""
 
     answerer: Answerer
     shop_lists: ShopLists
@@ -38,6 +39,7 @@ class _Page:
     exclude: frozenset[str]
     shown: frozenset[str] = frozenset()
     place: int = 0
+    spent: float = 0.0
 
     def request(self, limit: int) -> Request:
         """What a lister is asked for the next list."""
@@ -50,9 +52,9 @@ class _Page:
 
 async def _recommended(page: _Page, wanted: RecommendedListIn) -> Made:
     spot = spot_of(page.moment, wanted.placement, ("body", "lists", page.place))
-    where = page.answerer.where(page.moment, page.person, page.filtered(wanted), spot)
-    asked = for_person("recommendations", page.moment, page.person, wanted.limit, spot=spot, where=where)
-    return await _ranked(page, asked)
+    person = page.person._replace(spent=page.person.spent + page.spent)
+    where = page.answerer.where(page.moment, person, page.filtered(wanted), spot)
+    return await _ranked(page, for_person("recommendations", page.moment, person, wanted.limit, spot=spot, where=where))
 
 
 async def _related(page: _Page, wanted: RelatedListIn) -> Made:
@@ -105,6 +107,7 @@ async def page(answerer: Answerer, shop_lists: ShopLists, asked: Page, instance:
     parts: list[bytes] = []
     for place, wanted in enumerate(asked.lists):
         name = orjson.dumps(wanted.name)
+        started = moment.budget.worked()
         try:
             body, items = await _LISTS[type(wanted)](replace(filling, place=place), wanted)
         except (Problem, BookmatchError) as error:
@@ -115,6 +118,7 @@ async def page(answerer: Answerer, shop_lists: ShopLists, asked: Page, instance:
         else:
             parts.append(b'{"name":%b,%b' % (name, body.removeprefix(b"{")))
             filling = replace(filling, shown=filling.shown | items)
+        filling = replace(filling, spent=filling.spent + moment.budget.worked() - started)
         # A page is as much work as its lists: others have their turn in between.
         await asyncio.sleep(0)
     return b'{"lists":[%b]}' % b",".join(parts)

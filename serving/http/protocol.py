@@ -3,24 +3,58 @@
 from __future__ import annotations
 
 import uuid
+from http import HTTPStatus
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.http.problems import MEDIA_TYPE, Problem
 
+MAX_HEAD_BYTES = 64 * 1024
+"""Of a request's line and headers that come in pieces; in one piece they are no longer than one read."""
+
 
 class ProblemProtocol(HttpToolsProtocol):
     """uvicorn's protocol over httptools; the application never sees a request that this answers."""
 
+    _in_head = False
+    _head_bytes = 0
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Reads on. A head that goes on and on is refused: the parser would keep all of it."""
+        is_going_on = self._in_head
+        if is_going_on:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if is_going_on and self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+            detail = f"The request's line and headers have more than {MAX_HEAD_BYTES} bytes. Send less."
+            self._refuse(Problem(431, "head-too-large", detail))
+
     def send_400_response(self, msg: str) -> None:
         """Answers what cannot be parsed, and closes the connection."""
-        problem = Problem(400, "malformed-request", f"{msg} Send HTTP/1.1, with everything in the path encoded.")
+        detail = f"{msg} Send HTTP/1.1, with everything in the path encoded."
+        self._refuse(Problem(400, "malformed-request", detail))
+
+    def _refuse(self, problem: Problem) -> None:
+        if self.transport.is_closing():
+            return
         body = orjson.dumps(problem.to_json(f"urn:bookmatch:request:{uuid.uuid4().hex}"))
         head = (
-            "HTTP/1.1 400 Bad Request\r\n"
+            f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\n"
             f"content-type: {MEDIA_TYPE}\r\n"
             f"content-length: {len(body)}\r\n"
+            "x-content-type-options: nosniff\r\n"
+            "cache-control: no-store\r\n"
             "connection: close\r\n\r\n"
         )
         self.transport.write(head.encode("ascii") + body)

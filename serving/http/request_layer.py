@@ -6,7 +6,7 @@ import itertools
 import logging
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -16,6 +16,7 @@ from serving.http.logs import REQUEST_ID
 from serving.http.metrics import Metrics
 from serving.http.problems import Problem
 from serving.http.raw_path import routable_path
+from serving.http.security_headers import RawHeaders, SecurityHeaders
 
 log = structlog.get_logger("bookmatch.serving")
 _LEVEL = logging.getLogger("bookmatch.serving")
@@ -39,10 +40,14 @@ class RequestLayer:
     Parameters
     ----------
     clock : seconds from any origin, to time the requests.
+    headers : what every answer carries.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, clock: Callable[[], float], headers: SecurityHeaders | None = None
+    ) -> None:
         self._app = app
+        self._headers = headers or SecurityHeaders()
         self._metrics = metrics
         self._clock = clock
         self._prefix, self._requests = secrets.token_hex(8), itertools.count()
@@ -54,7 +59,8 @@ class RequestLayer:
             return
         started = self._clock()
         own = self._own_scope(scope)
-        reply = _Reply(send, str(own["bookmatch.request_id"]), is_head=scope["method"] == "HEAD")
+        fixed = self._headers.of(scope["path"])
+        reply = _Reply(send, fixed, own["bookmatch.headers"], is_head=scope["method"] == "HEAD")
         # Every line that is logged on the way carries the id; each request has a context of its own.
         told = REQUEST_ID.set(own["bookmatch.request_id"])
         try:
@@ -68,7 +74,9 @@ class RequestLayer:
         # Random for this process, then counted: no system call for each request.
         request_id = _given_id(scope) or f"{self._prefix}{next(self._requests):016x}"
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        return {**scope, "method": method, "bookmatch.request_id": request_id}
+        # What layers on the way want the answer to carry, whoever writes it in the end.
+        headers = [(_REQUEST_ID_NAME, request_id.encode())]
+        return {**scope, "method": method, "bookmatch.request_id": request_id, "bookmatch.headers": headers}
 
     async def _answered(self, scope: Scope, receive: Receive, reply: _Reply) -> int:
         try:
@@ -105,19 +113,20 @@ def _given_id(scope: Scope) -> str | None:
 
 
 class _Reply:
-    """Sends the answer, with the request's id; to HEAD without its body. Remembers the status."""
+    """Sends the answer with the headers of all answers and of this one; to HEAD without its body. Remembers the
+    status."""
 
-    def __init__(self, send: Send, request_id: str, *, is_head: bool) -> None:
+    def __init__(self, send: Send, fixed: RawHeaders, own: Sequence[tuple[bytes, bytes]], *, is_head: bool) -> None:
         self._send = send
-        self._request_id = request_id
+        self._fixed = fixed
+        self._own = own
         self._is_head = is_head
         self.status: int | None = None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
-            named = (_REQUEST_ID_NAME, self._request_id.encode())
-            message["headers"] = [*message["headers"], named]
+            message["headers"] = [*message["headers"], *self._fixed, *self._own]
         elif message["type"] == "http.response.body" and self._is_head:
             message = {**message, "body": b""}
         await self._send(message)

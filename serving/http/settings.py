@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -11,6 +12,8 @@ from typing import Final, Self
 from recsys.data.history import HISTORY_LIMIT
 from recsys.errors import InputError
 from recsys.shop import ShopFolder
+from serving.http.client import Network
+from serving.http.permissions import PUBLIC_AREAS
 
 PREFIX: Final = "BOOKMATCH_"
 METRICS_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -36,6 +39,11 @@ class Settings:
     budget_ms : how long one list may be computed before it is of popular items instead.
     bundle_poll : seconds between two looks for a newly published bundle.
     max_body_bytes : the largest request body that is read.
+    no_keys : whether everybody who reaches the service may do everything; `bookmatch serve --no-keys` sets it.
+    public : of `PUBLIC_AREAS` those that need no key from anywhere; the others need none from this machine.
+    trusted_proxies : whose word on a client's address (X-Forwarded-For) is taken.
+    hsts_seconds : for how long browsers are told to come back with TLS alone; 0 where TLS is not certain.
+    workers : among how many processes limits are divided; `bookmatch serve --workers` sets it.
     log_level : `debug` also logs every request; `info`, `warning`, `error`.
     log_format : `console` for people, `json` for programs.
     metrics_folder : where several workers add up their metrics (PROMETHEUS_MULTIPROC_DIR); None with one worker.
@@ -51,6 +59,11 @@ class Settings:
     budget_ms: int = 50
     bundle_poll: float = 1.0
     max_body_bytes: int = 2 * 1024 * 1024
+    no_keys: bool = False
+    public: frozenset[str] = frozenset({"health"})
+    trusted_proxies: tuple[Network, ...] = ()
+    hsts_seconds: int = 0
+    workers: int = 1
     log_level: str = "info"
     log_format: str = "console"
     metrics_folder: Path | None = None
@@ -98,6 +111,11 @@ class Settings:
             if "bundle_poll" in texts
             else values.bundle_poll,
             max_body_bytes=whole("max_body_bytes", values.max_body_bytes, 1_024, 1_073_741_824),
+            no_keys=_choice("no_keys", texts.get("no_keys", "0"), ("0", "1")) == "1",
+            public=_areas(texts["public"]) if "public" in texts else values.public,
+            trusted_proxies=_networks(texts.get("trusted_proxies", "")),
+            hsts_seconds=whole("hsts_seconds", values.hsts_seconds, 0, 63_072_000),
+            workers=whole("workers", values.workers, 1, 1_024),
             log_level=_choice("log_level", texts.get("log_level", values.log_level), LOG_LEVELS),
             log_format=_choice("log_format", texts.get("log_format", values.log_format), LOG_FORMATS),
             metrics_folder=Path(folder) if folder else None,
@@ -129,6 +147,21 @@ def _choice(field: str, text: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
         raise _refused(field, text, f"one of {', '.join(choices)}")
     return text
+
+
+def _areas(text: str) -> frozenset[str]:
+    areas = frozenset(filter(None, text.replace(" ", "").split(",")))
+    if not areas <= set(PUBLIC_AREAS):
+        raise _refused("public", text, f"some of {', '.join(PUBLIC_AREAS)} with commas between, or nothing")
+    return areas
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(each) for each in text.replace(" ", "").split(",") if each)
+    except ValueError:
+        expected = "addresses or networks with commas between, such as 10.0.0.7,10.1.0.0/16"
+        raise _refused("trusted_proxies", text, expected) from None
 
 
 def _path(text: str) -> Path:

@@ -23,6 +23,8 @@ from serving.http.answering import Answerer, Lists
 from serving.http.asking import Budget
 from serving.http.audiences import Audiences
 from serving.http.engine import Engines
+from serving.http.key_ring import KeyRing
+from serving.http.limits import Limits
 from serving.http.live import LiveStore
 from serving.http.metrics import Metrics
 from serving.http.policies import PolicyWatch
@@ -68,6 +70,8 @@ class ServiceState:
     answerer: Answerer
     audiences: Audiences
     shop_lists: ShopLists
+    key_ring: KeyRing
+    limits: Limits
 
     def open_writable(self) -> Store:
         """A writing connection beside the writer's, for what takes long; to be closed by the caller."""
@@ -135,6 +139,8 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
         settings.history_cache_size,
         writer.pack,
     )
+    key_ring = KeyRing()
+    live.when_changed.append(key_ring.follow)
     cache = _open_cache(settings, clocks.monotonic)
     repository = BundleRepository(settings.shop.models)
     policies = PolicyWatch(PlacementRepository(settings.shop.placements), metrics, clocks.now)
@@ -145,7 +151,10 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
     audiences = Audiences(settings.shop.store, settings.history_limit)
     writer.start()
     await engines.look()
-    state = ServiceState(settings, clocks, metrics, live, engines, writer, answerer, audiences, shop_lists)
+    limits = Limits(clocks.monotonic, settings.workers)
+    state = ServiceState(
+        settings, clocks, metrics, live, engines, writer, answerer, audiences, shop_lists, key_ring, limits
+    )
     running = [asyncio.create_task(engines.watch()), asyncio.create_task(state.keep_reporting_sizes())]
     try:
         yield state

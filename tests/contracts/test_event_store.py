@@ -94,6 +94,14 @@ def test_store_agrees_with_the_obvious_one(
                 if quick is not None:
                     assert (list(quick.rows), set(quick.earlier)) == (list(history.rows), set(history.earlier))
                     assert quick.loose <= 3
+            arrived = [history_row(each) for each in plain.behaviour(customer) if each.item_id is not None]
+            own = [row for row in arrived if row.kind != EventKind.UNDO.code]
+            recent = store.histories.recent(customer, 100, 3)
+            assert not Counter(recent.rows) - Counter(own)
+            if all(each.kind is not EventKind.UNDO for each in plain.behaviour(customer)):
+                assert not Counter(own[-3:]) - Counter(recent.rows)
+                everything = store.histories.recent(customer, 100, 100)
+                assert list(everything.rows) == plain.history(customer, 100)[0]
         whole = Counter((customer, *row) for customer in CUSTOMERS for row in plain.history(customer, 100)[0])
         table = store.events.read()
         assert table_rows(table) == whole
@@ -112,6 +120,29 @@ def test_append_tells_new_events_from_known_ones(store: Store) -> None:
     assert store.events.append([view("e3"), view("e2")]) == [True, False]
     assert store.events.append([]) == []
     assert [row.item_id for row in store.histories.get("ann", 9).rows] == ["book", "book", "book"]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_recent_is_what_is_packed_and_what_arrived_last(store: Store, *, live: bool) -> None:
+    """Whether it came one by one or in a file."""
+
+    def arrive(numbers: range) -> list[str]:
+        batch = [view(f"e{number}", item_id=f"i{number}") for number in numbers]
+        if live:
+            store.events.append(batch)
+        else:
+            store.events.ingest(event_frame(batch))
+        return [f"i{number}" for number in numbers]
+
+    def recent() -> list[str]:
+        return [row.item_id for row in store.histories.recent("ann", 100, 3).rows]
+
+    first = arrive(range(10))
+    assert recent() == first[-3:]
+    store.histories.pack(["ann"])
+    later = arrive(range(10, 17))
+    assert recent() == first + later[-3:]
+    assert list(store.histories.recent("nobody", 100, 3).rows) == []
 
 
 def test_an_acknowledged_event_is_there_for_everybody(opened: OpenStore) -> None:

@@ -48,13 +48,15 @@ def by_hand(listed: list[int], wanted: set[int], size: int, k: int) -> dict[str,
         "ndcg": sum(1 / math.log2(rank + 1) for rank in places) / ideal,
         "hit_rate": 1.0 if places else 0.0,
         "mrr": 1 / places[0] if places else 0.0,
+        "precision": len(places) / k,
+        "map": sum(nth / rank for nth, rank in enumerate(places, start=1)) / size,
     }
 
 
 @settings(max_examples=200, deadline=None)
 @given(worlds(), st.integers(1, 9))
 def test_metrics_are_their_definitions(world: tuple[list[list[int]], list[set[int]], list[int]], k: int) -> None:
-    """Recall, NDCG, hit rate and MRR of any lists and sets are those written out, also for a k beyond the lists."""
+    """Each metric of any lists and sets are those written out, also for a k beyond the lists."""
     lists, wanted, beyond = world
     ranked, relevant = arrays(*world)
     found = per_customer(ranked, relevant, [k])
@@ -88,10 +90,14 @@ def test_a_small_example_in_numbers() -> None:
             "ndcg@2": 1 / (1 + 1 / math.log2(3)),
             "hit_rate@2": 1.0,
             "mrr@2": 1.0,
+            "precision@2": 1 / 2,
+            "map@2": 1 / 3,
             "recall@4": 2 / 3,
             "ndcg@4": (1 + discount) / (1 + 1 / math.log2(3) + discount),
             "hit_rate@4": 1.0,
             "mrr@4": 1.0,
+            "precision@4": 2 / 4,
+            "map@4": (1 + 2 / 3) / 3,
         },
         abs=EXACT,
     )

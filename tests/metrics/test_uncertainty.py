@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recsys.metrics import uncertainty
-from recsys.metrics.uncertainty import bootstrap_means, intervals
+from recsys.metrics.uncertainty import CONFIDENCE, Interval, Verdict, bootstrap_means, holm, intervals, verdicts
 
 
 def test_means_are_those_of_resampled_rows() -> None:
@@ -26,7 +28,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_interval_of_a_mean_is_about_two_standard_errors() -> None:
-    """For many bell-shaped values the percentile interval is mean ± 1.96 standard errors."""
+    """For many bell-shaped values the interval is mean ± 1.96 standard errors."""
     values = np.random.default_rng(4).normal(3.0, 2.0, size=(4000, 1))
     (interval,) = intervals(values, seed=0)
     error = values.std() / np.sqrt(len(values))
@@ -53,3 +55,74 @@ def test_nobody_cannot_be_resampled() -> None:
     """Without rows there is no interval, and that is said."""
     with pytest.raises(ValueError, match="no rows"):
         intervals(np.zeros((0, 1)), seed=0)
+
+
+def test_a_mean_is_over_those_who_have_a_value() -> None:
+    """NaN is nobody's value: as if these rows were not there, in each resample for itself."""
+    rng = np.random.default_rng(8)
+    values = rng.random((40, 2))
+    values[rng.random(40) < 0.5, 1] = np.nan
+    drawn = np.random.default_rng(9).integers(40, size=(60, 40))
+    expected = np.array([np.nanmean(values[rows], axis=0) for rows in drawn])
+    np.testing.assert_allclose(bootstrap_means(values, seed=9, resamples=60), expected, atol=1e-12)
+    (_, interval) = intervals(values, seed=9)
+    assert interval.mean == pytest.approx(np.nanmean(values[:, 1]))
+
+
+def test_nobody_has_a_value() -> None:
+    """Then nothing is said, and no verdict is given."""
+    (interval,) = intervals(np.full((5, 1), np.nan), seed=0)
+    assert np.isnan([interval.mean, interval.low, interval.high, interval.p]).all()
+    assert verdicts({"a": interval}) == {"a": Verdict.NO_CLEAR_DIFFERENCE}
+
+
+def test_one_value_says_nothing_of_others() -> None:
+    """Its interval is without bounds."""
+    (interval,) = intervals(np.array([[0.5]]), seed=0)
+    assert (interval.mean, interval.low, interval.high) == (0.5, float("-inf"), float("inf"))
+    assert verdicts({"a": interval}) == {"a": Verdict.NO_CLEAR_DIFFERENCE}
+
+
+def test_the_interval_and_its_p_say_the_same() -> None:
+    """Zero is outside of the interval exactly when p is below what it leaves out."""
+    rng = np.random.default_rng(10)
+    for shift in np.linspace(-0.4, 0.4, 21):
+        (interval,) = intervals(rng.normal(shift, 1.0, size=(60, 1)), seed=1)
+        assert (interval.low > 0 or interval.high < 0) == (interval.p < 1 - CONFIDENCE)
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
+    """In 800 worlds with mostly equal lists, within two standard errors of 95 %."""
+    rng = np.random.default_rng(11)
+    # Column by column another world: their resamples are the same, which is no matter.
+    worlds = np.where(rng.random((300, 800)) < 0.1, rng.normal(0.05, 0.5, (300, 800)), 0.0)
+    found = intervals(worlds, seed=2, resamples=1_000)
+    covered = np.mean([each.low <= 0.005 <= each.high for each in found])
+    assert abs(covered - 0.95) < 2 * np.sqrt(0.95 * 0.05 / 800)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_is_the_step_by_step_rule(p: list[float]) -> None:
+    """Against the rule as it is told: reject the smallest at α/m, the next at α/(m − 1) … until one is not rejected."""
+    adjusted = holm(p)
+    for alpha in (0.01, 0.05, 0.3):
+        rejected: set[int] = set()
+        for step, place in enumerate(sorted(range(len(p)), key=lambda each: p[each])):
+            if p[place] * (len(p) - step) > alpha:
+                break
+            rejected.add(place)
+        assert {place for place, value in enumerate(adjusted) if value <= alpha} == rejected
+
+
+def test_verdicts_say_which_way() -> None:
+    """Up is better, down is worse; what would pass alone does not pass as one of many."""
+    differences = {
+        "up": Interval(0.2, 0.1, 0.3, 0.0001),
+        "down": Interval(-0.2, -0.3, -0.1, 0.0001),
+        "perhaps": Interval(0.1, 0.01, 0.2, 0.03),
+        "perhaps too": Interval(0.1, 0.01, 0.2, 0.03),
+    }
+    unclear = Verdict.NO_CLEAR_DIFFERENCE
+    expected = {"up": Verdict.BETTER, "down": Verdict.WORSE, "perhaps": unclear, "perhaps too": unclear}
+    assert verdicts(differences) == expected
+    assert verdicts({"perhaps": differences["perhaps"]}) == {"perhaps": Verdict.BETTER}

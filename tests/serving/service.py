@@ -67,6 +67,10 @@ class Service:
     """The application with its lifespan, asked without a network, exactly as it is told: nothing rewrites paths."""
 
     def __init__(self, settings: Settings, clock: FakeClock) -> None:
+        self.client = "127.0.0.1"
+        """Whom the requests come from."""
+        self.host = "127.0.0.1"
+        """By which name they ask for this service."""
         self.runner = asyncio.Runner()
         self.app = create_app(settings, clock.clocks())
         self._lifespan = self.app.framework.router.lifespan_context(self.app.framework)
@@ -129,8 +133,8 @@ class Service:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [(b"host", b"shop"), *raw_headers],
-            "client": ("127.0.0.1", 1),
+            "headers": [(b"host", self.host.encode()), *raw_headers],
+            "client": (self.client, 1),
             "server": ("127.0.0.1", 80),
         }
         sent: list[MutableMapping[str, Any]] = []

@@ -12,6 +12,7 @@ from recsys.data.packed import HistoryRow
 from recsys.recommend import models as recommending
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Request
+from serving.http import live
 from serving.http.settings import Settings
 from tests.serving.service import FakeClock, Service
 from tests.serving.shop import PER_SHELF, item
@@ -51,6 +52,42 @@ def test_reading_and_what_it_says_count_together(home: object, budget: int, fall
         session = {"events": [{"item_id": item(1, 3)}]}
         answer = service.ask("POST", "/v1/recommendations", orjson.dumps(session), content_type="application/json")
         assert answer.served_from["fallback"] is None
+
+
+def test_the_lists_of_a_page_have_one_budget(service: Service, clock: FakeClock) -> None:
+    """The first ones are personal, those after it is spent are of popular items and say so; no item stands twice."""
+    wanted = [{"name": f"list{place}", "type": "recommendations", "limit": 5} for place in range(6)]
+    body = orjson.dumps({"customer_id": "c1", "lists": wanted})
+    clock.step = 0.004
+    page = service.ask("POST", "/v1/pages", body, content_type="application/json").json()["lists"]
+    fallbacks = [each["served_from"]["fallback"] for each in page]
+    assert fallbacks[0] is None
+    assert fallbacks[-1] == "over_budget"
+    assert fallbacks == sorted(fallbacks, key=lambda each: each is not None)
+    shown = [each["item_id"] for part in page for each in part["items"]]
+    assert len(shown) == len(set(shown)) == 30
+
+
+def test_a_history_that_is_too_long_counts_by_its_newest_events(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was refused a moment ago stays away; the answer says that it may not know all, and is not kept."""
+    monkeypatch.setattr(live, "MOST_AT_ONCE", 3)
+    monkeypatch.setattr(service.state.live, "_pack", lambda _: None)
+    first = service.get("/v1/customers/c3/recommendations?limit=5")
+    refused = first.items[0]
+    event = {"customer_id": "c3", "item_id": refused, "kind": "not_interested", "event_id": "r1"}
+    service.ask("POST", "/v1/events", orjson.dumps({"events": [event]}), content_type="application/json")
+    for _ in range(2):
+        answer = service.get("/v1/customers/c3/recommendations?limit=5")
+        assert refused not in answer.items
+        assert answer.served_from["degraded"] == "history_too_long"
+        assert answer.served_from["cache"]["status"] == "off"
+        assert answer.served_from["fallback"] is None
+    monkeypatch.undo()
+    whole = service.get("/v1/customers/c3/recommendations?limit=5")
+    assert (whole.served_from["degraded"], whole.served_from["cache"]["status"]) == (None, "miss")
+    assert refused not in whole.items
 
 
 def test_somebody_unknown_is_never_over_budget(service: Service, clock: FakeClock) -> None:

@@ -226,12 +226,12 @@ def test_a_store_that_is_put_in_place_of_another_is_read_at_once(service: Servic
 
 
 def test_a_worker_that_starts_without_a_store_answers_popular_items(home: Path, clock: FakeClock) -> None:
-    """It says that it is not ready; when the store comes back it knows everybody again."""
+    """Where no keys are asked for. It says that it is not ready; when the store is back it knows everybody again."""
     path = ShopFolder(home).store
     for file in path.parent.glob("store.db-*"):
         file.unlink()
     away = shutil.move(path, home.parent / "away.db")
-    with Service(Settings(home=home), clock) as service:
+    with Service(Settings(home=home, no_keys=True), clock) as service:
         reply = service.get(TARGET)
         assert (len(reply.items), reply.served_from["degraded"]) == (20, "store_unavailable")
         assert reply.json()["recommendation_id"] is None

@@ -146,7 +146,7 @@ def test_several_workers_answer_alike_and_add_up_their_metrics(home: Path) -> No
 )
 def test_paths_mean_on_the_wire_what_they_say(one_server: Server, path: bytes, status: int, code: str | None) -> None:
     """Through the real server nothing is decoded twice, collapsed or redirected."""
-    got, head, body = raw(one_server, b"GET " + path + b" HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
+    got, head, body = raw(one_server, b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert got == status
     if code is not None:
         assert b"application/problem+json" in head
@@ -157,9 +157,9 @@ def test_paths_mean_on_the_wire_what_they_say(one_server: Server, path: bytes, s
     "request_bytes",
     [
         b"nonsense\r\n\r\n",
-        b"GET /v1/items/a b/related HTTP/1.1\r\nHost: shop\r\n\r\n",
+        b"GET /v1/items/a b/related HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"POST /v1/events HTTP/1.1\r\nHost: shop\r\nContent-Length: many\r\n\r\n",
+        b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n",
     ],
 )
 def test_what_is_not_http_gets_a_problem_too(one_server: Server, request_bytes: bytes) -> None:
@@ -172,7 +172,7 @@ def test_what_is_not_http_gets_a_problem_too(one_server: Server, request_bytes: 
 
 def test_head_sends_no_body_over_the_wire(one_server: Server) -> None:
     """Only the head."""
-    request = b"HEAD /health/live HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
+    request = b"HEAD /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     assert raw(one_server, request)[::2] == (200, b"")
 
 

@@ -27,7 +27,7 @@ class Scored:
 
     def means(self) -> dict[str, float]:
         """Every metric as one number: averaged over customers, or of all lists."""
-        return {name: float(values.mean()) for name, values in self.each.items()} | dict(self.coverage)
+        return {name: float(np.nanmean(values)) for name, values in self.each.items()} | dict(self.coverage)
 
 
 def score(ranked: Ranked, relevant: Relevant, ks: Sequence[int], candidates: int) -> Scored:

@@ -98,14 +98,15 @@ class Archive:
         own = (partition.behaviour_of(customer) for partition in self.partitions())
         return sum(rows.stop - rows.start for rows in own)
 
-    def rows(self, customer: int) -> list[HistoryRowByNumber]:
-        """A customer's behaviour on items: seq, item, kind, timestamp, position, quantity, rating."""
+    def rows(self, customer: int, newest: int | None = None) -> list[HistoryRowByNumber]:
+        """A customer's behaviour on items: seq, item, kind, timestamp, position, quantity, rating; of each partition
+        its last `newest` rows alone, where that is given."""
         found: list[HistoryRowByNumber] = []
         for partition in self.partitions():
             own = partition.behaviour_of(customer)
             if own.start == own.stop:
                 continue
-            piece = partition.piece(own)
+            piece = partition.piece(own if newest is None else slice(max(own.start, own.stop - newest), own.stop))
             numbers = (
                 [None if absent else value for value, absent in zip(values.tolist(), missing, strict=True)]
                 if missing is not None

@@ -58,16 +58,17 @@ class SqliteEvents:
         customers = self._customers.intern({event.customer_id for event in events})
         items = self._items.intern({event.item_id for event in events if event.item_id is not None})
         first = reserve(self._database, len(events))
+        kinds = {kind: (int(kind.is_exposure), kind.code) for kind in {event.kind for event in events}}
         self._database.run_many(
             _INSERT,
             [
                 (
                     customers[event.customer_id],
-                    int(event.kind.is_exposure),
+                    kinds[event.kind][0],
                     seq,
                     event.event_id,
                     None if event.item_id is None else items[event.item_id],
-                    event.kind.code,
+                    kinds[event.kind][1],
                     event.timestamp,
                     event.position,
                     event.quantity,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -20,7 +20,7 @@ from recsys.errors import InputError
 from recsys.stores.admission import storable
 from recsys.stores.sqlite import schema
 from recsys.stores.sqlite.archived import Archive
-from recsys.stores.sqlite.database import Database, as_json
+from recsys.stores.sqlite.database import Database, Row, as_json
 from recsys.stores.sqlite.names import ROOT, Names
 from recsys.stores.sqlite.undone import undone_seqs
 
@@ -76,6 +76,7 @@ _COUNTS_OWN = f"""
     ) JOIN items USING (item)
 """  # noqa: S608
 _LIVE_ROWS = f"SELECT seq, item, kind, timestamp, position, quantity, rating FROM events WHERE {_OWN}"  # noqa: S608
+_LAST_ROWS = f"{_LIVE_ROWS} AND seq > ? ORDER BY seq DESC LIMIT ?"
 # Sorting in SQL costs more than fetching, unless most rows need not be fetched.
 _SORT_IN_SQL_ABOVE = 3
 
@@ -132,6 +133,27 @@ class SqliteHistories:
     def at_once(self, customer_id: str, limit: int, most: int) -> StoredHistory | None:
         """See `HistoryStore`."""
         return self._read(customer_id, limit, most)
+
+    def recent(self, customer_id: str, limit: int, most: int) -> StoredHistory:
+        """See `HistoryStore`."""
+        if not storable(customer_id):
+            return StoredHistory.of(0, ())
+        with self._database.snapshot():
+            who = self._who(customer_id)
+            if who is None or not who.version:
+                return StoredHistory.of(0, ())
+            found = self._database.query(_PACKED, (who.number,))
+            version, body = found[0] if found else (0, b"")
+            packed = HistoryColumns.from_bytes(body) if body else None
+            since = 0 if packed is None else version
+            rows = []
+            for number in who.numbers:
+                rows += self._database.query(_LAST_ROWS, (number, since, most))
+                if who.closed > since:
+                    rows += [row for row in self._archive.rows(number, most) if row[0] > since]
+            rows = sorted(sorted(rows)[-most:], key=lambda row: _age(row[3], row[4]))
+            columns = self._named(rows, ())
+        return StoredHistory(who.version, (columns if packed is None else packed[0].followed_by(columns)).newest(limit))
 
     def _read(self, customer_id: str, limit: int, most: int | None) -> StoredHistory | None:
         if limit < 0:
@@ -261,11 +283,14 @@ class SqliteHistories:
         rows.sort()
         rows.sort(key=lambda row: _age(row[3], row[4]))
         first = max(len(rows) - limit, 0)
-        pairs = {(item, kind) for _, item, kind, *_ in rows[:first]}
-        names = self._items.texts(sorted({row[1] for row in rows[first:]} | {item for item, _ in pairs}))
+        return self._named(rows[first:], {(item, kind) for _, item, kind, *_ in rows[:first]})
+
+    def _named(self, rows: Sequence[Row], earlier: Collection[tuple[int, int]]) -> HistoryColumns:
+        """The columns of rows that name their items by number."""
+        names = self._items.texts(sorted({row[1] for row in rows} | {item for item, _ in earlier}))
         return HistoryColumns.of(
-            [HistoryRow(names[item], *rest) for _, item, *rest in rows[first:]],
-            {(names[item], kind) for item, kind in pairs},
+            [HistoryRow(names[item], *rest) for _, item, *rest in rows],
+            {(names[item], kind) for item, kind in earlier},
         )
 
     def _own_rows(self, customer: int, limit: int) -> tuple[list[HistoryRow], set[tuple[str, int]]]:

@@ -126,3 +126,44 @@ VERSION_3 = (
     # last_customer: no number of a customer is given out again, whoever it belonged to.
     "INSERT INTO meta (key, value) VALUES ('forgotten', 0), ('last_customer', 0)",
 )
+
+VERSION_4 = (
+    # API keys: never the key, only its SHA-256. No row is ever removed, so that what the audit names stays known.
+    """
+    CREATE TABLE api_keys (
+        key_id TEXT PRIMARY KEY,
+        digest BLOB NOT NULL UNIQUE,
+        role TEXT NOT NULL,
+        name TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        origins TEXT NOT NULL,
+        kinds TEXT NOT NULL,
+        rate TEXT,
+        expires INTEGER,
+        revoked INTEGER
+    ) WITHOUT ROWID
+    """,
+    # Changes with every change of a key, so that a reader asks for the keys only then.
+    "INSERT INTO meta (key, value) VALUES ('keys', '')",
+    # The audit: subjects is a JSON array. Lines are added, and nothing else.
+    """
+    CREATE TABLE audit (
+        line INTEGER PRIMARY KEY,
+        at INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        act TEXT NOT NULL,
+        subjects TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        result TEXT NOT NULL,
+        request_id TEXT
+    )
+    """,
+    """
+    CREATE TRIGGER audit_stays BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'lines of the audit are never changed'); END
+    """,
+    """
+    CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'lines of the audit are never removed'); END
+    """,
+)

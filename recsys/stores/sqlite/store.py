@@ -9,6 +9,7 @@ from typing import Self
 
 from recsys.errors import StoreError
 from recsys.stores.sqlite import migrations
+from recsys.stores.sqlite.access import SqliteAudit, SqliteKeys
 from recsys.stores.sqlite.archived import Archive
 from recsys.stores.sqlite.catalog import SqliteCatalog
 from recsys.stores.sqlite.customers import SqliteCustomers
@@ -33,6 +34,8 @@ class SqliteStore:
         self._customers = SqliteCustomers(database, forgotten)
         self._profiles = SqliteProfiles(database, forgotten)
         self._persons = SqlitePersons(database, archive, forgotten)
+        self._keys = SqliteKeys(database)
+        self._audit = SqliteAudit(database)
         self._changes = 0
         self._seen = (0, 0)
         (secret,) = database.one("SELECT value FROM meta WHERE key = 'secret'")
@@ -100,6 +103,16 @@ class SqliteStore:
     def persons(self) -> SqlitePersons:
         """See `Store`."""
         return self._persons
+
+    @property
+    def keys(self) -> SqliteKeys:
+        """See `Store`."""
+        return self._keys
+
+    @property
+    def audit(self) -> SqliteAudit:
+        """See `Store`."""
+        return self._audit
 
     def transaction(self) -> AbstractContextManager[None]:
         """See `Store`."""

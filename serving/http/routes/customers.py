@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import orjson
 import polars as pl
 from fastapi import Request, Response
 
+from recsys.access.audit import DONE, Act, Actor, customer_mark
 from recsys.customers.forgetting import Receipt, forget
 from recsys.data.catalog import CUSTOMER_SCHEMA
-from recsys.errors import ForgottenCustomerError, UnknownCustomerError
+from recsys.errors import ForgottenCustomerError, StoreUnavailableError, UnknownCustomerError
 from recsys.stores.protocols import Store
-from serving.http.body import read_json
+from serving.http.auditing import actor_of, audited, counted, write_line
+from serving.http.body import IDS_BYTES, ONE_ENTRY_BYTES, read_json
 from serving.http.customer_input import (
     MAX_FORGOTTEN,
     CustomerIn,
@@ -80,8 +82,16 @@ async def put_customer(customer_id: PathId, request: Request, state: State) -> R
     `account_id` and `attributes` take the place of what was there; `recommendations` and `consents` change only where
     they are given.
     """
-    wanted = parse_customer(await read_json(request, state.settings.max_body_bytes), customer_id, state.clocks.now())
-    result = await state.writer.run(lambda store: _put(store, wanted))
+    most = min(ONE_ENTRY_BYTES, state.settings.max_body_bytes)
+    wanted = parse_customer(await read_json(request, most), customer_id, state.clocks.now())
+    result = await audited(
+        state,
+        request,
+        Act.CUSTOMERS_PUT,
+        lambda store: _put(store, wanted),
+        lambda store, done: _told(store, [done]),
+        people=[customer_id],
+    )
     return json_response(result, 201 if result["status"] == "added" else 200)
 
 
@@ -96,10 +106,11 @@ async def put_customers(request: Request, state: State) -> Response:
     parsed = parse_customers(await read_json(request, state.settings.max_body_bytes), state.clocks.now())
 
     def put_all(store: Store) -> list[dict[str, Any]]:
-        with store.transaction():
-            return [_put_or_refuse(store, index, entry) for index, entry in enumerate(parsed)]
+        return [_put_or_refuse(store, index, entry) for index, entry in enumerate(parsed)]
 
-    return json_response({"results": await state.writer.run(put_all)})
+    people = [entry.customer_id for entry in parsed if isinstance(entry, CustomerPut)]
+    results = await audited(state, request, Act.CUSTOMERS_PUT, put_all, _told, people)
+    return json_response({"results": results})
 
 
 @router.get(
@@ -139,13 +150,23 @@ async def get_customers(state: State, ids: WantedIds) -> Response:
     responses=problems(**_UNKNOWN, s422="The id does not fit.", s503="The store cannot be read."),
     openapi_extra=WITH_ID,
 )
-async def export_customer(customer_id: PathId, state: State) -> Response:
+async def export_customer(customer_id: PathId, request: Request, state: State) -> Response:
     """Everything that is stored of a customer, to hand it over: every event and every statement."""
 
     def ask(store: Store) -> bytes:
         return orjson.dumps(export(store, customer_id))
 
-    return Response(await _read(state, ask), media_type="application/json")
+    body = await _read(state, ask)
+    # Nothing is handed over of which no line tells.
+    await audited(
+        state,
+        request,
+        Act.CUSTOMER_EXPORTED,
+        lambda _: DONE,
+        lambda store, done: ([customer_mark(store, customer_id)], done),
+        people=[customer_id],
+    )
+    return Response(body, media_type="application/json")
 
 
 @router.post(
@@ -156,12 +177,17 @@ async def export_customer(customer_id: PathId, state: State) -> Response:
 )
 async def merge_customer(customer_id: PathId, request: Request, state: State) -> Response:
     """From now on a visitor is this customer: what either did is one history, under either id. Refusals survive."""
-    visitor_id = parse_merge(await read_json(request, state.settings.max_body_bytes))
+    visitor_id = parse_merge(await read_json(request, min(IDS_BYTES, state.settings.max_body_bytes)))
     now = state.clocks.now()
-    merged = visitor_id != customer_id and await state.writer.run(
-        lambda store: store.profiles.merge(visitor_id, customer_id, now)
-    )
-    status = "merged" if merged else "already_merged"
+
+    def merge(store: Store) -> str:
+        is_new = visitor_id != customer_id and store.profiles.merge(visitor_id, customer_id, now)
+        return "merged" if is_new else "already_merged"
+
+    def told(store: Store, status: str) -> tuple[list[str], str]:
+        return [customer_mark(store, each) for each in (customer_id, visitor_id)], status
+
+    status = await audited(state, request, Act.CUSTOMER_MERGED, merge, told, [customer_id, visitor_id])
     return json_response({"customer_id": customer_id, "visitor_id": visitor_id, "status": status})
 
 
@@ -175,10 +201,10 @@ async def merge_customer(customer_id: PathId, request: Request, state: State) ->
     ),
     openapi_extra=WITH_ID,
 )
-async def forget_customer(customer_id: PathId, state: State) -> Response:
+async def forget_customer(customer_id: PathId, request: Request, state: State) -> Response:
     """Forgets a customer: removes the person from store, archive, caches and files, under all their ids, and keeps only
     a keyed hash of each id, so that no later import brings them back. Asking again gives the receipt again."""
-    return json_response(await _forget(state, customer_id))
+    return json_response(await _forget(state, customer_id, actor_of(request, [customer_id])))
 
 
 @router.delete(
@@ -193,7 +219,7 @@ async def forget_customers(request: Request, state: State) -> Response:
     receipts: list[dict[str, Any] | None] = []
     for customer_id in ids:
         try:
-            receipts.append(await _forget(state, customer_id))
+            receipts.append(await _forget(state, customer_id, actor_of(request, [customer_id])))
         except UnknownCustomerError:
             receipts.append(None)
     return json_response({"receipts": receipts})
@@ -231,19 +257,33 @@ def _put_or_refuse(store: Store, index: int, entry: CustomerPut | Refused) -> di
         return {"customer_id": entry.customer_id, "status": "refused", "error": refusal([fault])}
 
 
-async def _forget(state: ServiceState, customer_id: str) -> dict[str, Any]:
-    now = state.clocks.now()
-    receipt = await asyncio.to_thread(_forget_in, state, customer_id, now)
+async def _forget(state: ServiceState, customer_id: str, actor: Actor) -> dict[str, Any]:
+    receipt = await asyncio.to_thread(_forget_in, state, customer_id, actor, state.clocks.now())
     return await _receipt(state, receipt)
 
 
-def _forget_in(state: ServiceState, customer_id: str, now: int) -> Receipt:
+def _forget_in(state: ServiceState, customer_id: str, actor: Actor, now: int) -> Receipt:
     """Through a connection of its own: writing a large archive anew must not hold up events."""
     store = state.open_writable()
     try:
-        return forget(state.settings.shop, store, customer_id, now)
+        try:
+            receipt = forget(state.settings.shop, store, customer_id, now)
+        except StoreUnavailableError:
+            # The person is not seen any more, and asking again does what is left.
+            write_line(store, Act.CUSTOMER_FORGOTTEN, [customer_mark(store, customer_id)], actor, now, "unfinished")
+            raise
+        marks = [customer_mark(store, each) for each in receipt.erased.ids]
+        write_line(store, Act.CUSTOMER_FORGOTTEN, marks, actor, now)
+        return receipt
     finally:
         store.close()
+
+
+def _told(store: Store, results: Sequence[dict[str, Any]]) -> tuple[list[str], str]:
+    """Of customers that were put, for the audit."""
+    stored = [each for each in results if each["status"] != "refused"]
+    marks = [customer_mark(store, each["customer_id"]) for each in stored]
+    return marks, counted(each["status"] for each in results)
 
 
 async def _receipt(state: ServiceState, receipt: Receipt) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from recsys.data.events import Event
+from recsys.data.events import Event, EventKind
 from recsys.errors import ForgottenCustomerError
-from serving.http.body import read_json
+from serving.http.auditing import key_of
+from serving.http.body import BROWSER_BYTES, read_json
 from serving.http.event_input import MAX_EVENTS, EventIn, Refused, parse_events
 from serving.http.problems import Fault
 from serving.http.routes.describing import UNREADABLE, json_response, list_body_of, problems, refusal, versioned
@@ -36,9 +37,12 @@ async def events(request: Request, state: State) -> Response:
 
     Accepted events are on the disk, and count in every answer that is asked for from now on.
     """
-    body = await read_json(request, state.settings.max_body_bytes)
+    key, most = key_of(request), state.settings.max_body_bytes
+    body = await read_json(request, min(BROWSER_BYTES, most) if key is not None and key.origins else most)
     now = state.clocks.now()
     parsed = parse_events(body, now, lambda: time_ordered_id(now))
+    if key is not None and key.kinds:
+        parsed = [_permitted(index, entry, key.kinds) for index, entry in enumerate(parsed)]
     good = [event for event in parsed if isinstance(event, Event)]
     added, forgotten = await _stored(state, good)
     results = [
@@ -52,6 +56,14 @@ async def events(request: Request, state: State) -> Response:
     for status, count in Counter(result["status"] for result in results).items():
         state.metrics.events.labels(status).inc(count)
     return json_response({"results": results})
+
+
+def _permitted(index: int, entry: Event | Refused, kinds: Sequence[EventKind]) -> Event | Refused:
+    """The event, or why the key that was sent must not write it."""
+    if isinstance(entry, Refused) or entry.kind in kinds:
+        return entry
+    expected = f"what this key may write: {', '.join(kinds)}"
+    return Refused(entry.event_id, (Fault(("body", "events", index, "kind"), f"{entry.kind!s}", expected),))
 
 
 def _forgotten(index: int) -> Fault:

@@ -7,7 +7,9 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from serving.http.body import read_json
+from recsys.access.audit import Act
+from serving.http.auditing import audited, counted
+from serving.http.body import ONE_ENTRY_BYTES, read_json
 from serving.http.event_input import Refused
 from serving.http.item_input import MAX_ITEMS, ItemIn, parse_item, parse_item_ids, parse_items
 from serving.http.item_record import ItemStatus, put_items, record, remove_items, rows_by_id
@@ -48,8 +50,10 @@ _ITEM_IDS = list_body_of("item_ids", None, MAX_ITEMS)
 async def put_item(item_id: PathId, request: Request, state: State) -> Response:
     """Stores the whole row of an item: new, or in place of the one that was there. What the row says about being shown
     holds for every answer that is asked for from now on. A new item is in lists once models were trained with it."""
-    row = parse_item(await read_json(request, state.settings.max_body_bytes), item_id)
-    (status,) = await state.writer.run(lambda store: put_items(store, [row]))
+    row = parse_item(await read_json(request, min(ONE_ENTRY_BYTES, state.settings.max_body_bytes)), item_id)
+    (status,) = await audited(
+        state, request, Act.ITEMS_PUT, lambda store: put_items(store, [row]), lambda _, done: ([item_id], counted(done))
+    )
     state.metrics.items.labels(status).inc()
     return json_response({"item_id": item_id, "status": status}, 201 if status is ItemStatus.CREATED else 200)
 
@@ -74,10 +78,10 @@ async def get_item(item_id: PathId, state: State) -> Response:
     responses=problems(s404=_UNKNOWN, s422="The id does not fit.", s503=_UNWRITABLE),
     openapi_extra=WITH_ID,
 )
-async def delete_item(item_id: PathId, state: State) -> Response:
+async def delete_item(item_id: PathId, request: Request, state: State) -> Response:
     """Takes an item off for good: it is in no answer that is asked for from now on, until it is put again. Events on it
     stay, as they tell what else their customers want."""
-    (status,) = await state.writer.run(lambda store: remove_items(store, [item_id]))
+    (status,) = await _removed(request, state, [item_id])
     state.metrics.items.labels(status).inc()
     if status is ItemStatus.UNKNOWN:
         raise _unknown(item_id)
@@ -95,8 +99,13 @@ async def put_batch(request: Request, state: State) -> Response:
     together, and as if one was put after the other."""
     parsed = parse_items(await read_json(request, state.settings.max_body_bytes))
     rows = [entry for entry in parsed if not isinstance(entry, Refused)]
-    statuses = await state.writer.run(lambda store: put_items(store, rows)) if rows else []
     ids: list[str | Refused] = [entry if isinstance(entry, Refused) else str(entry["item_id"]) for entry in parsed]
+    good = [entry for entry in ids if isinstance(entry, str)]
+    statuses: Sequence[ItemStatus] = []
+    if rows:
+        statuses = await audited(
+            state, request, Act.ITEMS_PUT, lambda store: put_items(store, rows), lambda _, done: (good, counted(done))
+        )
     return _results(state, ids, statuses)
 
 
@@ -110,7 +119,7 @@ async def delete_batch(request: Request, state: State) -> Response:
     """Takes items off for good, together; unknown ones are named."""
     ids = parse_item_ids(await read_json(request, state.settings.max_body_bytes))
     good = [entry for entry in ids if isinstance(entry, str)]
-    statuses = await state.writer.run(lambda store: remove_items(store, good)) if good else []
+    statuses = await _removed(request, state, good) if good else []
     return _results(state, ids, statuses)
 
 
@@ -124,6 +133,12 @@ async def get_batch(ids: WantedIds, state: State) -> Response:
     found = dict(zip(ids, await _records(state, ids), strict=True))
     items = [entry for entry in found.values() if entry is not None]
     return json_response({"items": items, "unknown": [item_id for item_id in ids if found[item_id] is None]})
+
+
+async def _removed(request: Request, state: State, ids: Sequence[str]) -> Sequence[ItemStatus]:
+    return await audited(
+        state, request, Act.ITEMS_REMOVED, lambda store: remove_items(store, ids), lambda _, done: (ids, counted(done))
+    )
 
 
 async def _records(state: State, ids: Sequence[str]) -> list[dict[str, object] | None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from serving.http.client import is_of_this_machine
 from serving.http.parameters import known_parameters_only
 from serving.http.problems import Problem
 from serving.http.routes.describing import json_response, problems
@@ -25,13 +26,19 @@ async def live() -> Response:
     response_model=Readiness,
     responses=problems(s503="Not fit to answer yet; `detail` says why."),
 )
-async def ready(state: State) -> Response:
+async def ready(request: Request, state: State) -> Response:
     """A bundle is loaded and the store answers. Send requests here only while this says so; `trouble` says what was
     published and is not in use."""
-    reasons = state.reasons_not_ready()
+    reasons, troubles = state.reasons_not_ready(), state.troubles()
+    if not is_of_this_machine(request.scope):
+        # Reasons name files and programs; whoever looks after the service reads them on its machine or in its log.
+        reasons = ["not fit to answer yet; ask from the service's own machine why"] if reasons else []
+        troubles = ["something that was published is not in use; ask from the service's own machine what"] * bool(
+            troubles
+        )
     if reasons:
         raise Problem(503, "not-ready", "; ".join(reasons), headers={"Retry-After": "1"})
-    return json_response({"status": "ok", "trouble": state.troubles()})
+    return json_response({"status": "ok", "trouble": troubles})
 
 
 @router.get(

@@ -86,7 +86,9 @@ def test_the_report_has_every_model_and_field(history: Path, tmp_path: Path) -> 
     report = ran(asked(Protocol.LEAVE_LAST_OUT, history), tmp_path / "report")
     metrics = report.metrics
     assert tuple(metrics["models"]) == MODELS
-    names = {f"{name}@{k}" for name in ("recall", "ndcg", "hit_rate", "mrr", "coverage") for k in (1, 4)}
+    names = {
+        f"{name}@{k}" for name in ("recall", "ndcg", "hit_rate", "mrr", "precision", "map", "coverage") for k in (1, 4)
+    }
     assert all(set(each) == names for each in metrics["models"].values())
     assert set(metrics["differences"]) == set(MODELS) - {"blend"}
     assert set(metrics["differences"]["als"]["recall@4"]) == {"mean", "low", "high"}
