@@ -34,5 +34,10 @@ class Shown(NamedTuple):
         at = np.array([at for _, at in impressions], dtype=np.int64)
         return cls(position[known].astype(np.int32), at[known])
 
+    @classmethod
+    def nothing(cls) -> Shown:
+        """No impression."""
+        return NOTHING_SHOWN
+
 
 NOTHING_SHOWN = Shown(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))

@@ -26,7 +26,7 @@ from recsys.recommend.masks import UNLIKELY
 from recsys.recommend.models import BundleModels, Taste
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Fallback, Placement
 from recsys.recommend.relevance import UNKNOWN_RELEVANCE, relevance_of
-from recsys.recommend.rules import PlacementRules, Rules
+from recsys.recommend.rules import NO_RULES, PlacementRules, Rules
 from recsys.recommend.sources import (
     BY_PLACE,
     FEW,
@@ -295,9 +295,9 @@ class Recommender:
         kept = np.isin(bought.item, taste.items)  # What was bought and carries no taste does not come back.
         return bought.item[kept], repeat.score(bought, repeat.window)[kept]
 
-    def hidden(self, history: History, request: Request, rules: Rules) -> npt.NDArray[np.int32]:
-        """Where the items are that are not shown to somebody with this history, or that the request does not want:
-        int32, ascending."""
+    def hidden(self, history: History, request: Request, rules: Rules = NO_RULES) -> npt.NDArray[np.int32]:
+        """Where the items are that are not shown to somebody with this history, or that the request does not want,
+        and what its own filter keeps out of `rules.showable`: int32, ascending."""
         seen, unwanted = self._models.seen(history, self.placement.mask_kinds), left_out(self.bundle.items, request)
         if not (len(unwanted) or len(rules.barred)):
             return seen

@@ -42,6 +42,7 @@ from serving.http.schemas import (
     ItemResults,
     PageOut,
     ProblemOut,
+    Readiness,
 )
 from serving.http.settings import Settings
 from tests.serving.documented import API, by_operation, examples
@@ -144,7 +145,7 @@ SHAPES: list[tuple[str, type[BaseModel]]] = [
     ("get_items", ItemRecords),
     ("delete_items", ItemResults),
     ("live", Health),
-    ("ready", Health),
+    ("ready", Readiness),
     ("problem", ProblemOut),
 ]
 """Each example, and the shape of its answer."""
