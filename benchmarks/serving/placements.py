@@ -95,10 +95,10 @@ def _cost(home: Path, paths: Sequence[str]) -> list[Row]:
         with load.bookmatch(home, settings) as running:
             rates: dict[str, list[float]] = {"none": [], "every": []}
             for placement in rates:
-                load.requests_per_second(running, _placed(asked, placement), 2 * SECONDS)
+                _most(running, _placed(asked, placement), 2 * SECONDS)
             for _ in range(ROUNDS):
                 for placement, found in rates.items():
-                    found.append(load.requests_per_second(running, _placed(asked, placement), SECONDS))
+                    found.append(_most(running, _placed(asked, placement), SECONDS))
         none, every = (statistics.median(rates[placement]) for placement in ("none", "every"))
         rows.append(
             Row(
@@ -112,6 +112,16 @@ def _cost(home: Path, paths: Sequence[str]) -> list[Row]:
     return rows
 
 
+def _most(running: load.Running, paths: Sequence[str], seconds: float) -> float:
+    return load.requests_per_second(running.url, paths, seconds, headers=running.headers)
+
+
+def _tail(running: load.Running, paths: Sequence[str], rate: float, seconds: float) -> float:
+    """p99 in milliseconds."""
+    found = load.latencies(running.url, paths, rate, seconds, headers=running.headers)
+    return float(np.percentile(found, 99))
+
+
 def _placed(paths: Sequence[str], placement: str) -> list[str]:
     return [f"{path}&placement={placement}" for path in paths]
 
@@ -122,20 +132,19 @@ def _reloading(home: Path, paths: Sequence[str]) -> list[Row]:
     rows = []
     with load.bookmatch(home, {"BOOKMATCH_BUNDLE_POLL": "0.05"}) as running:
         for _ in range(2):
-            load.requests_per_second(running, asked, SECONDS)
-        rate = load.requests_per_second(running, asked, SECONDS) / 2
+            _most(running, asked, SECONDS)
+        rate = _most(running, asked, SECONDS) / 2
         publications: tuple[tuple[str, Callable[[int], None]], ...] = (
             ("placements are published", lambda number: publish(home, number)),
             ("a bundle is put in force", _other_bundle(home)),
         )
         for what, put in publications:
-            usual = load.latencies(running, asked, rate, RELOADS * 0.1)
+            calm = _tail(running, asked, rate, RELOADS * 0.1)
             done = threading.Event()
             publisher = threading.Thread(target=_publishing, args=(put, done))
             publisher.start()
-            meanwhile = load.latencies(running, asked, rate, RELOADS * 0.1)
+            busy = _tail(running, asked, rate, RELOADS * 0.1)
             publisher.join()
-            calm, busy = (float(np.percentile(each, 99)) for each in (usual, meanwhile))
             rows.append(
                 Row(
                     f"p99 while {what} {RELOADS} times, ten a second, at {rate:,.0f} requests/s, half the most",
