@@ -14,6 +14,7 @@ def explain(
     home: Home = DEFAULT_HOME,
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many items at most.")] = 20,
     exclude: Annotated[list[str] | None, typer.Option(help="An item that must not be listed; may be repeated.")] = None,
+    placement: Annotated[str, typer.Option(help="The spot that the list is for.")] = "default",
     item: Annotated[str | None, typer.Option(help="Why this item is on the list, or why not.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -31,7 +32,7 @@ def explain(
 
     settings = Settings.from_environment({**os.environ, "BOOKMATCH_HOME": str(home)})
     configure_logging(logging.WARNING, settings.log_format)
-    report = asyncio.run(explained_answer(settings, customer, limit, frozenset(exclude or ()), item))
+    report = asyncio.run(explained_answer(settings, customer, limit, frozenset(exclude or ()), item, placement))
     if as_json:
         typer.echo(report_json(report))
     else:

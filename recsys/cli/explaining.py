@@ -14,8 +14,8 @@ from recsys.data.events import KIND_BY_CODE
 from recsys.data.history import History
 from recsys.data.signals import UNKNOWN_TIME
 from recsys.data.vocabulary import UNKNOWN
-from recsys.errors import BundleError
-from recsys.recommend.masks import EXCLUDED, SEEN, UNAVAILABLE, UNKNOWN_ITEM
+from recsys.errors import BundleError, InputError
+from recsys.recommend.masks import EXCLUDED, FILTERED, SEEN, UNAVAILABLE, UNKNOWN_ITEM
 from recsys.recommend.types import Request
 from recsys.stores import open_store
 from serving.http.app import SYSTEM_CLOCKS
@@ -98,10 +98,15 @@ class Report:
 
 
 async def explained_answer(
-    settings: Settings, customer_id: str, limit: int, exclude: frozenset[str], item_id: str | None
+    settings: Settings,
+    customer_id: str,
+    limit: int,
+    exclude: frozenset[str],
+    item_id: str | None,
+    placement: str = "default",
 ) -> Report:
     """Asks as the service asks and answers as it answers. Raises StoreError and BundleError for a shop that cannot
-    answer."""
+    answer, InputError for an unknown placement."""
     shop = settings.shop
     store = open_store(shop.store, create=False)
     try:
@@ -114,8 +119,13 @@ async def explained_answer(
                 moment = await answerer.moment()
             except Problem as error:
                 raise BundleError(str(state.engines.trouble), remedy="train again with `bookmatch train`") from error
+            spot = moment.engine.spots.get(placement)
+            if spot is None:
+                raise InputError(
+                    f"there is no placement {placement!r}", expected=f"one of {', '.join(sorted(moment.engine.spots))}"
+                )
             person = answerer.customer(moment, customer_id)
-            asked = for_person("recommendations", moment, person, limit, exclude)
+            asked = for_person("recommendations", moment, person, limit, exclude, spot=spot)
             ranked, note = await answerer.ranked(asked)
             answer = orjson.loads(answerer.body(asked, ranked, note))
         listed = [each["item_id"] for each in answer["items"]]
@@ -130,7 +140,7 @@ async def explained_answer(
             person.history.unknown_items,
             len(person.history.earlier_item),
             tastes,
-            moment.engine.recommender.weights(person.history),
+            spot.weights(person.history),
             standing,
             dict(rows.iter_rows()),
         )
@@ -158,8 +168,9 @@ def _standing(moment: Moment, person: Person, asked: Asked, item_id: str, listed
         return Standing(item_id, None, None, UNKNOWN_ITEM, because, None, {})
     mask = _mask(moment, person, asked, item_id, item)
     request = Request(limit=FIRST, now=moment.now, exclude=asked.exclude)
-    order = engine.recommender.rank(history, engine.catalog, request).tolist()
-    parts = engine.recommender.parts(history, item, moment.now)
+    spot = asked.spot or engine.recommender
+    order = spot.rank(history, engine.catalog, request, asked.rules).tolist()
+    parts = spot.parts(history, item, moment.now)
     own = sum(part for source, part in parts.items() if source != "popular")
     return Standing(
         item_id,
@@ -177,12 +188,15 @@ def _mask(moment: Moment, person: Person, asked: Asked, item_id: str, item: int)
     engine, history = moment.engine, person.history
     if not engine.catalog.showable(moment.now)[item]:
         return UNAVAILABLE, "the catalogue says that it is not available, not yet published or expired"
-    taste = engine.recommender.taste(history)
+    spot = asked.spot or engine.recommender
+    if asked.rules is not None and asked.rules.passing is not None and not asked.rules.passing[item]:
+        return FILTERED, f"the placement's filter keeps it out: {spot.placement.where}"
+    taste = spot.taste(history)
     if item in taste.seen:
         codes = {
             *history.kind[history.item == item].tolist(),
             *history.earlier_kind[history.earlier_item == item].tolist(),
         }
-        kinds = {KIND_BY_CODE[code] for code in codes} & engine.recommender.placement.mask_kinds
+        kinds = {KIND_BY_CODE[code] for code in codes} & spot.placement.mask_kinds
         return SEEN, ", ".join(sorted(map(str, kinds)))
     return (EXCLUDED, "the request excludes it") if item_id in asked.exclude else None

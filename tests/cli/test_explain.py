@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from recsys.data.catalog import ITEM_SCHEMA
+from recsys.recommend.placements import PlacementRepository
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
 from serving.http.schemas import AnswerOut
@@ -103,6 +104,25 @@ def test_why_an_item_is_or_is_not_on_the_list(home: Path, terminal: Terminal) ->
         standing = explain(terminal, home, *words)["made_from"]["standing"]
         assert (standing["place"], standing["place_further"], standing["masked"]) == (None, None, mask)
         assert because in standing["because"]
+
+
+def test_it_explains_the_list_of_a_placement(home: Path, terminal: Terminal) -> None:
+    """Pins, what its filter keeps out, and the weights of its sources; an unknown placement is an error."""
+    text = f'[placements.spot]\nsources = ["als"]\npins = [{{ item = "{item(1, 5)}", slot = 1 }}]\n'
+    text += '[placements.shut]\nfilter = "price > 3"\nfallback = []\n'
+    PlacementRepository(ShopFolder(home).placements).publish(text, by="a test", why="to see", now=0)
+    document = explain(terminal, home, "c1", "--placement", "spot", "--item", item(1, 5))
+    assert document["served_from"]["placement"]["moved"] == {"pins": 1}
+    assert (document["items"][0]["item_id"], document["items"][0]["reason"]["code"]) == (item(1, 5), "pinned")
+    assert document["made_from"]["standing"]["place"] == 1
+    assert set(document["made_from"]["weights"]) == {"als"}
+    shut = explain(terminal, home, "c1", "--placement", "shut", "--item", item(1, 5))
+    assert shut["items"] == []
+    assert shut["made_from"]["standing"]["masked"] == "filtered"
+    assert "price > 3" in shut["made_from"]["standing"]["because"]
+    code, _, err = terminal("explain", "c1", "--placement", "sput", "--home", str(home))
+    assert code != 0
+    assert "default, shut, spot" in err
 
 
 def test_people_are_told_the_same(home: Path, terminal: Terminal) -> None:
