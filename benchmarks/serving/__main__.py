@@ -113,7 +113,9 @@ PARTS: dict[str, Callable[[Path], list[Row]]] = {
     "library": lambda folder: library.measure(home_of(prepared(folder, LARGE))),
     "events": lambda folder: events.measure(home_of(prepared(folder, LARGE)), asked(LARGE)),
     "items": lambda folder: items.measure(home_of(prepared(folder, LARGE)), asked(LARGE)),
-    "placements": lambda folder: placements.measure(home_of(prepared(folder, LARGE)), asked(LARGE)),
+    "placements": lambda folder: placements.measure(
+        home_of(prepared(folder, LARGE)), asked(LARGE), home_of(prepared(folder, SMALL)), asked(SMALL)
+    ),
     "memory": lambda folder: memory.measure(home_of(prepared(folder, LARGE))),
 }
 

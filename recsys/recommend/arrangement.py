@@ -137,31 +137,32 @@ def _walked(
     line, pins = np.empty(wanted, np.int32), 0
     while pins < len(pinned) and slots[pins] < wanted:
         pins += 1
+    # What is shown has its codes side by side: of all items they lie anywhere in memory.
+    held, own = np.empty((len(codes), pins + wanted), np.int32), np.empty(len(codes), np.int32)
+    for rule in range(len(codes)):
+        for pin in range(pins):
+            held[rule, pin] = codes[rule, pinned[pin]]
     kept_out, free = 0, 0
     for turn in range(size):
         place = order[turn]
         # What is not ranked may come before what sank behind the end of the list.
         if free == wanted - pins or (more and sinks and place + steps[place] >= size):
             break
-        there = False
+        there, agrees = False, False
         for pin in range(pins):
             there = there or pinned[pin] == ranked[place]
         if there:
             continue
-        agrees = False
         for rule in range(len(codes)):
-            own, count = codes[rule, ranked[place]], 0
-            if own < 0:
-                continue
-            for pin in range(pins):
-                count += codes[rule, pinned[pin]] == own
-            for before in range(free):
-                count += codes[rule, ranked[line[before]]] == own
-            agrees = agrees or count >= at_most[rule]
+            own[rule] = codes[rule, ranked[place]]
+            count = 0
+            for before in range(pins + free if own[rule] >= 0 else 0):
+                count += held[rule, before] == own[rule]
+            agrees = agrees or (own[rule] >= 0 and count >= at_most[rule])
         if agrees:
             kept_out += 1
             continue
-        line[free] = place
+        line[free], held[:, pins + free] = place, own
         free += 1
     size, pin, at = free + pins, 0, 0
     found, item, taken = np.full(size, NOWHERE, np.int32), np.empty(size, np.int32), np.empty(pins, np.int64)

@@ -44,6 +44,7 @@ class BundleModels:
         self.sources = AllSources(bundle)
         self.filtered = object()
         """Owns what histories keep of what filters let through."""
+        self._seen = object()
         self._own = threading.local()
 
     def workspace(self) -> Workspace:
@@ -58,7 +59,7 @@ class BundleModels:
         made: dict[frozenset[EventKind], Taste] = history.kept(self, dict)
         taste = made.get(mask_kinds)
         if taste is None:
-            seen = history.items_of(mask_kinds)
+            seen = self.seen(history, mask_kinds)
             # Spots differ in what they show again, and in nothing else that a history says.
             like = next(iter(made.values()), None)
             taste = made[mask_kinds] = self._taste(history, seen) if like is None else replace(like, seen=seen)
@@ -66,9 +67,11 @@ class BundleModels:
 
     def seen(self, history: History, mask_kinds: frozenset[EventKind]) -> npt.NDArray[np.int32]:
         """As in `Taste`, which is not made for it."""
-        made: dict[frozenset[EventKind], Taste] = history.kept(self, dict)
-        taste = made.get(mask_kinds)
-        return history.items_of(mask_kinds) if taste is None else taste.seen
+        made: dict[frozenset[EventKind], npt.NDArray[np.int32]] = history.kept(self._seen, dict)
+        seen = made.get(mask_kinds)
+        if seen is None:
+            seen = made[mask_kinds] = history.items_of(mask_kinds)
+        return seen
 
     def _taste(self, history: History, seen: npt.NDArray[np.int32]) -> Taste:
         weights = self.bundle.manifest.event_weights
