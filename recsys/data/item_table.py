@@ -139,8 +139,8 @@ class ItemTable:
         present: dict[str, tuple[list[int], list[object]]] = {}
         for name in _DECLARED:
             values = rows[name].fill_null(True) if name == "available" else rows[name]
-            pairs = [(place, value) for place, value in zip(places, values.to_list(), strict=True) if value is not None]
-            present[name] = ([place for place, _ in pairs], [value for _, value in pairs])
+            there = values.is_not_null().to_numpy()
+            present[name] = (position[there].tolist(), values.drop_nulls().to_list())
         own = set(_DECLARED)
         for place, text in zip(places, rows["attributes"].to_list(), strict=True):
             if text is None:

@@ -86,12 +86,12 @@ def checked(condition: Condition, columns: Mapping[str, ColumnKind]) -> Checked:
     )
 
 
-def time_of(text: str, at: int, column: str | None = None) -> float:
+def time_of(text: str, at: int) -> float:
     """Milliseconds UTC of a time as text; without a zone it is UTC. Raises FilterError."""
     try:
         time = datetime.fromisoformat(text)
     except (ValueError, OverflowError) as error:
-        raise FilterError(f"the time {text[:40]!r}", at=at, column=column, expected=A_TIME) from error
+        raise FilterError(f"the time {text[:40]!r}", at=at, expected=A_TIME) from error
     zoned = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
     return float(round(zoned.timestamp() * 1000))
 
@@ -124,7 +124,8 @@ class _Checking:
             case Like():
                 value, pattern = self._fit(node.value, Kind.TEXT), self._fit(node.pattern, Kind.TEXT)
                 if isinstance(pattern, Column):
-                    raise FilterError(f"the attribute {pattern.name!r} as a pattern", at=pattern.at, expected="a text")
+                    found = f"the attribute {pattern.name!r} as a pattern"
+                    raise FilterError(found, at=pattern.at, column=pattern.name, expected="a text")
                 return replace(node, value=value, pattern=pattern)
             case IsNull():
                 self._kind(node.value)
