@@ -63,6 +63,7 @@ class Checked:
     columns : the attributes of items that it reads, ascending.
     attributes : those of customers, ascending.
     asks : what it asks of a history.
+    exact : whether equal values that are put into it are values of one kind.
     """
 
     condition: Condition
@@ -70,6 +71,7 @@ class Checked:
     columns: tuple[str, ...]
     attributes: tuple[str, ...]
     asks: tuple[Did | Same, ...]
+    exact: bool
 
 
 def checked(condition: Condition, columns: Mapping[str, ColumnKind]) -> Checked:
@@ -83,6 +85,8 @@ def checked(condition: Condition, columns: Mapping[str, ColumnKind]) -> Checked:
         tuple(sorted({node.name for node in nodes if isinstance(node, Column)})),
         tuple(sorted({node.name for node in nodes if isinstance(node, Attribute)})),
         tuple(dict.fromkeys(node for node in nodes if isinstance(node, Did | Same))),
+        all(each.kind is not None for each in checking.parameters.values())
+        and not any(isinstance(node, Attribute) for node in nodes),
     )
 
 
