@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import first_run, ingest, pages, real_sizes
+from benchmarks import filters, first_run, ingest, pages, real_sizes
 from benchmarks.measured import Row
 
 HEAD = """# Benchmarks
@@ -21,6 +21,7 @@ def main() -> None:
     rows = [*real_sizes.measure(), *first_run.measure()]
     for what, measured, against, target in ingest.run():
         rows.append(Row(what, "python -m benchmarks.ingest", f"{measured}; {against}", target))
+    rows += filters.measure()
     lines = [f"| {row.what} | {row.measured} | {row.target} | `{row.command}` |" for row in rows]
     pages.write(pages.filled(HEAD) + "\n".join(lines) + "\n", pages.parts()[1])
     print("\n".join(lines))
