@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from recsys.data.catalog import ITEM_SCHEMA
 from recsys.recommend.masks import FILTERED
+from recsys.recommend.placements import PlacementRepository
+from recsys.shop import ShopFolder
 from serving.http.settings import Settings
 from tests.serving.redis_server import RedisServer
 from tests.serving.service import FakeClock, Reply, Service
@@ -169,14 +171,47 @@ def test_faults_of_a_body_have_the_place_of_the_parameter(service: Service) -> N
     assert reply.json()["errors"][0]["found"] == "parameters of no filter"
 
 
-def test_a_saved_filter_is_asked_for_by_its_name(service: Service) -> None:
-    """And a name that nothing is saved under says which there are."""
-    service.state.answerer.filters.saved = {"gifts": "stock < :most"}
+SAVED = """
+[filters]
+gifts = "stock < :most"
+[placements.default]
+[placements.home]
+filter = "stock > 4"
+"""
+
+
+def publish(service: Service, home: Path, text: str) -> None:
+    """Puts a file of placements in force."""
+    repository = PlacementRepository(ShopFolder(home).placements)
+    repository.publish(text, by="a test", why="to see", now=0)
+    service.look_for_bundles()
+
+
+def test_a_saved_filter_is_asked_for_by_its_name(service: Service, home: Path) -> None:
+    """As the file of placements that is in force says it; a name that it does not have is an error that says which
+    there are."""
+    publish(service, home, SAVED)
     reply = ask(service, FOR_C1, filter="gifts", param_most=3)
     assert reply.items
     assert all(int(item_id[-2:]) < 3 for item_id in reply.items)
     (error,) = ask(service, FOR_C1, filter="gift").json()["errors"]
     assert "gifts" in error["expected"]
+
+
+def test_a_filter_holds_beside_that_of_the_placement(service: Service, home: Path) -> None:
+    """Items have to pass both, also where the two are longer than one may be; errors are about what was asked."""
+    publish(service, home, SAVED)
+    long = " OR ".join(["stock < 9"] * 99)
+    for text in ("stock < 9", long):
+        for _ in range(2):
+            reply = ask(service, FOR_C1, placement="home", filter=text, limit=50)
+            assert {int(item_id[-2:]) for item_id in reply.items} <= {5, 6, 7, 8}
+            assert reply.items
+            assert reply.served_from["masked"][FILTERED] == (PER_SHELF - 4) * SHELVES
+    assert reply.served_from["cache"]["status"] == "hit"
+    assert {int(each[-2:]) for each in ask(service, FOR_C1, placement="home", limit=100).items} - {5, 6, 7, 8}
+    (error,) = ask(service, FOR_C1, placement="home", filter="prise > 1").json()["errors"]
+    assert "at character 1" in error["found"]
 
 
 def test_what_a_customer_is_counts_from_the_moment_it_is_put(service: Service) -> None:

@@ -19,6 +19,7 @@ from recsys.recommend.filters.checking import Checked, ParameterKind, checked
 from recsys.recommend.filters.evaluation import Evaluation
 from recsys.recommend.filters.happened import happened
 from recsys.recommend.filters.parsing import condition_of
+from recsys.recommend.filters.syntax import Condition, Every
 from recsys.recommend.filters.truth import Holds
 from recsys.recommend.where import Where
 
@@ -94,10 +95,14 @@ class Filter:
     text : as it was written.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, condition: Condition | None = None) -> None:
         self.text = text
-        self._condition = condition_of(text)
+        self._condition = condition or condition_of(text)
         self._checked: tuple[Mapping[str, ColumnKind], Checked] | None = None
+
+    def beside(self, other: Filter) -> Filter:
+        """The filter that lets through what both do."""
+        return Filter(f"({self.text}) AND ({other.text})", Every((self._condition, other._condition), 0))
 
     def check(self, columns: Mapping[str, ColumnKind]) -> Checked:
         """What it needs, over a catalogue with these columns. Raises FilterError where it does not fit them."""
