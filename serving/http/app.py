@@ -25,17 +25,20 @@ from threadpoolctl import threadpool_limits
 from recsys import __version__
 from recsys.errors import BookmatchError
 from serving.http.access_layer import AccessLayer
+from recsys.shop_lock import use_shop
 from serving.http.hot import HotRoutes
 from serving.http.logs import configure_logging
 from serving.http.metrics import Metrics
 from serving.http.problems import Fault, Problem, invalid, of_domain, of_status, shortened
+from serving.http.reloading import Reloading
 from serving.http.request_layer import RequestLayer, instance_of
 from serving.http.routes import COMPONENTS, ROUTERS
 from serving.http.routes.examples import show_examples
 from serving.http.routes.security import describe_security
 from serving.http.security_headers import SecurityHeaders
 from serving.http.settings import Settings
-from serving.http.state import Clocks, open_state
+from serving.http.settings_file import with_file
+from serving.http.state import Clocks, ServiceState, open_state
 
 
 def wall_clock() -> int:
@@ -59,18 +62,47 @@ class HttpService:
     """
 
     def __init__(
-        self, framework: FastAPI, metrics: Metrics, clock: Callable[[], float], headers: SecurityHeaders
+        self,
+        framework: FastAPI,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        headers: SecurityHeaders,
+        reloading: Reloading,
     ) -> None:
         self.framework = framework
+        self._reloading = reloading
         self._outer = RequestLayer(AccessLayer(HotRoutes(framework), framework.state), metrics, clock, headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request, or the beginning and the end of it all."""
         await self._outer(scope, receive, send)
 
+    def begin_stopping(self) -> None:
+        """From now on `/health/ready` says no; requests are answered as before."""
+        if self._state is not None:
+            self._state.standing.stopping = True
 
-def create_app(settings: Settings, clocks: Clocks = SYSTEM_CLOCKS) -> HttpService:
-    """The service as an ASGI application; its resources open and close with its lifespan."""
+    def refuse_what_waits(self) -> None:
+        """Who waits for a write that the disk has not seen is told that nothing was stored."""
+        if self._state is not None:
+            self._state.writer.refuse()
+
+    async def reload(self) -> None:
+        """Looks at once for everything that may be new, and says in the log what was taken."""
+        if self._state is not None:
+            await self._reloading.reload(self._state)
+
+    @property
+    def _state(self) -> ServiceState | None:
+        """What is open; None before and after."""
+        return getattr(self.framework.state, "service", None)
+
+
+def create_app(
+    settings: Settings, clocks: Clocks = SYSTEM_CLOCKS, reread: Callable[[], Settings] | None = None
+) -> HttpService:
+    """The service as an ASGI application; its resources open and close with its lifespan. `reread` reads the settings
+    again when it is told to look for what is new; None keeps them."""
     metrics = Metrics(settings.metrics_folder)
 
     @asynccontextmanager
@@ -101,7 +133,8 @@ def create_app(settings: Settings, clocks: Clocks = SYSTEM_CLOCKS) -> HttpServic
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(BookmatchError, _domain_error)
     app.openapi = lambda: _description(app)  # type: ignore[method-assign]
-    return HttpService(app, metrics, clocks.monotonic, SecurityHeaders(settings.hsts_seconds, _docs_page(app)))
+    headers = SecurityHeaders(settings.hsts_seconds, _docs_page(app))
+    return HttpService(app, metrics, clocks.monotonic, headers, Reloading(settings, reread or (lambda: settings)))
 
 
 def create_app_from_environment() -> HttpService:
@@ -109,10 +142,17 @@ def create_app_from_environment() -> HttpService:
 
     Raises InputError for a variable that is unknown or does not fit.
     """
-    settings = Settings.from_environment(os.environ)
+    settings = settings_from_environment()
     configure_logging(settings.logging_level, settings.log_format)
     _spare_answers_from_waiting()
-    return create_app(settings)
+    # As long as this process lives: nobody replaces the store under it.
+    use_shop(settings.home)
+    return create_app(settings, reread=settings_from_environment)
+
+
+def settings_from_environment() -> Settings:
+    """What the variables say, and the file that one of them names. Raises InputError as above."""
+    return Settings.from_environment(with_file(os.environ))
 
 
 def _spare_answers_from_waiting() -> None:

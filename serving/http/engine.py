@@ -237,6 +237,17 @@ class Engines:
             await self.look()
             await asyncio.sleep(self._poll)
 
+    async def look_again(self) -> str:
+        """A look at once, also for a bundle that was refused a moment ago. Returns the id of a new one, `unchanged`
+        without one. Raises BundleError when it does not fit; the one that answers stays."""
+        before, self._refused = self._engine, None
+        await self.look()
+        if self.trouble is not None:
+            raise BundleError(self.trouble)
+        if self._engine is None or self._engine is before:
+            return "unchanged"
+        return self._engine.bundle.bundle_id
+
     async def look(self) -> None:
         """One look for a bundle other than the one in force. What goes wrong is logged and counted, never raised."""
         wanted = None

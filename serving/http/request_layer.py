@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import re
@@ -27,6 +28,14 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _GONE = 499
 """The status under which a request is counted whose client went away before it was answered."""
+
+_CUT = Problem(
+    503,
+    "stopping",
+    "The service stopped before this was done. Whether something was stored is not known: send it again; an event with "
+    "the same event_id counts once.",
+    headers={"Retry-After": "1"},
+)
 
 
 def instance_of(scope: Scope) -> str:
@@ -86,6 +95,11 @@ class RequestLayer:
             await problem.response(instance_of(scope))(scope, receive, reply)
         except ClientDisconnect:
             return _GONE
+        except asyncio.CancelledError:
+            # Only a service that stops and cannot wait any longer cuts a request.
+            if reply.status is not None:
+                raise
+            await _CUT.response(instance_of(scope))(scope, receive, reply)
         except Exception:
             log.exception("request failed")
             if reply.status is not None:

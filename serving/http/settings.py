@@ -44,6 +44,8 @@ class Settings:
     trusted_proxies : whose word on a client's address (X-Forwarded-For) is taken.
     hsts_seconds : for how long browsers are told to come back with TLS alone; 0 where TLS is not certain.
     workers : among how many processes limits are divided; `bookmatch serve --workers` sets it.
+    drain_seconds : how long a service that is to stop says so and goes on answering, before it closes.
+    settings_file : a file of further settings, which a reload reads again; None: there is none.
     log_level : `debug` also logs every request; `info`, `warning`, `error`.
     log_format : `console` for people, `json` for programs.
     metrics_folder : where several workers add up their metrics (PROMETHEUS_MULTIPROC_DIR); None with one worker.
@@ -64,6 +66,8 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = ()
     hsts_seconds: int = 0
     workers: int = 1
+    drain_seconds: float = 1.0
+    settings_file: Path | None = None
     log_level: str = "info"
     log_format: str = "console"
     metrics_folder: Path | None = None
@@ -116,6 +120,10 @@ class Settings:
             trusted_proxies=_networks(texts.get("trusted_proxies", "")),
             hsts_seconds=whole("hsts_seconds", values.hsts_seconds, 0, 63_072_000),
             workers=whole("workers", values.workers, 1, 1_024),
+            drain_seconds=_number("drain_seconds", texts["drain_seconds"], float, 0, 600)
+            if "drain_seconds" in texts
+            else values.drain_seconds,
+            settings_file=Path(texts["settings_file"]) if texts.get("settings_file") else None,
             log_level=_choice("log_level", texts.get("log_level", values.log_level), LOG_LEVELS),
             log_format=_choice("log_format", texts.get("log_format", values.log_format), LOG_FORMATS),
             metrics_folder=Path(folder) if folder else None,

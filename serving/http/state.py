@@ -55,6 +55,13 @@ class Clocks:
     worked: Callable[[], float]
 
 
+@dataclass(slots=True)
+class Standing:
+    """Whether the service was asked to stop: then it answers, but should get no more requests."""
+
+    stopping: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceState:
     """One worker's resources; routes get it with `State`."""
@@ -70,6 +77,7 @@ class ServiceState:
     shop_lists: ShopLists
     key_ring: KeyRing
     limits: Limits
+    standing: Standing
 
     def open_writable(self) -> Store:
         """A writing connection beside the writer's, for what takes long; to be closed by the caller."""
@@ -90,7 +98,7 @@ class ServiceState:
 
     def reasons_not_ready(self) -> list[str]:
         """Why this worker should get no requests; empty when it should."""
-        reasons = []
+        reasons = ["the service is stopping"] if self.standing.stopping else []
         if not self.engines.ready:
             reasons.append(f"no model answers: {self.engines.trouble}")
         try:
@@ -145,7 +153,7 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
     await engines.look()
     limits = Limits(clocks.monotonic, settings.workers)
     state = ServiceState(
-        settings, clocks, metrics, live, engines, writer, answerer, audiences, shop_lists, key_ring, limits
+        settings, clocks, metrics, live, engines, writer, answerer, audiences, shop_lists, key_ring, limits, Standing()
     )
     running = [asyncio.create_task(engines.watch()), asyncio.create_task(state.keep_reporting_sizes())]
     try:

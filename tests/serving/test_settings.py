@@ -36,6 +36,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "trusted_proxies": "10.0.0.7/32",
         "hsts_seconds": "13",
         "workers": "14",
+        "drain_seconds": "0.5",
+        "settings_file": "settings.env",
         "log_level": "debug",
         "log_format": "json",
     }
