@@ -8,9 +8,8 @@ from pathlib import Path
 
 from recsys.errors import StoreError
 from recsys.stores import open_store
+from recsys.stores.embedded import NEWEST_VERSION, StoreFile, forget_again, read_store_file
 from recsys.stores.protocols import Store
-from recsys.stores.sqlite.copying import NEWEST_VERSION, StoreFile, read_store_file
-from recsys.stores.sqlite.forgetting_again import forget_again
 
 
 @dataclass(frozen=True, slots=True)

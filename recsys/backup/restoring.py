@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
-from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from recsys.errors import InputError
 from recsys.shop import ShopFolder
 from recsys.shop_lock import shop_alone
 from recsys.stores import open_store
-from recsys.stores.sqlite.copying import archive_of, check_store_file, read_store_file
+from recsys.stores.embedded import archive_of, check_store_file, read_store_file, settle_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def _swap_store(folder: Path, target: Path) -> None:
     """First the new partitions, whose names nobody else has; then the file, in one step; then the old partitions go."""
     store, archive = folder / STORE, archive_of(target)
     new = read_store_file(store).partitions.keys()
-    _settle_log(store)
+    settle_log(store)
     archive.mkdir(exist_ok=True)
     for name in new:
         there = archive / name
@@ -93,7 +91,7 @@ def _swap_store(folder: Path, target: Path) -> None:
         (folder / ARCHIVE / name).rename(there)
     sync(archive)
     if target.exists():
-        _settle_log(target)
+        settle_log(target)
     store.replace(target)
     sync(target.parent)
     for path in archive.iterdir():
@@ -105,14 +103,6 @@ def _same(one: Path, other: Path) -> bool:
     """Whether two folders hold the same files."""
     hashes = [{path.name: file_sha256(path) for path in folder.iterdir()} for folder in (one, other)]
     return hashes[0] == hashes[1]
-
-
-def _settle_log(store: Path) -> None:
-    """Moves a store's log into its file: what lies beside a file would be taken for the log of the next of its name."""
-    with suppress(sqlite3.Error), closing(sqlite3.connect(store)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    for suffix in ("-wal", "-shm"):
-        store.with_name(f"{store.name}{suffix}").unlink(missing_ok=True)
 
 
 def _swap_placements(source: Path, target: Path) -> None:

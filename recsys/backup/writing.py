@@ -24,7 +24,7 @@ from recsys.bundle.repository import CURRENT, BundleRepository
 from recsys.durable import file_sha256, sync, write_file
 from recsys.errors import BundleError, InputError, StoreError
 from recsys.shop import ShopFolder
-from recsys.stores.sqlite.copying import StoreFile, archive_of, check_store_file, copy_store, read_store_file
+from recsys.stores.embedded import StoreFile, archive_of, check_store_file, copy_store, read_store_file
 
 MOST_ATTEMPTS = 5
 """A customer who is forgotten meanwhile takes old partitions away, and the copy begins anew; so often at most."""

@@ -27,7 +27,7 @@ def backup(
     from recsys.backup import back_up
     from recsys.cli.auditing import audit_command, now
     from recsys.shop import ShopFolder
-    from recsys.stores.sqlite.copying import NEWEST_VERSION
+    from recsys.stores.embedded import NEWEST_VERSION
 
     made = back_up(ShopFolder(home), target, now(), models=models)
     # To write into a store of an older version would upgrade it, which is for whoever takes a backup first to say.

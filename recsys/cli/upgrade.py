@@ -13,7 +13,7 @@ from recsys.cli.options import DEFAULT_HOME, Home, Json
 
 if TYPE_CHECKING:
     from recsys.shop import ShopFolder
-    from recsys.stores.sqlite.upgrading import Upgraded
+    from recsys.stores.embedded import Upgraded
 
 _ROOM = 1.1
 """A little more than what is copied."""
@@ -52,8 +52,7 @@ def upgrade(
 
 def _store(shop: ShopFolder, backup: Path | None, *, dry_run: bool) -> dict[str, Any]:
     from recsys.backup.contents import unfinished
-    from recsys.stores.sqlite.copying import NEWEST_VERSION, archive_of, read_store_file
-    from recsys.stores.sqlite.upgrading import rehearse
+    from recsys.stores.embedded import NEWEST_VERSION, archive_of, read_store_file, rehearse
 
     version = read_store_file(shop.store).version
     files = [shop.store, *(path for path in archive_of(shop.store).rglob("*") if path.is_file())]
@@ -80,7 +79,7 @@ def _upgraded(shop: ShopFolder, backup: Path | None, version: int) -> Path:
     from recsys.access.audit import Act
     from recsys.backup import back_up
     from recsys.cli.auditing import audit_command, now
-    from recsys.stores.sqlite.upgrading import upgrade as bring_up
+    from recsys.stores.embedded import upgrade as bring_up
 
     at = now()
     target = backup or shop.home / "backups" / f"before-upgrade-from-{version}-{at}.tar"

@@ -145,9 +145,11 @@ def create_app_from_environment() -> HttpService:
     settings = settings_from_environment()
     configure_logging(settings.logging_level, settings.log_format)
     _spare_answers_from_waiting()
-    # As long as this process lives: nobody replaces the store under it.
-    use_shop(settings.home)
-    return create_app(settings, reread=settings_from_environment)
+    service = create_app(settings, reread=settings_from_environment)
+    # Held as long as this process lives: nobody replaces the store under it.
+    if settings.home.is_dir():
+        service.framework.state.shop = use_shop(settings.home)
+    return service
 
 
 def settings_from_environment() -> Settings:

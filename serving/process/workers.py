@@ -48,6 +48,15 @@ class Worker(Process):
             self._server = GracefulServer(self.config, self._drain_seconds, of_parent)
         return self._server
 
+    def always_pong(self) -> None:
+        """Answers the parent, on a thread of the worker's own; without a parent nobody would ever stop it."""
+        # The worker was given both ends; the parent's must be the parent's alone for its end to be noticed.
+        self.parent_conn.close()
+        try:
+            super().always_pong()
+        except (EOFError, OSError):
+            os.kill(os.getpid(), TO_WORKERS[Urgency.AT_ONCE])
+
     def tell(self, number: signal.Signals) -> None:
         """Sends a signal; nothing to one that has ended."""
         if self.process.is_alive() and self.process.pid is not None:

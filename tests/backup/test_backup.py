@@ -125,7 +125,7 @@ def test_a_killed_backup_leaves_nothing_under_its_name(home: Path, tmp_path: Pat
     assert not list(tmp_path.glob(".backup.tar.unfinished-*"))
 
 
-@pytest.mark.parametrize("step", ["open_store", "carry_over", "_settle_log", "_swap_placements"])
+@pytest.mark.parametrize("step", ["open_store", "carry_over", "settle_log", "_swap_placements"])
 def test_a_killed_restore_leaves_the_old_store_or_the_new_one(home: Path, tmp_path: Path, step: str) -> None:
     """SIGKILL before each of its steps: either is whole, and the next restore brings the new one."""
     target = tmp_path / "backup"

@@ -72,7 +72,7 @@ def serving(
     server = Server(process, f"http://127.0.0.1:{port}", log)
     try:
         if wait:
-            wait_until(server.is_ready, what=f"ready\n{log.read_text()}")
+            wait_until(server.is_ready, 60.0, f"ready\n{log.read_text()}")
         yield server
     finally:
         if process.poll() is None:

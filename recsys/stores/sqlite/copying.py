@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,14 @@ def check_store_file(path: Path) -> None:
         raise translated(error, path) from error
     if found != ["ok"] or orphans:
         raise StoreError(f"the store {path} is damaged: {'; '.join(found[:3]) if found != ['ok'] else orphans}")
+
+
+def settle_log(store: Path) -> None:
+    """Moves a store's log into its file: what lies beside a file would be taken for the log of the next of its name."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(store)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for suffix in ("-wal", "-shm"):
+        store.with_name(f"{store.name}{suffix}").unlink(missing_ok=True)
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
