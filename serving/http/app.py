@@ -24,8 +24,8 @@ from threadpoolctl import threadpool_limits
 
 from recsys import __version__
 from recsys.errors import BookmatchError
-from serving.http.access_layer import AccessLayer
 from recsys.shop_lock import use_shop
+from serving.http.access_layer import AccessLayer
 from serving.http.hot import HotRoutes
 from serving.http.logs import configure_logging
 from serving.http.metrics import Metrics
