@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import sys
@@ -9,8 +10,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -19,11 +21,11 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from threadpoolctl import threadpool_limits
 
 from recsys import __version__
-from recsys.errors import BookmatchError
+from recsys.errors import BookmatchError, InputError
 from recsys.shop_lock import use_shop
 from serving.http.access_layer import AccessLayer
 from serving.http.hot import HotRoutes
@@ -39,6 +41,11 @@ from serving.http.security_headers import SecurityHeaders
 from serving.http.settings import Settings
 from serving.http.settings_file import with_file
 from serving.http.state import Clocks, ServiceState, open_state
+
+if TYPE_CHECKING:
+    from serving.http.tracing import Tracing
+
+log = structlog.get_logger("bookmatch.serving")
 
 
 def wall_clock() -> int:
@@ -68,10 +75,14 @@ class HttpService:
         clock: Callable[[], float],
         headers: SecurityHeaders,
         reloading: Reloading,
+        logged: float,
+        tracing: Tracing | None,
     ) -> None:
         self.framework = framework
         self._reloading = reloading
-        self._outer = RequestLayer(AccessLayer(HotRoutes(framework), framework.state), metrics, clock, headers)
+        access = AccessLayer(HotRoutes(framework), framework.state)
+        layer = RequestLayer(access, metrics, clock, headers, logged)
+        self._outer: ASGIApp = layer if tracing is None else tracing.around(layer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request, or the beginning and the end of it all."""
@@ -99,19 +110,24 @@ class HttpService:
 
 
 def create_app(
-    settings: Settings, clocks: Clocks = SYSTEM_CLOCKS, reread: Callable[[], Settings] | None = None
+    settings: Settings,
+    clocks: Clocks = SYSTEM_CLOCKS,
+    tracing: Tracing | None = None,
+    reread: Callable[[], Settings] | None = None,
 ) -> HttpService:
-    """The service as an ASGI application; its resources open and close with its lifespan. `reread` reads the settings
-    again when it is told to look for what is new; None keeps them."""
-    metrics = Metrics(settings.metrics_folder)
+    """The service as an ASGI application; its resources open and close with its lifespan, and `tracing` with them.
+    `reread` reads the settings again when it is told to look for what is new; None keeps them."""
+    metrics = Metrics(settings.metrics_folder, clocks.monotonic)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # One answer is a few small products: BLAS's threads would cost more than they bring, and fight for the cores.
         with threadpool_limits(1, "blas"):
-            async with open_state(settings, metrics, clocks) as state:
+            async with _traced(tracing), open_state(settings, metrics, clocks) as state:
                 app.state.service = state
+                log.info("worker starts", version=__version__, tracing=settings.tracing)
                 yield
+                log.info("worker stops")
 
     # Its page at /docs comes from this machine: FastAPI's own loads its scripts from a public server, and stays blank
     # in a shop that does not let this machine out.
@@ -134,7 +150,34 @@ def create_app(
     app.add_exception_handler(BookmatchError, _domain_error)
     app.openapi = lambda: _description(app)  # type: ignore[method-assign]
     headers = SecurityHeaders(settings.hsts_seconds, _docs_page(app))
-    return HttpService(app, metrics, clocks.monotonic, headers, Reloading(settings, reread or (lambda: settings)))
+    reloading = Reloading(settings, reread or (lambda: settings))
+    return HttpService(app, metrics, clocks.monotonic, headers, reloading, settings.log_requests, tracing)
+
+
+@asynccontextmanager
+async def _traced(tracing: Tracing | None) -> AsyncIterator[None]:
+    """Sends what is left of the traces at the end."""
+    try:
+        yield
+    finally:
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
+
+
+def _tracing(settings: Settings) -> Tracing | None:
+    """Traces, when they are asked for. Raises InputError when the library is not installed."""
+    if settings.tracing == "off":
+        return None
+    try:
+        # Imported here: whoever does not trace need not have the library, and pays nothing for it.
+        from serving.http.tracing import exported_traces
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"BOOKMATCH_TRACING is 'on', but {error.name} is not installed",
+            expected="the extra `tracing`",
+            remedy="install `bookmatch[tracing]`, or unset BOOKMATCH_TRACING",
+        ) from error
+    return exported_traces(__version__)
 
 
 def create_app_from_environment() -> HttpService:
@@ -145,7 +188,7 @@ def create_app_from_environment() -> HttpService:
     settings = settings_from_environment()
     configure_logging(settings.logging_level, settings.log_format)
     _spare_answers_from_waiting()
-    service = create_app(settings, reread=settings_from_environment)
+    service = create_app(settings, tracing=_tracing(settings), reread=settings_from_environment)
     # Held as long as this process lives: nobody replaces the store under it.
     if settings.home.is_dir():
         service.framework.state.shop = use_shop(settings.home)

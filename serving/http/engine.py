@@ -263,7 +263,9 @@ class Engines:
                 return
             if self._refused is not None and self._refused[0] == wanted and self._now() < self._refused[1]:
                 return
-            engine = await asyncio.to_thread(self._load, wanted)
+            with self._metrics.bundle_load_seconds.time():
+                engine = await asyncio.to_thread(self._load, wanted)
+            published = next((each.at for each in self._repository.publications()[::-1] if each.bundle == wanted), None)
         except Exception as error:
             # Whatever is wrong with a bundle, the one that answers stays.
             expected = isinstance(error, BundleError | StoreError)
@@ -275,8 +277,8 @@ class Engines:
         self._engine = engine
         self.trouble = None
         self._refused = None
-        self._metrics.bundle_loads.labels("used").inc()
-        self._metrics.bundle_loaded_at.set(self._now() / 1000)
+        newest = engine.bundle.manifest.data.get("newest")
+        self._metrics.bundle_used(len(engine.bundle.items), newest, published, self._now())
         log.info("bundle in use", bundle=wanted, items=len(engine.bundle.items))
 
     def _load(self, bundle_id: str) -> Engine:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -80,15 +81,22 @@ class LiveStore:
     history_limit : the newest events of a customer that are read.
     max_copies : histories kept; the one used longest ago goes first.
     pack : asks for a customer's history to be put into one piece; returns at once.
+    timed : inside of what it gives one read happens, `history` or `catalog`; not when nothing had to be read.
     """
 
     def __init__(
-        self, handle: StoreHandle, history_limit: int, max_copies: int, pack: Callable[[str], None] = lambda _: None
+        self,
+        handle: StoreHandle,
+        history_limit: int,
+        max_copies: int,
+        pack: Callable[[str], None] = lambda _: None,
+        timed: Callable[[str], AbstractContextManager[object]] = lambda _: nullcontext(),
     ) -> None:
         self._handle = handle
         self._history_limit = history_limit
         self._max_copies = max_copies
         self._pack = pack
+        self._timed = timed
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
         self._catalog: tuple[Stamp, int] | None = None
         self._copied_from: Origin | None = None
@@ -146,7 +154,8 @@ class LiveStore:
             self._copies.move_to_end(customer_id)
             return Seen(copy.history, copy.profile)
         try:
-            fresh = self._handle.use(lambda store: self._fresh(store, customer_id, bundle, copy))
+            with self._timed("history"):
+                fresh = self._handle.use(lambda store: self._fresh(store, customer_id, bundle, copy))
         except StoreError:
             return self._behind(customer_id, copy)
         if isinstance(fresh, Seen):
@@ -182,7 +191,8 @@ class LiveStore:
             assert self.origin is not None  # noqa: S101 - the handle has just opened it
             return caught_up(store, self.origin, known, items, at_most)
 
-        return self._handle.use(ask)
+        with self._timed("catalog"):
+            return self._handle.use(ask)
 
     def items(self, item_ids: Sequence[str]) -> pl.DataFrame:
         """The rows of these items, as `CatalogStore.get`. Raises StoreError."""
@@ -191,6 +201,11 @@ class LiveStore:
     def check(self) -> None:
         """Asks the store for a sign of life. Raises StoreError."""
         self._handle.use(lambda store: store.catalog.version())
+
+    @property
+    def answers(self) -> bool:
+        """Whether the store answered when it was asked last."""
+        return self._handle.answers
 
     def close(self) -> None:
         """Closes the connection."""

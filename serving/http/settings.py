@@ -19,6 +19,7 @@ PREFIX: Final = "BOOKMATCH_"
 METRICS_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("console", "json")
+TRACING: Final = ("off", "on")
 _ELSEWHERE: Final = frozenset({"BOOKMATCH_DATA"})
 """Variables of this prefix that are read by other parts of the project."""
 
@@ -48,6 +49,8 @@ class Settings:
     settings_file : a file of further settings, which a reload reads again; None: there is none.
     log_level : `debug` also logs every request; `info`, `warning`, `error`.
     log_format : `console` for people, `json` for programs.
+    log_requests : the share of requests that are logged at level `info`.
+    tracing : `on` sends traces where the OTEL_… variables say; `off`.
     metrics_folder : where several workers add up their metrics (PROMETHEUS_MULTIPROC_DIR); None with one worker.
     """
 
@@ -70,6 +73,8 @@ class Settings:
     settings_file: Path | None = None
     log_level: str = "info"
     log_format: str = "console"
+    log_requests: float = 0.0
+    tracing: str = "off"
     metrics_folder: Path | None = None
 
     @property
@@ -126,6 +131,10 @@ class Settings:
             settings_file=Path(texts["settings_file"]) if texts.get("settings_file") else None,
             log_level=_choice("log_level", texts.get("log_level", values.log_level), LOG_LEVELS),
             log_format=_choice("log_format", texts.get("log_format", values.log_format), LOG_FORMATS),
+            log_requests=_number("log_requests", texts["log_requests"], float, 0, 1)
+            if "log_requests" in texts
+            else values.log_requests,
+            tracing=_choice("tracing", texts.get("tracing", values.tracing), TRACING),
             metrics_folder=Path(folder) if folder else None,
         )
 

@@ -25,6 +25,7 @@ from serving.http.engine import Engines
 from serving.http.key_ring import KeyRing
 from serving.http.limits import Limits
 from serving.http.live import LiveStore
+from serving.http.measures import measure_disk, measure_process
 from serving.http.metrics import Metrics
 from serving.http.settings import Settings
 from serving.http.shop_lists import ShopLists
@@ -89,6 +90,9 @@ class ServiceState:
         self.metrics.shop_list_bytes.set(self.shop_lists.bytes_used)
         self.metrics.history_copies.set(self.live.copies)
         self.metrics.events_waiting.set(self.writer.waiting)
+        self.metrics.ready.set(self.engines.ready and self.live.answers)
+        measure_process(self.metrics)
+        measure_disk(self.metrics, self.settings.shop.store)
 
     async def keep_reporting_sizes(self) -> None:
         """Does it every second, as the worker that is asked for metrics sees only what the others wrote down."""
@@ -139,6 +143,7 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
         settings.history_limit,
         settings.history_cache_size,
         writer.pack,
+        metrics.store_read,
     )
     key_ring = KeyRing()
     live.when_changed.append(key_ring.follow)

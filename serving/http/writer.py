@@ -115,9 +115,12 @@ class EventWriter:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[list[bool]] = loop.create_future()
         self._waiting += len(events)
+        handed_over = self._clock()
         done.add_done_callback(lambda _: self._written(len(events)))
         self._jobs.put(_Job(events, loop, done))
-        return await done
+        added = await done
+        self._metrics.wait_seconds.observe(self._clock() - handed_over)
+        return added
 
     async def run(self, work: Callable[[Store], T]) -> T:
         """What `work` returns, called on the writing connection after everything that was handed over before. What it
