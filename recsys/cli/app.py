@@ -14,6 +14,7 @@ from recsys import __version__
 from recsys.cli import (
     audit,
     backup,
+    doctor,
     evaluate,
     explain,
     import_,
@@ -51,6 +52,7 @@ app.command("serve")(serve.serve)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("upgrade")(upgrade.upgrade)
+app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")
 app.command("audit")(audit.audit)
 
