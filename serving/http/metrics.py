@@ -50,6 +50,14 @@ class Metrics:
         self._count_writes()
         self._measure_bundle()
         self._measure_sizes()
+        # From zero on: of a series that begins with its first count, Prometheus sees no increase.
+        for counter, values in (
+            (self.events, ("accepted", "duplicate", "refused")),
+            (self.store_failures, ("write", "pack")),
+            (self.bundle_loads, ("used", "refused")),
+        ):
+            for value in values:
+                counter.labels(value)
         if folder is None:
             ProcessCollector(registry=self._registry)
         self._children: dict[tuple[str, ...], Counter | Histogram] = {}

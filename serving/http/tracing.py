@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable
 from typing import Final, ParamSpec, TypeVar
 
@@ -46,6 +47,7 @@ STEPS: Final[tuple[tuple[type, str, str], ...]] = (
 )
 """Class, method and the name of its span. Spans name no customer: who is forgotten must not be found in old traces."""
 
+CLOSE_SECONDS: Final = 2.0
 _TRACE_PARENT: Final = b"traceparent"
 _CONTEXT_HEADERS: Final = frozenset({_TRACE_PARENT, b"tracestate"})
 _EXPECTED: Final = (BookmatchError, Problem)
@@ -72,10 +74,13 @@ class Tracing:
         return _TracingLayer(app, self._tracer)
 
     def close(self) -> None:
-        """Sends what is left, and takes the steps' spans out of their classes again."""
+        """Sends what is left, for at most `CLOSE_SECONDS`, and takes the steps' spans out of their classes again."""
         for owner, name, method in self._before:
             setattr(owner, name, method)
-        self._provider.shutdown()
+        # Where nobody listens the library tries again for longer than stopping may take.
+        sending = threading.Thread(target=self._provider.shutdown, daemon=True)
+        sending.start()
+        sending.join(CLOSE_SECONDS)
 
 
 def exported_traces(version: str) -> Tracing:

@@ -143,3 +143,13 @@ def test_a_worker_without_a_bundle_is_not_ready(home: Path, clock: FakeClock) ->
         assert train_shop(home)
         service.look_for_bundles()
         assert value(service, "bookmatch_ready") == 1
+
+
+def test_what_alerts_watch_is_there_from_zero_on(service: Service) -> None:
+    """Of a series that begins with its first count, Prometheus sees no increase, and nobody would be told."""
+    for name, label, counted in (
+        ("bookmatch_bundle_loads_total", "result", {"used": 1.0, "refused": 0.0}),
+        ("bookmatch_store_failures_total", "operation", {"write": 0.0, "pack": 0.0}),
+        ("bookmatch_events_total", "status", {"accepted": 0.0, "duplicate": 0.0, "refused": 0.0}),
+    ):
+        assert {each.labels[label]: each.value for each in samples(service, name)} == counted

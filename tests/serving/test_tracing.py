@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ from recsys.recommend.recommender import Recommender
 from serving.http.app import create_app
 from serving.http.live import LiveStore
 from serving.http.settings import Settings
-from serving.http.tracing import STEPS, Tracing, exported_traces
+from serving.http.tracing import CLOSE_SECONDS, STEPS, Tracing, exported_traces
+from tests.serving.processes import free_port
 from tests.serving.redis_server import RedisServer
 from tests.serving.service import FakeClock, Reply, Service
 
@@ -171,3 +173,14 @@ def test_the_standard_variables_name_the_service(monkeypatch: pytest.MonkeyPatch
     finally:
         tracing.close()
     assert (attributes["service.name"], attributes["service.version"]) == ("books", "1.2")
+
+
+def test_stopping_does_not_wait_for_a_collector_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be sent is lost; the service stops in time all the same."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    tracing = exported_traces("1.2")
+    with tracing._tracer.start_as_current_span("lost"):
+        pass
+    started = time.monotonic()
+    tracing.close()
+    assert time.monotonic() - started < CLOSE_SECONDS + 1
