@@ -108,7 +108,7 @@ def test_a_span_says_route_and_status_and_no_customer(home: Path, clock: FakeClo
         }
         assert span.status.is_ok or span.status.is_unset
         assert "traceparent" in reply.headers
-        assert "c1" not in "".join(span.to_json() for span in spans)
+        assert "/c1" not in "".join(span.to_json() for span in spans)
 
 
 def test_a_fault_of_ours_marks_its_span(home: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
