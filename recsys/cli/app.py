@@ -18,6 +18,7 @@ from recsys.cli import (
     import_,
     keys,
     models,
+    placements,
     popular,
     recommend,
     related,
@@ -39,6 +40,7 @@ app.command("import")(import_.import_files)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(models.app, name="models")
+app.add_typer(placements.app, name="placements")
 app.command("recommend")(recommend.recommend)
 app.command("related")(related.related)
 app.command("explain")(explain.explain)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
+from recsys.experiments import Experiment
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Fallback, Placement
 from recsys.recommend.placements.dates import spelled_moment
 from recsys.recommend.placements.words import HIDDEN_BY_REPEAT
@@ -40,6 +41,27 @@ def placement_toml(placement: Placement) -> str:
     """The whole table of a placement."""
     rules = [f"{key} = {value}\n" for key, value in spelled(placement).items()]
     return f"[placements.{placement.name}]\n{''.join(rules)}"
+
+
+def experiment_rules(experiment: Experiment) -> dict[str, str]:
+    """What an experiment says, key by key."""
+    arms = {}
+    for arm in experiment.arms:
+        names = {"placement": arm.placement, "bundle": arm.bundle}
+        said = {key: text_of(name) for key, name in names.items() if name is not None}
+        arms[arm.name] = _table(said | {"weight": repr(arm.weight)})
+    moments = {"starts": experiment.starts, "ends": experiment.ends}
+    return {
+        "placement": text_of(experiment.placement),
+        "arms": _table(arms),
+        "control": text_of(experiment.control),
+        "holdout": repr(experiment.holdout),
+        **{key: spelled_moment(at) for key, at in moments.items() if at is not None},
+        "salt": text_of(experiment.salt),
+        "primary": text_of(experiment.primary),
+        "smallest_lift": repr(experiment.smallest_lift),
+        "window_days": str(experiment.window_days),
+    }
 
 
 def policy_version(placement: Placement) -> int:
