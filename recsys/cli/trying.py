@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import orjson
-
 from recsys.bundle import BundleRepository
 from recsys.cli.answering import open_shop
+from recsys.data.catalog import UNREAD
 from recsys.data.history import HISTORY_LIMIT, History
-from recsys.errors import InputError, UnknownCustomerError
+from recsys.data.item_table import ItemTable
+from recsys.errors import UnknownCustomerError
+from recsys.recommend.filters import parse
 from recsys.recommend.placements import PlacementsFile, read_placements
-from recsys.recommend.placements.faults import one_of
 from recsys.recommend.placements.trial import NOBODY, Trial
 from recsys.shop import ShopFolder
 from recsys.stores.protocols import Store
@@ -43,26 +43,24 @@ class TryingShop:
 
     store: Store
     trial: Trial
-    attributes: frozenset[str]
     bundles: Sequence[str]
     now: int
 
     def read(self, text: str, source: str) -> PlacementsFile:
         """What a file says that is to be published; every fault of it that the shop can tell is raised."""
-        return read_placements(text, source, bundles=self.bundles, now=self.now)
+        columns = self.trial.table.kinds
+        return read_placements(
+            text, source, check=lambda each: parse(each, columns), bundles=self.bundles, now=self.now
+        )
 
     def check(self, file: PlacementsFile) -> None:
         """Raises PlacementsFileError for what does not fit the shop's items, and for lists with nothing on them."""
-        self.trial.check(file, self._known)
+        self.trial.check(file)
 
     def titles(self, item_ids: Sequence[str]) -> Mapping[str, str]:
         """The titles of those of these items that have one."""
         rows = self.store.catalog.get(item_ids).select("item_id", "title").drop_nulls()
         return dict(rows.iter_rows())
-
-    def _known(self, attribute: str) -> None:
-        if attribute not in self.attributes:
-            raise InputError(f"no item has an attribute {attribute!r}", expected=one_of(self.attributes, attribute))
 
 
 @contextmanager
@@ -79,8 +77,9 @@ def open_trial(home: ShopFolder, wanted: Wanted) -> Iterator[TryingShop]:
         if not wanted.customers:
             histories[NOBODY] = History.empty()
         now = int(time.time() * 1000)
-        trial = Trial(shop.bundle, shop.catalog, histories, wanted.limit, now)
-        yield TryingShop(shop.store, trial, _attributes(shop.store), BundleRepository(home.models).bundle_ids(), now)
+        table = ItemTable.of(shop.store.catalog.changes(UNREAD), shop.bundle.items)
+        trial = Trial(shop.bundle, shop.catalog, table, histories, wanted.limit, now)
+        yield TryingShop(shop.store, trial, BundleRepository(home.models).bundle_ids(), now)
 
 
 def whoever_runs_this() -> str:
@@ -89,9 +88,3 @@ def whoever_runs_this() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # A container's user may have none.
         return f"user {os.getuid()}"
-
-
-def _attributes(store: Store) -> frozenset[str]:
-    rows = store.catalog.read()
-    own = (orjson.loads(text) for text in rows["attributes"].drop_nulls().to_list())
-    return frozenset({"author", "category"}).union(*own)

@@ -105,7 +105,12 @@ def test_a_file_goes_from_check_to_force_and_back(home: Path, terminal: Terminal
         ("[placements.home]\npins = [{ item = 'c9', slot = 1 }]\n", "line 2: placements.home.pins[0].item: the item"),
         ("[placements.home]\npins = [{ item = 'c5', slot = 1 }]\n", "is not available"),
         ("[placements.home]\npins = [{ item = 'c4', slot = 1, until = 2020-01-01 }]\n", "it is over since 2020-01-01"),
-        ("[placements.home]\ndiversity = [{ by = 'auhtor', at_most = 1 }]\n", "one of author"),
+        ("[placements.home]\ndiversity = [{ by = 'auhtor', at_most = 1 }]\n", "did you mean author?"),
+        (
+            "[filters]\nsome = 'price < 3'\nother = 'colour = 3'\n",
+            "line 3: filters.other: the filter, at character 1: ",
+        ),
+        ("[placements.home]\nboosts = [\n{ where = 'auhtor = 3', factor = 2 }]\n", "line 3: placements.home.boosts[0]"),
         (
             "[experiments.x]\nplacement = 'default'\narms = { control = { bundle = 'gone' } }\nholdout = 0.5\n",
             "line 3: experiments.x.arms.control.bundle: the bundle 'gone', which does not exist",

@@ -10,7 +10,7 @@ import orjson
 from recsys.experiments import Experiment
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Fallback, Placement
 from recsys.recommend.placements.dates import spelled_moment
-from recsys.recommend.placements.words import HIDDEN_BY_REPEAT
+from recsys.recommend.placements.words import HIDDEN_BY_REPEAT, NAME
 
 
 def text_of(value: str) -> str:
@@ -29,7 +29,7 @@ def spelled(placement: Placement) -> dict[str, str]:
     if placement.fallback != (Fallback.POPULAR,):
         found["fallback"] = _list(map(text_of, placement.fallback))
     if placement.where is not None:
-        found["filter"] = text_of(placement.where)
+        found["filter"] = _expression(placement.where)
     found |= _repeat(placement)
     if placement.minimum_relevance:
         found["minimum_relevance"] = repr(float(placement.minimum_relevance))
@@ -106,11 +106,17 @@ def _after_ranking(placement: Placement) -> dict[str, str]:
     if placement.boosts:
         found["boosts"] = _list(
             _table(
-                {"where": text_of(boost.where), "factor": repr(float(boost.factor))} | _period(boost.starts, boost.ends)
+                {"where": _expression(boost.where), "factor": repr(float(boost.factor))}
+                | _period(boost.starts, boost.ends)
             )
             for boost in placement.boosts
         )
     return found
+
+
+def _expression(where: str) -> str:
+    """An attribute alone is in brackets: it would be the name of a saved filter."""
+    return text_of(f"({where})" if NAME.fullmatch(where) else where)
 
 
 def _period(starts: int | None, ends: int | None) -> dict[str, str]:

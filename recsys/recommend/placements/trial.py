@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from recsys.bundle.bundle import ModelBundle
 from recsys.data.catalog import Catalog, Hidden
 from recsys.data.history import History
+from recsys.data.item_table import ItemTable
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import InputError
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Pin, Placement
@@ -15,9 +16,6 @@ from recsys.recommend.placements.faults import Faults
 from recsys.recommend.placements.reading import PlacementsFile
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Answer, Request
-
-Attributes = Callable[[str], object]
-"""Raises InputError for an attribute by which no lists can be made."""
 
 _HIDDEN = {
     Hidden.UNAVAILABLE: "is not available",
@@ -73,17 +71,24 @@ class Trial:
 
     Parameters
     ----------
-    bundle, catalog : what answers.
+    bundle, catalog, table : what answers.
     histories : of each customer, by id.
     limit : how many items their lists have.
     now : milliseconds UTC.
     """
 
     def __init__(
-        self, bundle: ModelBundle, catalog: Catalog, histories: Mapping[str, History], limit: int, now: int
+        self,
+        bundle: ModelBundle,
+        catalog: Catalog,
+        table: ItemTable,
+        histories: Mapping[str, History],
+        limit: int,
+        now: int,
     ) -> None:
         self.bundle = bundle
         self.catalog = catalog
+        self.table = table
         self.histories = histories
         self._request = Request(limit=limit, now=now)
         self._found: dict[Placement, dict[str, Answer]] = {}
@@ -116,14 +121,14 @@ class Trial:
             empty = [] if any(lists[who].items for who in known) else [who for who in empty if who in known]
         return [EmptyList(who, lists[who].masked, lists[who].short) for who in empty]
 
-    def check(self, file: PlacementsFile, attributes: Attributes) -> None:
+    def check(self, file: PlacementsFile) -> None:
         """Raises PlacementsFileError, with lines, where a file of placements empties lists, pins items that are not
-        there or may not be shown, or speaks of an attribute that no item has."""
+        there or may not be shown, or wants different values of an attribute that does not tell items apart."""
         faults = Faults()
         for placement in file.placements.values():
             for number, rule in enumerate(placement.diversity):
                 try:
-                    attributes(rule.by)
+                    self.table.codes(rule.by)
                 except InputError as error:
                     where = ("placements", placement.name, "diversity", number, "by")
                     faults.add(where, error.found, error.expected)

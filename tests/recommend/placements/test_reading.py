@@ -233,6 +233,21 @@ pins = [{ item = 'a', slot = 1, until = 2026-12-24 },
         ("[placements.x]\nfilter = 'gifts'", 2, "placements.x.filter", "no filter is saved under the name 'gifts'"),
         ("[filters]\ngift = 'a = 1'\n[placements.x]\nfilter = 'gifts'", 4, "placements.x.filter", "one of gift "),
         ("[filters]\ncheap = 5", 2, "filters.cheap", "found 5"),
+        ("[filters]\ncheap = 'price <'", 2, "filters.cheap", "at character 8"),
+        ("[placements.x]\nfilter = 'price < )'", 2, "placements.x.filter", "at character 9"),
+        (
+            "[filters]\ncheap = 'price < :max'\n[placements.x]\nfilter = 'cheap'",
+            4,
+            "placements.x.filter",
+            "asks for :max, which nobody says",
+        ),
+        (
+            "[placements.x]\nboosts = [{ where = ':a = b', factor = 2 }]",
+            2,
+            "placements.x.boosts[0].where",
+            "asks for :a",
+        ),
+        ("[filters]\ncheap = 'price <'\n[placements.x]\nfilter = 'cheap'", 2, "filters.cheap", "at character 8"),
         ("[filters]\n'Cheap!' = 'a = 1'", 2, "filters.Cheap!", "a-z, 0-9"),
         ("[placements.Home]", 1, "placements.Home", "a-z, 0-9"),
         ("[placements]\nhome = 1", 2, "placements.home", "a table"),
@@ -302,7 +317,7 @@ def test_every_filter_is_checked_where_it_stands() -> None:
 
 MOMENTS = st.one_of(st.none(), st.integers(-62_135_596_800_000, 253_402_300_799_999))
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
-EXPRESSIONS = TEXTS.map(lambda text: f"title = '{text}'")
+EXPRESSIONS = st.from_regex(r"title = '[a-zA-Z éß]{0,9}'( AND price < [0-9]{1,3})?|\(new\)|NOT new", fullmatch=True)
 
 
 @st.composite
@@ -361,6 +376,17 @@ def placements(draw: st.DrawFn) -> Placement:
             for starts, ends in draw(st.lists(periods(), max_size=3))
         ),
         exploration=draw(st.none() | st.builds(Exploration, share=shares, cost=shares)),
+    )
+
+
+def test_an_attribute_alone_is_an_expression_in_brackets() -> None:
+    """A word alone is the name of a saved filter; where an attribute alone is one, it is written in brackets."""
+    (_, _, says), *none = faults("[placements.home]\nfilter = 'new'")
+    assert "(new)" in says
+    assert none == []
+    placement = replace(DEFAULT_PLACEMENT, name="home", where="new")
+    assert read(placement_toml(placement)).placements["home"] == replace(
+        placement, where="(new)", version=policy_version(placement)
     )
 
 
