@@ -234,7 +234,7 @@ pins = [{ item = 'a', slot = 1, until = 2026-12-24 },
         ("[filters]\ngift = 'a = 1'\n[placements.x]\nfilter = 'gifts'", 4, "placements.x.filter", "one of gift "),
         ("[filters]\ncheap = 5", 2, "filters.cheap", "found 5"),
         ("[filters]\ncheap = 'price <'", 2, "filters.cheap", "at character 8"),
-        ("[placements.x]\nfilter = 'price < )'", 2, "placements.x.filter", "at character 9"),
+        ("[placements.x]\nfilter = 'price < )'", 2, "placements.x.filter", "at character 10"),
         (
             "[filters]\ncheap = 'price < :max'\n[placements.x]\nfilter = 'cheap'",
             4,
