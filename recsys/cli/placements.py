@@ -30,7 +30,7 @@ def check(
 
     text = placements_text(file)
     with open_trial(ShopFolder(home), Wanted((), sample, seed, limit)) as shop:
-        customers = len(shop.trial.histories)
+        customers = len(shop.trial.customers)
         try:
             placements = shop.read(text, str(file))
             shop.check(placements)

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys.cli.text import utc, verbatim
+from recsys.recommend.placed import PINNED, Placed
 from recsys.recommend.placements import Fault, PlacementVersion
 from recsys.recommend.placements.comparing import Change
 from recsys.recommend.placements.trial import Compared
-from recsys.recommend.types import Answer
 
 
 def _json(document: object) -> str:
@@ -45,7 +45,20 @@ def print_changes(console: Console, changes: Sequence[Change], title: str) -> No
 
 def preview_json(pairs: Sequence[Compared], titles: Mapping[str, str]) -> str:
     """Both lists of each customer, as answers."""
-    return _json({"lists": [asdict(pair) for pair in pairs], "titles": titles})
+    lists = [
+        {
+            "placement": pair.placement,
+            "customer_id": pair.customer_id,
+            "before": _list_json(pair.before),
+            "after": _list_json(pair.after),
+        }
+        for pair in pairs
+    ]
+    return _json({"lists": lists, "titles": titles})
+
+
+def _list_json(found: Placed | None) -> dict[str, object] | None:
+    return None if found is None else asdict(found.answer) | {"moved": dict(found.moved)}
 
 
 def print_preview(console: Console, pairs: Sequence[Compared], titles: Mapping[str, str]) -> None:
@@ -61,13 +74,13 @@ def print_preview(console: Console, pairs: Sequence[Compared], titles: Mapping[s
             moved = _moved(before, after[place], place) if place < len(after) and pair.before is not None else ""
             table.add_row(*map(verbatim, [str(place + 1), *cells, moved]))
         console.print(table)
-        for name, answer in (("before", pair.before), ("after", pair.after)):
-            if answer is not None:
-                console.print(verbatim(f"{name}: {_did(answer)}"))
+        for name, found in (("before", pair.before), ("after", pair.after)):
+            if found is not None:
+                console.print(verbatim(f"{name}: {_did(found)}"))
 
 
-def _ids(answer: Answer | None) -> list[str]:
-    return [] if answer is None else [item.item_id for item in answer.items]
+def _ids(found: Placed | None) -> list[str]:
+    return [] if found is None else [item.item_id for item in found.answer.items]
 
 
 def _moved(before: Sequence[str], item_id: str, place: int) -> str:
@@ -78,11 +91,12 @@ def _moved(before: Sequence[str], item_id: str, place: int) -> str:
     return "" if was == place else f"was {was + 1}"
 
 
-def _did(answer: Answer) -> str:
+def _did(found: Placed) -> str:
     """What the rules did."""
+    answer = found.answer
     removed = ", ".join(f"{rule} {count:,}" for rule, count in answer.masked.items() if count)
-    parts = [f"left out: {removed or 'nothing'}"]
-    reasons = [item.reason.code for item in answer.items if item.reason.code != "history"]
+    parts = [f"left out: {removed or 'nothing'}", *(f"{rule}: {count}" for rule, count in found.moved.items())]
+    reasons = [item.reason.code for item in answer.items if item.reason.code not in ("history", PINNED)]
     parts += [f"{code.replace('_', ' ')}: {reasons.count(code)}" for code in dict.fromkeys(reasons)]
     return "; ".join([*parts, *([answer.short] if answer.short else [])])
 

@@ -14,10 +14,12 @@ from recsys.cli.answering import open_shop
 from recsys.data.catalog import UNREAD
 from recsys.data.history import HISTORY_LIMIT, History
 from recsys.data.item_table import ItemTable
+from recsys.data.shown import MOST_IMPRESSIONS, Shown
+from recsys.data.vocabulary import Vocabulary
 from recsys.errors import UnknownCustomerError
 from recsys.recommend.filters import parse
 from recsys.recommend.placements import PlacementsFile, read_placements
-from recsys.recommend.placements.trial import NOBODY, Trial
+from recsys.recommend.placements.trial import NOBODY, Customer, Trial
 from recsys.shop import ShopFolder
 from recsys.stores.protocols import Store
 
@@ -71,15 +73,18 @@ def open_trial(home: ShopFolder, wanted: Wanted) -> Iterator[TryingShop]:
             if not shop.store.persons.known(customer):
                 raise UnknownCustomerError(customer)
         ids = wanted.customers or shop.store.customers.sample(wanted.sample, wanted.seed)
-        histories = {
-            each: History.from_stored(shop.store.histories.get(each, HISTORY_LIMIT), shop.bundle.items) for each in ids
-        }
+        customers = {each: _customer(shop.store, shop.bundle.items, each) for each in ids}
         if not wanted.customers:
-            histories[NOBODY] = History.empty()
+            customers[NOBODY] = Customer(History.empty(), Shown.nothing())
         now = int(time.time() * 1000)
         table = ItemTable.of(shop.store.catalog.changes(UNREAD), shop.bundle.items)
-        trial = Trial(shop.bundle, shop.catalog, table, histories, wanted.limit, now)
+        trial = Trial(shop.bundle, shop.catalog, table, customers, wanted.limit, now)
         yield TryingShop(shop.store, trial, BundleRepository(home.models).bundle_ids(), now)
+
+
+def _customer(store: Store, items: Vocabulary, customer_id: str) -> Customer:
+    past = History.from_stored(store.histories.get(customer_id, HISTORY_LIMIT), items)
+    return Customer(past, Shown.of(store.histories.shown(customer_id, MOST_IMPRESSIONS)[1], items))
 
 
 def whoever_runs_this() -> str:

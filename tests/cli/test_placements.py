@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import polars as pl
 import pytest
 
 from recsys.data.catalog import ITEM_SCHEMA
-from recsys.data.events import EventKind
+from recsys.data.events import Event, EventKind
 from recsys.recommend.placements import PlacementRepository
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
+from serving.http.settings import Settings
 from tests.cli.conftest import Terminal
+from tests.serving.service import FakeClock, Service
 from tests.serving.shop import train_shop
 from tests.worlds import event_frame, two_tastes
 
@@ -197,6 +200,41 @@ def test_preview_shows_real_lists_before_and_after(home: Path, terminal: Termina
     assert re.search(r"was \d", shown)
     assert "new" in shown
     assert "before: left out: " in shown
+
+
+EVERY_RULE = """
+[placements.home]
+sources = { item_item = 1.0, als = 0.5 }
+fallback = ["rising", "popular"]
+filter = "NOT author = 'Bob Birch' OR author IS NULL"
+diversity = [{ by = "author", at_most = 2 }]
+rotation = { after = 2, step = 3, days = 14 }
+pins = [{ item = "bestseller", slot = 2 }]
+boosts = [{ where = "author = 'Ann Ash'", factor = 2 }]
+"""
+
+
+@pytest.mark.parametrize("customer", ["u8", "u9", "keen", "somebody"])
+def test_preview_is_what_the_service_answers_then(home: Path, terminal: Terminal, file: Written, customer: str) -> None:
+    """After publishing, the service lists for a customer, and for one with impressions, just what preview showed."""
+    now = int(time.time() * 1000)
+    store = open_store(ShopFolder(home).store, create=False)
+    authors = [{"item_id": f"c{book}", "author": "Ann Ash"} for book in range(5)]
+    store.catalog.put(pl.DataFrame(authors, schema=ITEM_SCHEMA))
+    seen = [Event(f"i{n}", "u8", EventKind.IMPRESSION, "c4", now - 3_600_000 + n) for n in range(4)]
+    store.events.append([*seen, Event("s", "somebody", EventKind.SEARCH, timestamp=now)])
+    store.close()
+    words = (file(EVERY_RULE), "--home", str(home))
+    shown = orjson.loads(terminal("placements", "preview", *words, "--customer", customer, "--json")[1])
+    (preview,) = shown["lists"]
+    terminal("placements", "publish", *words, "--why", "x")
+    with Service(Settings(home=home), FakeClock(now)) as service:
+        reply = service.get(f"/v1/customers/{customer}/recommendations?limit=10&placement=home")
+    served = [(each["item_id"], each["score"], each["reason"]["code"]) for each in reply.json()["items"]]
+    assert served == [(each["item_id"], each["score"], each["reason"]["code"]) for each in preview["after"]["items"]]
+    assert reply.served_from["masked"] == preview["after"]["masked"]
+    assert preview["after"]["moved"].keys() >= {"diversity"}
+    assert len(served) > 2
 
 
 def test_preview_of_nothing_new_says_so(home: Path, terminal: Terminal, file: Written) -> None:

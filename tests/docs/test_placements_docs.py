@@ -21,12 +21,13 @@ from recsys.data.history import HISTORY_LIMIT, History
 from recsys.data.importers import importing
 from recsys.data.importers.options import build_options
 from recsys.data.item_table import ItemTable
+from recsys.data.shown import Shown
 from recsys.experiments import assign
 from recsys.models.relevance import Relevance
 from recsys.recommend.filters import parse
-from recsys.recommend.placement import DEFAULT_PLACEMENT, Exploration, Rotation
+from recsys.recommend.placement import DEFAULT_PLACEMENT, Exploration
 from recsys.recommend.placements import PlacementsFile, PlacementsFileError, read_placements
-from recsys.recommend.placements.trial import NOBODY, Trial
+from recsys.recommend.placements.trial import NOBODY, Customer, Trial
 from recsys.recommend.placements.words import RULES, SECTIONS
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Answer
@@ -67,7 +68,7 @@ class SampleShop:
     catalog: Catalog
     table: ItemTable
     items: Mapping[str, Mapping[str, Any]]
-    histories: Mapping[str, History]
+    customers: Mapping[str, Customer]
     did: Did
 
 
@@ -98,7 +99,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> SampleShop:
         Catalog.of(changes, bundle.items),
         ItemTable.of(changes, bundle.items),
         {row["item_id"]: row | orjson.loads(row["attributes"] or "{}") for row in rows},
-        {who: History.from_stored(past, bundle.items) for who, past in stored.items()} | {NOBODY: History.empty()},
+        {who: Customer(History.from_stored(past, bundle.items), Shown.nothing()) for who, past in stored.items()}
+        | {NOBODY: Customer(History.empty(), Shown.nothing())},
         did,
     )
 
@@ -113,11 +115,12 @@ class Tried:
     def trial(self, now: int = NOVEMBER) -> Trial:
         """The shop's customers at a moment."""
         shop = self.shop
-        return Trial(shop.bundle, shop.catalog, shop.table, shop.histories, LIMIT, now)
+        return Trial(shop.bundle, shop.catalog, shop.table, shop.customers, LIMIT, now)
 
     def answers(self, name: str, now: int = NOVEMBER) -> Mapping[str, Answer]:
         """Every customer's list."""
-        return self.trial(now).lists(self.file.placements[name])
+        found = self.trial(now).lists(self.file.placements[name])
+        return {who: each.answer for who, each in found.items()}
 
     def lists(self, name: str, now: int = NOVEMBER) -> dict[str, list[str]]:
         """The items on them."""
@@ -126,8 +129,8 @@ class Tried:
     def plain(self, now: int = NOVEMBER) -> dict[str, list[str]]:
         """The lists without any rule."""
         return {
-            who: [each.item_id for each in answer.items]
-            for who, answer in self.trial(now).lists(DEFAULT_PLACEMENT).items()
+            who: [each.item_id for each in found.answer.items]
+            for who, found in self.trial(now).lists(DEFAULT_PLACEMENT).items()
         }
 
     def had(self, who: str, *kinds: EventKind) -> set[str]:
@@ -152,7 +155,7 @@ def sources(tried: Tried) -> None:
 def weights(tried: Tried) -> None:
     """Content counts three times as much as what others did."""
     recommender = Recommender(tried.shop.bundle, tried.file.placements["more-of-the-same"])
-    found = [recommender.weights(history) for history in tried.shop.histories.values() if len(history)]
+    found = [recommender.weights(each.history) for each in tried.shop.customers.values() if len(each.history)]
     assert all(each["content"] == 3 * each["item_item"] for each in found if each)
     assert any(found)
 
@@ -208,15 +211,16 @@ def relevance(tried: Tried) -> None:
     """This shop's data cannot tell relevance, so the file is refused; where it can, nothing below it is listed."""
     with pytest.raises(PlacementsFileError, match=r"line 1: placements\.banner: it empties the lists"):
         tried.trial().check(tried.file)
-    edges, chance = np.array([0.0, 0.3, 1.0]), np.array([0.0001, 0.002, 0.3])
+    edges = np.linspace(0.0, 20.0, 200)
+    chance = edges / 5_000
     learned = Relevance.of_curves((EventKind.PURCHASE,), 28, (), ((edges, chance),) * 3)
     bundle = replace(tried.shop.bundle, relevance=learned)
     told = replace(tried, shop=replace(tried.shop, bundle=bundle))
     likely = [item.relevance for answer in told.answers("banner").values() for item in answer.items]
     assert likely
     assert all(each is not None and each >= 0.001 for each in likely)
-    all_of_them = [item.relevance for item in told.trial().lists(DEFAULT_PLACEMENT)[NOBODY].items]
-    assert any(each is not None and each < 0.001 for each in all_of_them)
+    every = [item.relevance for found in told.trial().lists(DEFAULT_PLACEMENT).values() for item in found.answer.items]
+    assert any(each is not None and each < 0.001 for each in every)
 
 
 def diversity(tried: Tried) -> None:
@@ -225,8 +229,8 @@ def diversity(tried: Tried) -> None:
 
     def most(lists: Mapping[str, list[str]], attribute: str) -> int:
         """How often a value is on one list, at most."""
-        values = ([items[each].get(attribute) for each in listed] for listed in lists.values())
-        return max(Counter(value for value in each if value is not None).most_common(1)[0][1] for each in values)
+        counts = (Counter(items[each].get(attribute) for each in listed) for listed in lists.values())
+        return max(number for count in counts for value, number in count.items() if value is not None)
 
     assert (most(tried.lists("home"), "author"), most(tried.lists("home"), "series")) == (2, 1)
     assert most(tried.plain(), "author") > 2
@@ -234,8 +238,21 @@ def diversity(tried: Tried) -> None:
 
 
 def rotation(tried: Tried) -> None:
-    """What the numbers stand for."""
-    assert tried.file.placements["home"].rotation == Rotation(after=3, step=5, days=14)
+    """Five places down with the fourth time, ten with the fifth; what was shown long ago counts no more."""
+    day = 86_400_000
+    who, first, *_ = next((who, *items) for who, items in tried.plain().items() if tried.shop.did.get(who))
+    position = tried.shop.bundle.items.position(first)
+
+    def place(times: int, ago: int) -> int | None:
+        """Where the first item stands when it was shown so often, so many days ago."""
+        customer = tried.shop.customers[who]
+        shown = Shown(np.full(times, position, dtype=np.int32), np.full(times, NOVEMBER - ago * day))
+        again = replace(tried, shop=replace(tried.shop, customers={who: customer._replace(shown=shown)}))
+        items = again.lists("home")[who]
+        return items.index(first) if first in items else None
+
+    assert [place(times, 1) for times in range(6)] == [0, 0, 0, 0, 5, None]
+    assert place(5, 20) == 0
 
 
 def pins(tried: Tried) -> None:

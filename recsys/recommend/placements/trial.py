@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from recsys.bundle.bundle import ModelBundle
 from recsys.data.catalog import Catalog, Hidden
 from recsys.data.history import History
 from recsys.data.item_table import ItemTable
+from recsys.data.shown import Shown
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import InputError
+from recsys.recommend.filters import AskerFacts
+from recsys.recommend.placed import Placed, placed
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Pin, Placement
 from recsys.recommend.placements.faults import Faults
 from recsys.recommend.placements.reading import PlacementsFile
 from recsys.recommend.recommender import Recommender
-from recsys.recommend.types import Answer, Request
+from recsys.recommend.types import Request
 
 _HIDDEN = {
     Hidden.UNAVAILABLE: "is not available",
@@ -57,13 +61,25 @@ class Compared:
 
     placement: str
     customer_id: str
-    before: Answer | None
-    after: Answer | None
+    before: Placed | None
+    after: Placed | None
 
     @property
     def item_ids(self) -> set[str]:
         """All items on either."""
-        return {item.item_id for answer in (self.before, self.after) if answer for item in answer.items}
+        return {item.item_id for each in (self.before, self.after) if each for item in each.answer.items}
+
+
+class Customer(NamedTuple):
+    """One with whom placements are tried.
+
+    Attributes
+    ----------
+    history, shown : what they did, and what they were shown lately, in the bundle's positions.
+    """
+
+    history: History
+    shown: Shown
 
 
 class Trial:
@@ -72,7 +88,7 @@ class Trial:
     Parameters
     ----------
     bundle, catalog, table : what answers.
-    histories : of each customer, by id.
+    customers : by id.
     limit : how many items their lists have.
     now : milliseconds UTC.
     """
@@ -82,24 +98,25 @@ class Trial:
         bundle: ModelBundle,
         catalog: Catalog,
         table: ItemTable,
-        histories: Mapping[str, History],
+        customers: Mapping[str, Customer],
         limit: int,
         now: int,
     ) -> None:
         self.bundle = bundle
         self.catalog = catalog
         self.table = table
-        self.histories = histories
+        self.customers = customers
         self._request = Request(limit=limit, now=now)
-        self._found: dict[Placement, dict[str, Answer]] = {}
+        self._recommender = Recommender(bundle)
+        self._found: dict[Placement, dict[str, Placed]] = {}
 
-    def lists(self, placement: Placement) -> Mapping[str, Answer]:
-        """Each customer's list at a placement."""
+    def lists(self, placement: Placement) -> Mapping[str, Placed]:
+        """Each customer's list at a placement, as the service would answer it."""
         if placement not in self._found:
-            recommender = Recommender(self.bundle, placement)
+            recommender = self._recommender.at(placement)
             self._found[placement] = {
-                customer: recommender.recommend(history, self.catalog, self._request)
-                for customer, history in self.histories.items()
+                who: placed(recommender, AskerFacts(each.history), self.catalog, self.table, self._request, each.shown)
+                for who, each in self.customers.items()
             }
         return self._found[placement]
 
@@ -114,12 +131,13 @@ class Trial:
         A placement that fills nothing up (`repeat = "only"`, or no fallback) may have nothing for some; it empties
         lists when it has nothing for anybody with a history.
         """
-        anything, lists = self.lists(DEFAULT_PLACEMENT), self.lists(placement)
-        empty = [who for who, answer in lists.items() if not answer.items and anything[who].items]
+        anything = {who for who, found in self.lists(DEFAULT_PLACEMENT).items() if found.answer.items}
+        answers = {who: found.answer for who, found in self.lists(placement).items()}
+        empty = [who for who, answer in answers.items() if not answer.items and who in anything]
         if placement.only_again or not placement.fallback:
-            known = {who for who, history in self.histories.items() if len(history)}
-            empty = [] if any(lists[who].items for who in known) else [who for who in empty if who in known]
-        return [EmptyList(who, lists[who].masked, lists[who].short) for who in empty]
+            known = {who for who, customer in self.customers.items() if len(customer.history)}
+            empty = [] if any(answers[who].items for who in known) else [who for who in empty if who in known]
+        return [EmptyList(who, answers[who].masked, answers[who].short) for who in empty]
 
     def check(self, file: PlacementsFile) -> None:
         """Raises PlacementsFileError, with lines, where a file of placements empties lists, pins items that are not
@@ -127,10 +145,13 @@ class Trial:
         faults = Faults()
         for placement in file.placements.values():
             for number, rule in enumerate(placement.diversity):
+                where = ("placements", placement.name, "diversity", number, "by")
+                if rule.by not in self.table.columns:
+                    faults.add(where, f"no item has the attribute {rule.by!r}", self.table.instead_of(rule.by))
+                    continue
                 try:
                     self.table.codes(rule.by)
                 except InputError as error:
-                    where = ("placements", placement.name, "diversity", number, "by")
                     faults.add(where, error.found, error.expected)
             for number, pin in enumerate(placement.pins):
                 why = self._why_hidden(pin)
@@ -141,7 +162,7 @@ class Trial:
             if empty:
                 told = "; ".join(map(_told, empty[:_TOLD]))
                 more = f"; and {len(empty) - _TOLD} more" if len(empty) > _TOLD else ""
-                found = f"it empties the lists of {len(empty)} of {len(self.histories)} customers ({told}{more})"
+                found = f"it empties the lists of {len(empty)} of {len(self.customers)} customers ({told}{more})"
                 faults.add(("placements", placement.name), found, "something for everybody")
         faults.raise_any(file.source, file.text)
 
