@@ -141,14 +141,14 @@ def _weights(section: Section) -> tuple[tuple[str, float], ...]:
     before = len(section.faults.found)
     section.has_only(sorted(NAMED_SOURCES))
     found = {}
-    for name in section.values:
+    for name in sorted(NAMED_SOURCES & section.values.keys()):
         weight = section.number(name, "a weight from 0 to 1,000,000", least=0.0, most=1e6)
         if weight:
             found[name] = weight
     if not found and len(section.faults.found) == before:
         what = "the weights sum to nothing" if section.values else "it names no source"
         section.fault(None, what, f"a weight above 0 for {one_of(NAMED_SOURCES)}")
-    return tuple(sorted(found.items()))
+    return tuple(found.items())
 
 
 def _mask_kinds(section: Section, repeat: str) -> frozenset[EventKind]:

@@ -162,6 +162,7 @@ def test_a_placement_s_version_is_that_of_its_rules() -> None:
         ("[placements.x]\nsources = { als = -1 }", 2, "placements.x.sources.als", "found -1"),
         ("[placements.x]\nsources = { als = nan }", 2, "placements.x.sources.als", "found nan"),
         ("[placements.x]\nsources = { als = inf }", 2, "placements.x.sources.als", "found inf"),
+        ("[placements.x]\nsources = { sla = 1 }", 2, "placements.x.sources.sla", "one of als"),
         ("[placements.x]\nsources = ['sla']", 2, "placements.x.sources[0]", "one of als"),
         ("[placements.x]\nsources = [\n'als',\n'als',\n]", 4, "placements.x.sources[1]", "twice"),
         ("[placements.x]\nfallback = ['newest']", 2, "placements.x.fallback[0]", "one of new"),
@@ -270,6 +271,18 @@ bold = { placement = 'home-bold' }""",
         ("\n[placements.x\n", 2, "", "TOML"),
         ("a = 1\na = 2\n", 2, "", "TOML"),
         ("x = [", 1, "", "TOML"),
+        (f"x = {'[' * 5_000}", 1, "", "in too many others"),
+        (
+            """[[placements.x.boosts]]
+where = 'price < 3'
+factor = 2
+[[placements.x.boosts]]
+where = 'price < 4'
+factor = 0""",
+            6,
+            "placements.x.boosts[1].factor",
+            "above 0",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_line(said: str, line: int, field: str, says: str) -> None:
