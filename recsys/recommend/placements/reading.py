@@ -18,7 +18,7 @@ from recsys.recommend.placements.faults import Fault, Faults, PlacementsFileErro
 from recsys.recommend.placements.rules import Check, SavedFilter, Surroundings, checked, placement_of
 from recsys.recommend.placements.words import A_NAME, MOST_CHARACTERS_OF_A_FILTER, NAME, SECTIONS
 
-MOST_CHARACTERS = 1_000_000
+MOST_CHARACTERS = 200_000
 """Of a file. Reading all that are allowed takes about a second."""
 
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")

@@ -301,6 +301,18 @@ def test_all_faults_are_told_at_once() -> None:
     assert [f"shop.toml, line {line}: " in str(caught.value) for line in (2, 3, 6, 7)] == [True] * 4
 
 
+def test_a_long_file_with_a_fault_is_told_soon() -> None:
+    """Lines of a long array cost no more than reading it, and a message does not grow without end."""
+    pins = "".join(f'{{ item = "{number}", slot = 0 }},\n' for number in range(4_000))
+    text = f"[placements.x]\npins = [\n{pins}]\nsource = 1\n"
+    assert [line for line, _, _ in faults(text)] == [2, 4_004]
+    many = "".join(f"rule{number} = 1\n" for number in range(1_000))
+    with pytest.raises(PlacementsFileError) as caught:
+        read(f"[placements.x]\n{many}")
+    assert len(caught.value.faults) == 1_000
+    assert "and 900 more" in str(caught.value)
+
+
 def test_what_is_over_by_now_can_still_be_read() -> None:
     """A published file goes on being read when its pins are over: `now` is only asked of files to be published."""
     text = "[placements.x]\npins = [{ item = 'a', slot = 1, until = 2020-01-01 }]"
