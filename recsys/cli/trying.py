@@ -11,13 +11,15 @@ from dataclasses import dataclass
 
 from recsys.bundle import BundleRepository
 from recsys.cli.answering import open_shop
+from recsys.customers.attributes import attributes_of
 from recsys.data.catalog import UNREAD
 from recsys.data.history import HISTORY_LIMIT, History
 from recsys.data.item_table import ItemTable
 from recsys.data.shown import MOST_IMPRESSIONS, Shown
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import UnknownCustomerError
-from recsys.recommend.filters import parse
+from recsys.recommend.filters import NOBODY as NOBODY_KNOWN
+from recsys.recommend.filters import AskerFacts, parse
 from recsys.recommend.placements import PlacementsFile, read_placements
 from recsys.recommend.placements.trial import NOBODY, Customer, Trial
 from recsys.shop import ShopFolder
@@ -75,7 +77,7 @@ def open_trial(home: ShopFolder, wanted: Wanted) -> Iterator[TryingShop]:
         ids = wanted.customers or shop.store.customers.sample(wanted.sample, wanted.seed)
         customers = {each: _customer(shop.store, shop.bundle.items, each) for each in ids}
         if not wanted.customers:
-            customers[NOBODY] = Customer(History.empty(), Shown.nothing())
+            customers[NOBODY] = Customer(NOBODY_KNOWN, Shown.nothing())
         now = int(time.time() * 1000)
         table = ItemTable.of(shop.store.catalog.changes(UNREAD), shop.bundle.items)
         trial = Trial(shop.bundle, shop.catalog, table, customers, wanted.limit, now)
@@ -84,7 +86,8 @@ def open_trial(home: ShopFolder, wanted: Wanted) -> Iterator[TryingShop]:
 
 def _customer(store: Store, items: Vocabulary, customer_id: str) -> Customer:
     past = History.from_stored(store.histories.get(customer_id, HISTORY_LIMIT), items)
-    return Customer(past, Shown.of(store.histories.shown(customer_id, MOST_IMPRESSIONS)[1], items))
+    asker = AskerFacts(past, attributes_of(store, customer_id))
+    return Customer(asker, Shown.of(store.histories.shown(customer_id, MOST_IMPRESSIONS)[1], items))
 
 
 def whoever_runs_this() -> str:

@@ -12,7 +12,7 @@ import orjson
 import polars as pl
 import pytest
 
-from recsys.data.catalog import ITEM_SCHEMA
+from recsys.data.catalog import CUSTOMER_SCHEMA, ITEM_SCHEMA
 from recsys.data.events import Event, EventKind
 from recsys.recommend.placements import PlacementRepository
 from recsys.shop import ShopFolder
@@ -206,7 +206,7 @@ EVERY_RULE = """
 [placements.home]
 sources = { item_item = 1.0, als = 0.5 }
 fallback = ["rising", "popular"]
-filter = "NOT author = 'Bob Birch' OR author IS NULL"
+filter = "customer.club = 'crime' OR customer.club IS NULL OR author IS NULL"
 diversity = [{ by = "author", at_most = 2 }]
 rotation = { after = 2, step = 3, days = 14 }
 pins = [{ item = "bestseller", slot = 2 }]
@@ -214,13 +214,15 @@ boosts = [{ where = "author = 'Ann Ash'", factor = 2 }]
 """
 
 
-@pytest.mark.parametrize("customer", ["u8", "u9", "keen", "somebody"])
+@pytest.mark.parametrize("customer", ["u8", "u9", "u10", "keen", "somebody"])
 def test_preview_is_what_the_service_answers_then(home: Path, terminal: Terminal, file: Written, customer: str) -> None:
     """After publishing, the service lists for a customer, and for one with impressions, just what preview showed."""
     now = int(time.time() * 1000)
     store = open_store(ShopFolder(home).store, create=False)
     authors = [{"item_id": f"c{book}", "author": "Ann Ash"} for book in range(5)]
     store.catalog.put(pl.DataFrame(authors, schema=ITEM_SCHEMA))
+    club = {"customer_id": "u10", "attributes": '{"club": "gardening"}'}
+    store.customers.put(pl.DataFrame([club], schema=CUSTOMER_SCHEMA))
     seen = [Event(f"i{n}", "u8", EventKind.IMPRESSION, "c4", now - 3_600_000 + n) for n in range(4)]
     store.events.append([*seen, Event("s", "somebody", EventKind.SEARCH, timestamp=now)])
     store.close()
@@ -235,6 +237,7 @@ def test_preview_is_what_the_service_answers_then(home: Path, terminal: Terminal
     assert reply.served_from["masked"] == preview["after"]["masked"]
     assert preview["after"]["moved"].keys() >= {"diversity"}
     assert len(served) > 2
+    assert (preview["after"]["masked"]["filtered"] > 0) == (customer == "u10")
 
 
 def test_preview_of_nothing_new_says_so(home: Path, terminal: Terminal, file: Written) -> None:

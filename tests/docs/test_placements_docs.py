@@ -24,7 +24,7 @@ from recsys.data.item_table import ItemTable
 from recsys.data.shown import Shown
 from recsys.experiments import assign
 from recsys.models.relevance import Relevance
-from recsys.recommend.filters import parse
+from recsys.recommend.filters import AskerFacts, parse
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Exploration
 from recsys.recommend.placements import PlacementsFile, PlacementsFileError, read_placements
 from recsys.recommend.placements.trial import NOBODY, Customer, Trial
@@ -99,10 +99,18 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> SampleShop:
         Catalog.of(changes, bundle.items),
         ItemTable.of(changes, bundle.items),
         {row["item_id"]: row | orjson.loads(row["attributes"] or "{}") for row in rows},
-        {who: Customer(History.from_stored(past, bundle.items), Shown.nothing()) for who, past in stored.items()}
-        | {NOBODY: Customer(History.empty(), Shown.nothing())},
+        {
+            who: Customer(AskerFacts(History.from_stored(past, bundle.items)), Shown.nothing())
+            for who, past in stored.items()
+        }
+        | {NOBODY: Customer(AskerFacts(History.empty()), Shown.nothing())},
         did,
     )
+
+
+def customer(history: History) -> Customer:
+    """Of whom only a history is known."""
+    return Customer(AskerFacts(history), Shown.nothing())
 
 
 @dataclass(frozen=True)
@@ -155,7 +163,7 @@ def sources(tried: Tried) -> None:
 def weights(tried: Tried) -> None:
     """Content counts three times as much as what others did."""
     recommender = Recommender(tried.shop.bundle, tried.file.placements["more-of-the-same"])
-    found = [recommender.weights(each.history) for each in tried.shop.customers.values() if len(each.history)]
+    found = [recommender.weights(asker.history) for asker, _ in tried.shop.customers.values() if len(asker.history)]
     assert all(each["content"] == 3 * each["item_item"] for each in found if each)
     assert any(found)
 
@@ -245,9 +253,9 @@ def rotation(tried: Tried) -> None:
 
     def place(times: int, ago: int) -> int | None:
         """Where the first item stands when it was shown so often, so many days ago."""
-        customer = tried.shop.customers[who]
+        known = tried.shop.customers[who]
         shown = Shown(np.full(times, position, dtype=np.int32), np.full(times, NOVEMBER - ago * day))
-        again = replace(tried, shop=replace(tried.shop, customers={who: customer._replace(shown=shown)}))
+        again = replace(tried, shop=replace(tried.shop, customers={who: known._replace(shown=shown)}))
         items = again.lists("home")[who]
         return items.index(first) if first in items else None
 

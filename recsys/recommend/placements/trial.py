@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from recsys.bundle.bundle import ModelBundle
 from recsys.data.catalog import Catalog, Hidden
-from recsys.data.history import History
 from recsys.data.item_table import ItemTable
 from recsys.data.shown import Shown
 from recsys.data.vocabulary import UNKNOWN
@@ -75,10 +74,11 @@ class Customer(NamedTuple):
 
     Attributes
     ----------
-    history, shown : what they did, and what they were shown lately, in the bundle's positions.
+    asker : what they did, in the bundle's positions, and what the shop knows of them.
+    shown : what they were shown lately.
     """
 
-    history: History
+    asker: AskerFacts
     shown: Shown
 
 
@@ -115,7 +115,7 @@ class Trial:
         if placement not in self._found:
             recommender = self._recommender.at(placement)
             self._found[placement] = {
-                who: placed(recommender, AskerFacts(each.history), self.catalog, self.table, self._request, each.shown)
+                who: placed(recommender, each.asker, self.catalog, self.table, self._request, each.shown)
                 for who, each in self.customers.items()
             }
         return self._found[placement]
@@ -135,7 +135,7 @@ class Trial:
         answers = {who: found.answer for who, found in self.lists(placement).items()}
         empty = [who for who, answer in answers.items() if not answer.items and who in anything]
         if placement.only_again or not placement.fallback:
-            known = {who for who, customer in self.customers.items() if len(customer.history)}
+            known = {who for who, customer in self.customers.items() if len(customer.asker.history)}
             empty = [] if any(answers[who].items for who in known) else [who for who in empty if who in known]
         return [EmptyList(who, answers[who].masked, answers[who].short) for who in empty]
 
