@@ -126,7 +126,9 @@ def publish(
     """Put a file in force as a new version, if `check` finds nothing. Running services take it up by themselves."""
     import time
 
-    from recsys.cli.trying import Wanted, open_trial, whoever_runs_this
+    from recsys.access.audit import Act
+    from recsys.cli.auditing import audit_command, whoever_runs_this
+    from recsys.cli.trying import Wanted, open_trial
     from recsys.errors import BundleError
     from recsys.recommend.placements import PlacementRepository, PlacementsFileError, placements_text
     from recsys.shop import ShopFolder
@@ -142,7 +144,10 @@ def publish(
         forced = True
     repository = PlacementRepository(ShopFolder(home).placements)
     now = int(time.time() * 1000)
-    version = repository.publish(text, by=by or whoever_runs_this(), why=why, now=now, forced=forced)
+    version = repository.publish(
+        text, by=by or whoever_runs_this().name.removeprefix("user:"), why=why, now=now, forced=forced
+    )
+    audit_command(home, Act.PLACEMENTS_PUBLISHED, [str(version.number)])
     typer.echo(f"version {version.number} of the placements is in force")
 
 
@@ -192,13 +197,15 @@ def roll_back(
     """Put an earlier version in force again, as a new version; again, one further back."""
     import time
 
-    from recsys.cli.trying import whoever_runs_this
+    from recsys.access.audit import Act
+    from recsys.cli.auditing import audit_command, whoever_runs_this
     from recsys.recommend.placements import PlacementRepository
     from recsys.shop import ShopFolder
 
     repository = PlacementRepository(ShopFolder(home).placements)
     now = int(time.time() * 1000)
-    version = repository.roll_back(number, by=by or whoever_runs_this(), why=why, now=now)
+    version = repository.roll_back(number, by=by or whoever_runs_this().name.removeprefix("user:"), why=why, now=now)
+    audit_command(home, Act.PLACEMENTS_ROLLED_BACK, [str(version.number)])
     typer.echo(f"version {version.number} of the placements is in force: version {version.rolled_back_to} again")
 
 

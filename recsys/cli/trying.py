@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +13,7 @@ from recsys.customers.attributes import attributes_of
 from recsys.data.catalog import UNREAD
 from recsys.data.history import HISTORY_LIMIT, History
 from recsys.data.item_table import ItemTable
-from recsys.data.shown import MOST_IMPRESSIONS, Shown
+from recsys.data.shown import MOST_IMPRESSIONS, NOTHING_SHOWN, Shown
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import UnknownCustomerError
 from recsys.recommend.filters import NOBODY as NOBODY_KNOWN
@@ -77,7 +75,7 @@ def open_trial(home: ShopFolder, wanted: Wanted) -> Iterator[TryingShop]:
         ids = wanted.customers or shop.store.customers.sample(wanted.sample, wanted.seed)
         customers = {each: _customer(shop.store, shop.bundle.items, each) for each in ids}
         if not wanted.customers:
-            customers[NOBODY] = Customer(NOBODY_KNOWN, Shown.nothing())
+            customers[NOBODY] = Customer(NOBODY_KNOWN, NOTHING_SHOWN)
         now = int(time.time() * 1000)
         table = ItemTable.of(shop.store.catalog.changes(UNREAD), shop.bundle.items)
         trial = Trial(shop.bundle, shop.catalog, table, customers, wanted.limit, now)
@@ -88,11 +86,3 @@ def _customer(store: Store, items: Vocabulary, customer_id: str) -> Customer:
     past = History.from_stored(store.histories.get(customer_id, HISTORY_LIMIT), items)
     asker = AskerFacts(past, attributes_of(store, customer_id))
     return Customer(asker, Shown.of(store.histories.shown(customer_id, MOST_IMPRESSIONS)[1], items))
-
-
-def whoever_runs_this() -> str:
-    """The name of the system's user."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # A container's user may have none.
-        return f"user {os.getuid()}"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from recsys.data.catalog import Catalog
 from recsys.data.item_table import ItemTable
-from recsys.data.shown import Shown
+from recsys.data.shown import NOTHING_SHOWN, Shown
 from recsys.recommend.arrangement import NOWHERE, Arranged, Layout, arrange
 from recsys.recommend.filters import AskerFacts
 from recsys.recommend.recommender import Recommender
@@ -36,14 +36,14 @@ def placed(
     catalog: Catalog,
     table: ItemTable,
     request: Request,
-    shown: Shown | None = None,
+    shown: Shown = NOTHING_SHOWN,
 ) -> Placed:
     """The list of a recommender's placement for somebody.
 
     Parameters
     ----------
     catalog, table : of the same version, in the positions of the recommender's bundle.
-    shown : what the customer was shown lately; None is nothing.
+    shown : what the customer was shown lately.
     """
     history = asker.history
     rules = recommender.rules.now(catalog, request.now, table, asker)
@@ -51,18 +51,22 @@ def placed(
     layout = recommender.layout.now(
         request.now,
         showable if rules.passing is None else showable & rules.passing,
-        lambda: recommender.hidden(history, request),
+        lambda: recommender.hidden(history, request, rules),
         table,
-        shown or Shown.nothing(),
+        shown,
         history,
     )
     if not recommender.layout.arranges:
         return Placed(recommender.recommend(history, catalog, request, rules), {})
-    deep = replace(request, limit=request.limit + layout.spare + (request.limit if layout.codes else 0))
-    first = answer = recommender.recommend(history, catalog, deep, rules)
-    found = _arranged(recommender, answer, request.limit, layout)
+    # Mostly a few spare items are enough for diversity; a longer list is ranked where they are not.
+    for further in (0, request.limit) if len(layout.codes) else (0,):
+        deep = replace(request, limit=request.limit + layout.spare + further)
+        first = answer = recommender.recommend(history, catalog, deep, rules)
+        found = _arranged(recommender, answer, request.limit, layout)
+        if found.blocked is None:
+            break
     blocked = found.blocked
-    # Where the list ran short although there are more items, it is ranked without what diversity keeps out.
+    # Where that ran short too although there are more items, it is ranked without what diversity keeps out.
     while blocked is not None:
         answer = recommender.recommend(history, catalog, deep, rules.without(blocked))
         found = _arranged(recommender, answer, request.limit, layout)

@@ -95,6 +95,12 @@ def test_a_file_goes_from_check_to_force_and_back(home: Path, terminal: Terminal
     assert listed[1]["by"] not in ("", "ann")
     table = terminal("placements", "list", *words)[1]
     assert "version 1 again" in next(line for line in table.splitlines() if "▶" in line)
+    audited = orjson.loads(terminal("audit", "--json", *words)[1])
+    assert [(line["act"], line["subjects"]) for line in audited] == [
+        ("placements.published", ["1"]),
+        ("placements.published", ["2"]),
+        ("placements.rolled_back", ["3"]),
+    ]
     shown = orjson.loads(terminal("placements", "show", "2", "--json", *words)[1])
     assert (shown["text"], shown["number"]) == ("# nothing\n", 2)
 

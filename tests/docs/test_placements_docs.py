@@ -21,7 +21,7 @@ from recsys.data.history import HISTORY_LIMIT, History
 from recsys.data.importers import importing
 from recsys.data.importers.options import build_options
 from recsys.data.item_table import ItemTable
-from recsys.data.shown import Shown
+from recsys.data.shown import NOTHING_SHOWN, Shown
 from recsys.experiments import assign
 from recsys.models.relevance import Relevance
 from recsys.recommend.filters import AskerFacts, parse
@@ -100,17 +100,17 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> SampleShop:
         ItemTable.of(changes, bundle.items),
         {row["item_id"]: row | orjson.loads(row["attributes"] or "{}") for row in rows},
         {
-            who: Customer(AskerFacts(History.from_stored(past, bundle.items)), Shown.nothing())
+            who: Customer(AskerFacts(History.from_stored(past, bundle.items)), NOTHING_SHOWN)
             for who, past in stored.items()
         }
-        | {NOBODY: Customer(AskerFacts(History.empty()), Shown.nothing())},
+        | {NOBODY: Customer(AskerFacts(History.empty()), NOTHING_SHOWN)},
         did,
     )
 
 
 def customer(history: History) -> Customer:
     """Of whom only a history is known."""
-    return Customer(AskerFacts(history), Shown.nothing())
+    return Customer(AskerFacts(history), NOTHING_SHOWN)
 
 
 @dataclass(frozen=True)
