@@ -7,7 +7,7 @@ SHOP ?= shop
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: install run test lint bench bench-serving bench-quality bench-scale bench-tuning bench-calibration clean
+.PHONY: install run test lint bench bench-serving bench-quality bench-scale bench-tuning bench-calibration bench-exploration clean
 .DELETE_ON_ERROR:
 
 install: .venv/.installed
@@ -58,6 +58,10 @@ bench-tuning: .venv/.installed
 # Relevance on real data, and its plots; needs the extra `bench`.
 bench-calibration: .venv/.installed-bench
 	$(BIN)/python -m benchmarks.calibration
+
+# New items in simulated shops, with exploration and without.
+bench-exploration: .venv/.installed
+	$(BIN)/python -m benchmarks.exploration
 
 clean:
 	rm -rf .venv build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
