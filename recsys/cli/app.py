@@ -20,6 +20,7 @@ from recsys.cli import (
     import_,
     keys,
     models,
+    placements,
     popular,
     recommend,
     related,
@@ -44,6 +45,7 @@ app.command("train")(train.train)
 app.command("retrain")(retrain.retrain)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(models.app, name="models")
+app.add_typer(placements.app, name="placements")
 app.command("recommend")(recommend.recommend)
 app.command("related")(related.related)
 app.command("explain")(explain.explain)

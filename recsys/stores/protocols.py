@@ -209,6 +209,11 @@ class CustomerStore(Protocol):
         out."""
         ...
 
+    def sample(self, size: int, seed: int) -> Sequence[str]:
+        """At most so many customers, with a row or an event, drawn by `seed` (0 to 2³² − 1), the same ones as long as
+        there are no new ones; a visitor who turned out to be a customer is none. Looks at every customer's id."""
+        ...
+
 
 class ProfileStore(Protocol):
     """What customers said about being served, and which ids are one person."""
