@@ -97,6 +97,9 @@ class Metrics:
     def _count_writes(self) -> None:
         counter = self._counter
         self.events = counter("events", "Events received, by what became of them.", "status")
+        self.exposures = counter(
+            "exposures", "Customers served an arm of an experiment, by what became of it.", "status"
+        )
         self.items = counter("items", "Items put or removed, by what became of them.", "status")
         self.commits = counter("event_commits", "Durable writes, each of one or more requests.")
         self.commit_seconds = self._seconds("event_commit", "How long one durable write took.", WRITE_BUCKETS)
