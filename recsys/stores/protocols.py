@@ -318,9 +318,9 @@ class ExposureStore(Protocol):
         be kept, and StoreUnavailableError."""
         ...
 
-    def served(self, experiment: str) -> pl.DataFrame:
-        """Who was served which arm, in `EXPOSURE_SCHEMA`: a row for each id and arm, under the id of the person, in no
-        order. A person who was met under several ids has several rows."""
+    def served(self, experiment: str, until: int) -> pl.DataFrame:
+        """Who was served which arm up to a moment (milliseconds UTC), in `EXPOSURE_SCHEMA`: a row for each id and arm,
+        under the id of the person, in no order. A person who was met under several ids has several rows."""
         ...
 
     def answered(self, experiment: str) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from tests.contracts.test_event_store import CUSTOMERS, events
 
 def served(store: Store, experiment: str = "x") -> list[tuple[object, ...]]:
     """Who was served what, in a fixed order."""
-    return sorted(store.exposures.served(experiment).rows())
+    return sorted(store.exposures.served(experiment, 10 * DAY_MS).rows())
 
 
 def test_the_first_of_each_day_is_kept(store: Store) -> None:
@@ -34,7 +34,10 @@ def test_the_first_of_each_day_is_kept(store: Store) -> None:
         ("ann", "b", DAY_MS + 70, DAY_MS + 70, 1),
         ("bob", "a", 3, 3, 1),
     ]
-    assert dict(store.exposures.served("nothing").schema) == EXPOSURE_SCHEMA
+    assert store.exposures.served("x", DAY_MS + 49).filter(customer_id="ann").rows() == [
+        ("ann", "a", DAY_MS + 10, DAY_MS + 10, 1)
+    ]
+    assert dict(store.exposures.served("nothing", 9).schema) == EXPOSURE_SCHEMA
     assert list(store.exposures.experiments()) == ["x", "y"]
 
 

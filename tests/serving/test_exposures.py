@@ -43,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 def served(path: Path) -> list[tuple[object, ...]]:
     """What the store has."""
     with closing(open_store(path)) as store:
-        return sorted(store.exposures.served("x").rows())
+        return sorted(store.exposures.served("x", 10 * DAY_MS).rows())
 
 
 def counted(metrics: Metrics, status: str) -> float:

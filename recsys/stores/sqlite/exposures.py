@@ -27,7 +27,7 @@ _SERVED = """
     SELECT root.customer_id, arm, min(at), max(at), count(*)
     FROM exposures JOIN customers AS own USING (customer)
         JOIN customers AS root ON root.customer = coalesce(own.merged_into, own.customer)
-    WHERE experiment = ? GROUP BY exposures.customer, arm
+    WHERE experiment = ? AND at <= ? GROUP BY exposures.customer, arm
 """
 _ANSWERED = """
     SELECT arm, day, answers, short, seconds, seconds_squared FROM arm_answers WHERE experiment = ? ORDER BY day, arm
@@ -59,13 +59,13 @@ class SqliteExposures:
             )
             self._database.run_many(_COUNT, answers)
 
-    def served(self, experiment: str) -> pl.DataFrame:
+    def served(self, experiment: str, until: int) -> pl.DataFrame:
         """See `ExposureStore`."""
-        return self._frame(_SERVED, experiment, EXPOSURE_SCHEMA)
+        return self._frame(_SERVED, (experiment, until), EXPOSURE_SCHEMA)
 
     def answered(self, experiment: str) -> pl.DataFrame:
         """See `ExposureStore`."""
-        return self._frame(_ANSWERED, experiment, ANSWERS_SCHEMA)
+        return self._frame(_ANSWERED, (experiment,), ANSWERS_SCHEMA)
 
     def of_person(self, customer_id: str) -> Sequence[Exposure]:
         """See `ExposureStore`."""
@@ -75,5 +75,5 @@ class SqliteExposures:
         """See `ExposureStore`."""
         return [name for (name,) in self._database.query(_NAMES)]
 
-    def _frame(self, sql: str, experiment: str, schema: dict[str, pl.DataType]) -> pl.DataFrame:
-        return pl.DataFrame(self._database.query(sql, (experiment,)), schema=schema, orient="row")
+    def _frame(self, sql: str, values: Sequence[object], schema: dict[str, pl.DataType]) -> pl.DataFrame:
+        return pl.DataFrame(self._database.query(sql, values), schema=schema, orient="row")

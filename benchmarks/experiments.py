@@ -1,0 +1,218 @@
+"""`make bench-experiments`: how often an experiment looked at daily is wrong, and how often it finds what is there.
+
+Customers buy as the negative binomial model has it (Ehrenberg 1959): each at a rate of their own, gamma-distributed, most
+of them nothing in a month. They come into the experiment with their first visit, sooner the more they buy. Each look
+sees what has happened by the end of that day: customers of the first day for thirty days, those of the last for one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks import pages
+from recsys.outcomes.lift import Mean, lift_of
+from recsys.outcomes.sample_ratio import sample_ratio
+
+DAYS = 30
+BEFORE_DAYS = 90
+TESTS = 1_000
+POWER_TESTS = 300
+SMALLEST = 0.05
+START, END = "<!-- experiments -->", "<!-- /experiments -->"
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """How customers of a shop buy.
+
+    Attributes
+    ----------
+    buyers : the share of customers who buy within 30 days.
+    shape : of the gamma distribution of their rates; the smaller, the more of all purchases are of few customers.
+    """
+
+    buyers: float
+    shape: float = 0.55
+
+    @property
+    def rate(self) -> float:
+        """Purchases per customer and day on average: (1 + 30 rate / shape)^-shape buy nothing in 30 days."""
+        return self.shape * ((1 - self.buyers) ** (-1 / self.shape) - 1) / DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What looks need of one arm, by day: sums over its customers up to the end of each day, shape (30,).
+
+    y is what a customer bought since the first exposure, x what they bought in the 90 days before.
+    """
+
+    count: Floats
+    active: Floats
+    y: Floats
+    yy: Floats
+    x: Floats
+    xx: Floats
+    xy: Floats
+
+
+def arm_sums(rng: np.random.Generator, shop: Shop, customers: int, lift: float) -> Sums:
+    """One arm of one experiment: so many customers, who buy more than the shop's by `lift` once they are in it."""
+    rates = rng.gamma(shop.shape, shop.rate / shop.shape, customers)
+    # The more somebody buys the more they visit; who has not come by the last day comes on any.
+    entered = rng.exponential(1.0, customers) / (0.05 + 3.0 * rates)
+    entered = np.where(entered < DAYS, entered, rng.uniform(0, DAYS, customers))
+    before = rng.poisson(rates * BEFORE_DAYS).astype(np.float64)
+    bought = rng.poisson(rates * (DAYS - entered) * (1 + lift))
+    who = np.repeat(np.arange(customers), bought)
+    day = (entered[who] + rng.uniform(size=len(who)) * (DAYS - entered[who])).astype(np.int64)
+    # All that is bought on one day is one purchase.
+    once = np.unique(who * DAYS + day)
+    who, day = np.divmod(once, DAYS)
+    first = np.flatnonzero(np.diff(who, prepend=-1))
+    earlier = np.arange(len(who)) - np.repeat(first, np.diff(first, append=len(who)))
+    entry = entered.astype(np.int64)
+
+    def by_day(days: npt.NDArray[np.int64], amounts: Floats | None = None) -> Floats:
+        return np.cumsum(np.bincount(days, amounts, minlength=DAYS)).astype(np.float64)
+
+    return Sums(
+        count=by_day(entry),
+        active=by_day(day[first]),
+        y=by_day(day),
+        yy=by_day(day, 2.0 * earlier + 1),
+        x=by_day(entry, before),
+        xx=by_day(entry, before * before),
+        xy=by_day(day, before[who]),
+    )
+
+
+def means(sums: Sums, day: int, theta: float, middle: float) -> Mean:
+    """The mean of y − θ (x − middle) on one day, as `recsys.outcomes.lift` has it of single customers."""
+    n = sums.count[day]
+    y, x = sums.y[day] / n, sums.x[day] / n
+    value = y - theta * (x - middle)
+    spread = sums.yy[day] - 2 * theta * sums.xy[day] + theta**2 * sums.xx[day] - n * (y - theta * x) ** 2
+    relative = spread / (n - 1) / n / value**2 if value > 0 else math.inf
+    return Mean(float(value), float(relative), int(n), int(sums.active[day]))
+
+
+def pooled(one: Sums, other: Sums, day: int) -> tuple[float, float]:
+    """θ of both arms together, and the mean of x."""
+    n, x, y, xx, xy = (getattr(one, name)[day] + getattr(other, name)[day] for name in ("count", "x", "y", "xx", "xy"))
+    spread = xx - x * x / n
+    return (float((xy - x * y / n) / spread) if spread > 0 else 0.0), float(x / n)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The first day, from 1, on which one experiment showed an effect by each way of looking; None for never."""
+
+    sequence: int | None
+    unadjusted: int | None
+    daily_t: int | None
+    last_t: int | None
+    ratio_off: bool
+    covered: bool
+
+
+def one_test(rng: np.random.Generator, shop: Shop, customers: int, lift: float) -> Found:
+    """One experiment with two arms, looked at every day."""
+    in_control = int(rng.binomial(customers, 0.5))
+    control = arm_sums(rng, shop, in_control, 0.0)
+    arm = arm_sums(rng, shop, customers - in_control, lift)
+    days: dict[str, int | None] = {"sequence": None, "unadjusted": None, "daily_t": None, "last_t": None}
+    covered = True
+    for day in range(DAYS):
+        theta, middle = pooled(arm, control, day)
+        for name, slope in (("sequence", theta), ("unadjusted", 0.0)):
+            found = lift_of(means(arm, day, slope, middle), means(control, day, slope, middle), SMALLEST)
+            if found is None:
+                continue
+            if days[name] is None and found.is_found:
+                days[name] = day + 1
+            if name == "sequence":
+                covered &= found.low <= lift <= found.high
+                usual = abs(math.log1p(found.value)) > 1.96 * found.standard_error
+                if usual and days["daily_t"] is None:
+                    days["daily_t"] = day + 1
+                if usual and day == DAYS - 1:
+                    days["last_t"] = DAYS
+    counts = np.column_stack([control.count, arm.count]).astype(np.int64)
+    return Found(**days, ratio_off=sample_ratio(counts, np.array([0.5, 0.5])).is_off, covered=covered)
+
+
+def tests(shop: Shop, customers: int, lift: float, count: int, seed: int) -> list[Found]:
+    """So many experiments."""
+    rng = np.random.default_rng(seed)
+    return [one_test(rng, shop, customers, lift) for _ in range(count)]
+
+
+def share(found: list[Found], asked: Callable[[Found], bool]) -> float:
+    """Of how many of them this holds."""
+    return sum(map(asked, found)) / len(found)
+
+
+def with_error(value: float, count: int) -> str:
+    """A share and its standard error, in percent."""
+    return f"{100 * value:.1f} % (± {100 * math.sqrt(value * (1 - value) / count):.1f})"
+
+
+AA_SHOPS = ((Shop(0.20), 10_000), (Shop(0.20), 100_000), (Shop(0.02), 10_000))
+POWER_SHOPS = (*(Shop(share) for share in (0.02, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30)), Shop(0.36, 1.35))
+
+
+def false_alarms(count: int) -> Iterator[str]:
+    """Rows of the table of A/A tests."""
+    yield "| buy within 30 days | customers | ever shows an effect | truth ever outside | a t-test looked at daily | split called off |"
+    yield "|---|---|---|---|---|---|"
+    for number, (shop, customers) in enumerate(AA_SHOPS):
+        found = tests(shop, customers, 0.0, count, seed=10 + number)
+        shown = [
+            share(found, lambda each: each.sequence is not None),
+            share(found, lambda each: not each.covered),
+            share(found, lambda each: each.daily_t is not None),
+            share(found, lambda each: each.ratio_off),
+        ]
+        cells = " | ".join(with_error(value, count) for value in shown)
+        yield f"| {shop.buyers:.0%} | {customers:,} | {cells} |"
+
+
+def power(count: int) -> Iterator[str]:
+    """Rows of the table of a true lift of 5 % on 100,000 customers."""
+    yield "| buy within 30 days | found by day 30 | median day | without CUPED | one t-test on day 30, no look before |"
+    yield "|---|---|---|---|---|"
+    for number, shop in enumerate(POWER_SHOPS):
+        found = tests(shop, 100_000, 0.05, count, seed=50 + number)
+        on = sorted(each.sequence or DAYS + 1 for each in found)[count // 2]
+        yield (
+            f"| {shop.buyers:.0%} | {with_error(share(found, lambda each: each.sequence is not None), count)} "
+            f"| {on if on <= DAYS else '–'} "
+            f"| {with_error(share(found, lambda each: each.unadjusted is not None), count)} "
+            f"| {with_error(share(found, lambda each: each.last_t is not None), count)} |"
+        )
+
+
+def main() -> None:
+    """Prints both tables and writes them into docs/experiments.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tests", type=int, default=TESTS, help="A/A tests")
+    parser.add_argument("--power-tests", type=int, default=POWER_TESTS, help="tests with a lift")
+    options = parser.parse_args()
+    started = time.monotonic()
+    for line in [*false_alarms(options.tests), "", *power(options.power_tests)]:
+        print(line, flush=True)
+    print(f"{time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
