@@ -54,7 +54,7 @@ class Outcomes:
     daily : customer_id, day, clicks, bought (1 on a day with a purchase), purchased and returned_items (items), revenue
         and returned (amounts), left (unsubscribed or complained). Days count from the first exposure, 24 hours each: 0
         is the first, −1 the one before it. A day on which nothing happened has no row.
-    currency : the one that amounts are in: that of most purchases; None where purchases say none.
+    currency : the one that amounts are in: that of most purchases, of those before too; None where none is named.
     uncounted : purchases after first exposures that have no price or another currency.
     as_of : nothing later counts, milliseconds UTC.
     """
@@ -115,8 +115,8 @@ def outcomes_of(people: pl.DataFrame, events: pl.DataFrame, as_of: int) -> Outco
         .filter(pl.col("day") >= -BEFORE_DAYS)
     )
     bought, returned = kind == str(EventKind.PURCHASE), kind == str(EventKind.RETURN)
-    after = met.filter(bought & (pl.col("day") >= 0))
-    currencies = after["currency"].drop_nulls().value_counts().sort(["count", "currency"], descending=[True, False])
+    purchases = met.filter(bought)
+    currencies = purchases["currency"].drop_nulls().value_counts().sort(["count", "currency"], descending=[True, False])
     currency = str(currencies["currency"][0]) if len(currencies) else None
     ours = pl.col("currency").eq_missing(pl.lit(currency, dtype=pl.String))
     amount = pl.when(ours).then(pl.col("quantity") * pl.col("price")).fill_null(0.0)
@@ -129,7 +129,7 @@ def outcomes_of(people: pl.DataFrame, events: pl.DataFrame, as_of: int) -> Outco
         returned=amount.filter(returned).sum(),
         left=kind.is_in([str(EventKind.UNSUBSCRIBE), str(EventKind.COMPLAINT)]).any().cast(pl.Int64),
     )
-    uncounted = after.filter(~ours | pl.col("price").is_null()).height
+    uncounted = purchases.filter((pl.col("day") >= 0) & (~ours | pl.col("price").is_null())).height
     return Outcomes(people, daily, currency, uncounted, as_of)
 
 
