@@ -1,8 +1,9 @@
 """`make bench-experiments`: how often an experiment looked at daily is wrong, and how often it finds what is there.
 
-Customers buy as the negative binomial model has it (Ehrenberg 1959): each at a rate of their own, gamma-distributed, most
-of them nothing in a month. They come into the experiment with their first visit, sooner the more they buy. Each look
-sees what has happened by the end of that day: customers of the first day for thirty days, those of the last for one.
+Customers buy as the negative binomial model has it (Ehrenberg 1959): each at a rate of their own, gamma-distributed,
+most of them nothing in a month. They come into the experiment with their first visit, sooner the more they buy. Each
+look sees what has happened by the end of that day: customers of the first day for thirty days, those of the last for
+one.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import pages
 from recsys.outcomes.lift import Mean, lift_of
 from recsys.outcomes.sample_ratio import sample_ratio
 
@@ -25,9 +26,11 @@ BEFORE_DAYS = 90
 TESTS = 1_000
 POWER_TESTS = 300
 SMALLEST = 0.05
+PAGE = Path(__file__).parents[1] / "docs" / "experiments.md"
 START, END = "<!-- experiments -->", "<!-- /experiments -->"
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,25 @@ class Sums:
     xy: Floats
 
 
-def arm_sums(rng: np.random.Generator, shop: Shop, customers: int, lift: float) -> Sums:
-    """One arm of one experiment: so many customers, who buy more than the shop's by `lift` once they are in it."""
+@dataclass(frozen=True, slots=True)
+class Customers:
+    """The customers of one arm.
+
+    Attributes
+    ----------
+    entry : int64; the day of the first exposure of each.
+    before : float64; what each bought in the 90 days before.
+    who, day : int64; the customer and the day of each purchase after it, ascending by customer and day.
+    """
+
+    entry: Ints
+    before: Floats
+    who: Ints
+    day: Ints
+
+
+def drawn(rng: np.random.Generator, shop: Shop, customers: int, lift: float) -> Customers:
+    """So many customers of a shop, who buy more than they else would by `lift` once they are in the experiment."""
     rates = rng.gamma(shop.shape, shop.rate / shop.shape, customers)
     # The more somebody buys the more they visit; who has not come by the last day comes on any.
     entered = rng.exponential(1.0, customers) / (0.05 + 3.0 * rates)
@@ -76,23 +96,26 @@ def arm_sums(rng: np.random.Generator, shop: Shop, customers: int, lift: float) 
     who = np.repeat(np.arange(customers), bought)
     day = (entered[who] + rng.uniform(size=len(who)) * (DAYS - entered[who])).astype(np.int64)
     # All that is bought on one day is one purchase.
-    once = np.unique(who * DAYS + day)
-    who, day = np.divmod(once, DAYS)
-    first = np.flatnonzero(np.diff(who, prepend=-1))
-    earlier = np.arange(len(who)) - np.repeat(first, np.diff(first, append=len(who)))
-    entry = entered.astype(np.int64)
+    who, day = np.divmod(np.unique(who * DAYS + day), DAYS)
+    return Customers(entered.astype(np.int64), before, who, day)
 
-    def by_day(days: npt.NDArray[np.int64], amounts: Floats | None = None) -> Floats:
+
+def sums_of(arm: Customers) -> Sums:
+    """What looks need of an arm: a purchase that makes y of y − 1 adds 2 y − 1 to the sum of squares."""
+    first = np.flatnonzero(np.diff(arm.who, prepend=-1))
+    earlier = np.arange(len(arm.who)) - np.repeat(first, np.diff(first, append=len(arm.who)))
+
+    def by_day(days: Ints, amounts: Floats | None = None) -> Floats:
         return np.cumsum(np.bincount(days, amounts, minlength=DAYS)).astype(np.float64)
 
     return Sums(
-        count=by_day(entry),
-        active=by_day(day[first]),
-        y=by_day(day),
-        yy=by_day(day, 2.0 * earlier + 1),
-        x=by_day(entry, before),
-        xx=by_day(entry, before * before),
-        xy=by_day(day, before[who]),
+        count=by_day(arm.entry),
+        active=by_day(arm.day[first]),
+        y=by_day(arm.day),
+        yy=by_day(arm.day, 2.0 * earlier + 1),
+        x=by_day(arm.entry, arm.before),
+        xx=by_day(arm.entry, arm.before * arm.before),
+        xy=by_day(arm.day, arm.before[arm.who]),
     )
 
 
@@ -128,8 +151,8 @@ class Found:
 def one_test(rng: np.random.Generator, shop: Shop, customers: int, lift: float) -> Found:
     """One experiment with two arms, looked at every day."""
     in_control = int(rng.binomial(customers, 0.5))
-    control = arm_sums(rng, shop, in_control, 0.0)
-    arm = arm_sums(rng, shop, customers - in_control, lift)
+    control = sums_of(drawn(rng, shop, in_control, 0.0))
+    arm = sums_of(drawn(rng, shop, customers - in_control, lift))
     days: dict[str, int | None] = {"sequence": None, "unadjusted": None, "daily_t": None, "last_t": None}
     covered = True
     for day in range(DAYS):
@@ -151,7 +174,7 @@ def one_test(rng: np.random.Generator, shop: Shop, customers: int, lift: float) 
     return Found(**days, ratio_off=sample_ratio(counts, np.array([0.5, 0.5])).is_off, covered=covered)
 
 
-def tests(shop: Shop, customers: int, lift: float, count: int, seed: int) -> list[Found]:
+def simulated(shop: Shop, customers: int, lift: float, count: int, seed: int) -> list[Found]:
     """So many experiments."""
     rng = np.random.default_rng(seed)
     return [one_test(rng, shop, customers, lift) for _ in range(count)]
@@ -168,15 +191,18 @@ def with_error(value: float, count: int) -> str:
 
 
 AA_SHOPS = ((Shop(0.20), 10_000), (Shop(0.20), 100_000), (Shop(0.02), 10_000))
-POWER_SHOPS = (*(Shop(share) for share in (0.02, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30)), Shop(0.36, 1.35))
+POWER_SHOPS = (*(Shop(buyers) for buyers in (0.02, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30)), Shop(0.36, 1.35))
 
 
 def false_alarms(count: int) -> Iterator[str]:
     """Rows of the table of A/A tests."""
-    yield "| buy within 30 days | customers | ever shows an effect | truth ever outside | a t-test looked at daily | split called off |"
+    yield (
+        "| buy within 30 days | customers | ever shows an effect | the truth is ever outside "
+        "| a t-test looked at daily | split called off |"
+    )
     yield "|---|---|---|---|---|---|"
     for number, (shop, customers) in enumerate(AA_SHOPS):
-        found = tests(shop, customers, 0.0, count, seed=10 + number)
+        found = simulated(shop, customers, 0.0, count, seed=10 + number)
         shown = [
             share(found, lambda each: each.sequence is not None),
             share(found, lambda each: not each.covered),
@@ -192,7 +218,7 @@ def power(count: int) -> Iterator[str]:
     yield "| buy within 30 days | found by day 30 | median day | without CUPED | one t-test on day 30, no look before |"
     yield "|---|---|---|---|---|"
     for number, shop in enumerate(POWER_SHOPS):
-        found = tests(shop, 100_000, 0.05, count, seed=50 + number)
+        found = simulated(shop, 100_000, 0.05, count, seed=50 + number)
         on = sorted(each.sequence or DAYS + 1 for each in found)[count // 2]
         yield (
             f"| {shop.buyers:.0%} | {with_error(share(found, lambda each: each.sequence is not None), count)} "
@@ -205,13 +231,19 @@ def power(count: int) -> Iterator[str]:
 def main() -> None:
     """Prints both tables and writes them into docs/experiments.md."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tests", type=int, default=TESTS, help="A/A tests")
-    parser.add_argument("--power-tests", type=int, default=POWER_TESTS, help="tests with a lift")
+    parser.add_argument("--tests", type=int, default=TESTS, help="A/A tests of each kind")
+    parser.add_argument("--power-tests", type=int, default=POWER_TESTS, help="tests with a lift, of each kind")
     options = parser.parse_args()
     started = time.monotonic()
-    for line in [*false_alarms(options.tests), "", *power(options.power_tests)]:
-        print(line, flush=True)
-    print(f"{time.monotonic() - started:.0f} s")
+    lines = [f"{options.tests:,} A/A tests of each kind:", "", *false_alarms(options.tests), ""]
+    lines += [f"A true lift of 5 % on 100,000 customers, {options.power_tests:,} tests of each kind:", ""]
+    lines += power(options.power_tests)
+    text = "\n".join(lines)
+    before, rest = PAGE.read_text().split(START)
+    after = rest.split(END)[1]
+    PAGE.write_text(f"{before}{START}\n{text}\n{END}{after}")
+    print(text)
+    print(f"{time.monotonic() - started:.0f} s; wrote {PAGE.name}")
 
 
 if __name__ == "__main__":
