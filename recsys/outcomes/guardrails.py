@@ -16,7 +16,7 @@ MARGINS: Final = {"latency": 0.2, "short_lists": 0.1, "returns": 0.1, "unsubscri
 """How much worse than the control, as a share of it, an arm may look before it is warned of."""
 
 NAMES: Final = {
-    "latency": "seconds per answer",
+    "latency": "seconds of computing per answer",
     "short_lists": "lists with fewer items than asked for",
     "returns": "items returned per item bought",
     "unsubscribes": "customers who unsubscribed or complained",

@@ -134,11 +134,11 @@ def test_an_effect_is_found_with_its_warnings(terminal: Terminal, simulated: pl.
     assert primary["lift"]["low"] > 0
     assert metric(report, "buyers")["lift"]["low"] > 0
     assert [each["guardrail"] for each in report["guardrails"] if each["worse"]] == ["latency"]
-    assert any("bolder: seconds per answer are 100% more" in warning for warning in report["warnings"])
+    assert any("bolder: seconds of computing per answer are 100% more" in warning for warning in report["warnings"])
     code, out, _ = terminal("experiments", "report", "winter", "--home", str(run.home), "--as-of", AS_OF)
     assert code == 0
     assert "bolder: purchases better, by" in out
-    assert "warning: bolder: seconds per answer" in out
+    assert "warning: bolder: seconds of computing per answer" in out
     early = terminal("experiments", "report", "winter", "--home", str(run.home), "--as-of", "2026-08-02", "--json")[1]
     assert metric(orjson.loads(early), "purchases")["verdict"] == "too little data yet"
 
