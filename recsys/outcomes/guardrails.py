@@ -92,11 +92,10 @@ def _totals(answered: pl.DataFrame, arm: str) -> tuple[float, float, float, floa
 
 
 def _returns(outcomes: Outcomes, arm: str, window_days: int) -> Mean:
-    sums = summed(outcomes, outcomes.people.filter(pl.col("arm") == arm), 0, window_days)
-    returned, bought = (sums[name].to_numpy().astype(np.float64) for name in ("returned_items", "purchased"))
-    return ratio_of(returned, bought)
+    sums, own = summed(outcomes, 0, window_days), outcomes.people["arm"].to_numpy() == arm
+    return ratio_of(sums["returned_items"][own], sums["purchased"][own])
 
 
 def _left(outcomes: Outcomes, arm: str, window_days: int) -> Mean:
-    sums = summed(outcomes, outcomes.people.filter(pl.col("arm") == arm), 0, window_days)
-    return mean_of((sums["left"].to_numpy() > 0).astype(np.float64))
+    left, own = summed(outcomes, 0, window_days)["left"], outcomes.people["arm"].to_numpy() == arm
+    return mean_of((left[own] > 0).astype(np.float64))
