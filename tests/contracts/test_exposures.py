@@ -134,4 +134,7 @@ def test_a_period_leaves_out_what_was_taken_back(store: Store) -> None:
     store.events.ingest(event_frame([view("v1", timestamp=5), view("v2", timestamp=6), view("z", customer_id="zoe")]))
     store.events.append([undo("u", "v1"), view("v3", timestamp=7), view("late", timestamp=10)])
     store.persons.forget("zoe", 1)
-    assert store.events.period([EventKind.VIEW], 0, 10)["timestamp"].to_list() == [6, 7]
+    store.events.append([view("b", customer_id="visitor", timestamp=8)])
+    store.profiles.merge("visitor", "ann", 2)
+    found = store.events.period([EventKind.VIEW], 0, 10)
+    assert found.select("customer_id", "timestamp").rows() == [("ann", 6), ("ann", 7), ("ann", 8)]

@@ -141,6 +141,8 @@ def test_an_effect_is_found_with_its_warnings(terminal: Terminal, simulated: pl.
     assert "warning: bolder: seconds of computing per answer" in out
     early = terminal("experiments", "report", "winter", "--home", str(run.home), "--as-of", "2026-08-02", "--json")[1]
     assert metric(orjson.loads(early), "purchases")["verdict"] == "too little data yet"
+    counted = [sum(arm["customers"] for arm in told["arms"]) for told in (orjson.loads(early), report)]
+    assert 0 < counted[0] < 0.2 * counted[1]
 
 
 def test_a_split_that_is_off_is_told(terminal: Terminal, simulated: pl.DataFrame, tmp_path: Path) -> None:
@@ -160,11 +162,15 @@ def test_clicks_on_what_was_seen(terminal: Terminal, simulated: pl.DataFrame, tm
         arm = drawn(run.experiment, customer).name
         if arm == "bolder":
             rows += run.seen(customer, arm, rng.random() < 0.6)
+            rows += [
+                row | {"event_id": f"forged-{row['event_id']}", "recommendation_id": "forged.token"}
+                for row in run.seen(customer, arm, True)
+            ]
             shown += 1
         elif arm == "control":
             rows += run.seen(customer, arm, rng.random() < 0.3)
         else:
-            rows += [row | {"recommendation_id": "forged.token"} for row in run.seen(customer, "bolder", True)]
+            rows += run.seen(customer, "bolder", True)
     with closing(open_store(ShopFolder(run.home).store)) as store:
         store.events.ingest(pl.DataFrame(rows, schema=EVENT_SCHEMA))
     found = metric(told(terminal, run.home), "click_through")

@@ -113,9 +113,10 @@ def test_once_it_is_over_nobody_is_in_it(running: Service, home: Path, clock: Fa
     """At the moment that the file says, also for lists that were kept."""
     experiment = experiment_of(home)
     customers = [f"c{n}" for n in range(CUSTOMERS)]
+    assert experiment.ends is not None
+    clock.ms = experiment.ends - 1_000
     for customer in customers:
         running.get(f"/v1/customers/{customer}/recommendations?placement=home")
-    assert experiment.ends is not None
     clock.ms = experiment.ends
     for customer in customers:
         reply = running.get(f"/v1/customers/{customer}/recommendations?placement=home")
