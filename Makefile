@@ -7,7 +7,7 @@ SHOP ?= shop
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: install run test lint bench bench-serving bench-quality bench-scale bench-tuning bench-calibration clean
+.PHONY: install run test lint lint-deploy bench bench-serving bench-quality bench-scale bench-tuning bench-calibration bench-exploration clean
 .DELETE_ON_ERROR:
 
 install: .venv/.installed
@@ -18,7 +18,7 @@ install: .venv/.installed
 	@$(PIP) --editable .
 	@touch $@
 
-.venv/.installed-test .venv/.installed-lint .venv/.installed-bench: .venv/.installed-%: .venv/.installed
+.venv/.installed-test .venv/.installed-lint .venv/.installed-bench .venv/.installed-deploy: .venv/.installed-%: .venv/.installed
 	@$(PIP) --editable '.[$*]'
 	@touch $@
 
@@ -36,6 +36,10 @@ lint: .venv/.installed-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Every file in deploy/, with the tools that are here; TOOLS names folders of helm, promtool and the like.
+lint-deploy: .venv/.installed-deploy
+	@BIN=$(BIN) TOOLS=$(TOOLS) sh scripts/lint-deploy.sh
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks
@@ -58,6 +62,10 @@ bench-tuning: .venv/.installed
 # Relevance on real data, and its plots; needs the extra `bench`.
 bench-calibration: .venv/.installed-bench
 	$(BIN)/python -m benchmarks.calibration
+
+# New items in simulated shops, with exploration and without.
+bench-exploration: .venv/.installed
+	$(BIN)/python -m benchmarks.exploration
 
 clean:
 	rm -rf .venv build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -14,7 +14,9 @@ from recsys.models.als import ALS
 from recsys.models.item_item import ItemItem
 from recsys.models.relevance import Relevance
 from recsys.models.spectral import Spectral
+from recsys.recommend.exploration import Beliefs, ItemCounts, ItemGroups, choose, suited
 from recsys.recommend.kernel import Asked, Lists, Sources, Workspace, flattened, list_items
+from recsys.recommend.placement import Exploration
 from recsys.recommend.relevance import relevance_of
 from serving.http.wire import HISTORY, Texts, written
 
@@ -46,6 +48,9 @@ def warm_up() -> None:
         np.zeros(1, dtype=np.int32),
         Texts.of(["view"]),
     )
+    beliefs = Beliefs.of(ItemCounts.nothing(2), ItemGroups.nothing(2), np.zeros(0, dtype=np.int64), 0)
+    new = suited(beliefs, nobody, strengths[:0], speakers, np.ones(2, dtype=np.bool_), nobody)
+    choose("", speakers, new, beliefs, Exploration(share=0.5, cost=1.0))
 
 
 if __name__ == "__main__":

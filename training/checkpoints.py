@@ -25,6 +25,10 @@ _LOCK = ".lock"
 _KEY = re.compile("[0-9a-f]{32}")
 
 
+class TrainingUnderWayError(InputError):
+    """Another process trains for the same shop."""
+
+
 class Keeping(Protocol):
     """What fitting hands its stages to."""
 
@@ -43,7 +47,8 @@ class Unkept:
 
 @contextmanager
 def training_alone(folder: Path) -> Iterator[None]:
-    """Nobody else trains with this folder meanwhile; InputError when somebody does or it cannot be written."""
+    """Nobody else trains with this folder meanwhile; TrainingUnderWayError when somebody does, InputError
+    when it cannot be written."""
     with _told(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / _LOCK).open("w")
@@ -128,7 +133,7 @@ def _take(lock: int, folder: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise InputError(
+        raise TrainingUnderWayError(
             f"another process is training with {folder}", expected="one at a time", remedy="wait for it to end"
         ) from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import polars as pl
 
 from recsys import __version__
+from recsys.bundle.bundle import Arrays
+from recsys.bundle.manifest import Manifest
 from recsys.bundle.repository import BundleRepository
 from recsys.data.events import EventKind
 from recsys.data.interactions import EventTable
@@ -33,13 +35,18 @@ from training.validation import predicted_kinds, validation_of
 @dataclass(frozen=True, slots=True)
 class Trained:
     """What a training run made: the bundle's id, its manifest's sections on data, tuning and relevance, what each stage
-    cost."""
+    cost, and with which settings."""
 
     bundle_id: str
     data: Mapping[str, Any]
     tuning: Mapping[str, Any]
     relevance: Mapping[str, Any]
     costs: list[StageCost]
+    tuned: Tuned
+
+
+Publish = Callable[[Manifest, Arrays, Mapping[str, object], int], str]
+"""Takes a bundle's manifest, arrays and build, and the time in milliseconds UTC; returns the bundle's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +78,13 @@ def train(store: Store, repository: BundleRepository, config: TrainingConfig, ru
     when another process is training for this shop.
     """
     with training_alone(run.scratch):
-        return _trained(store, repository, config, run, stages)
+        return learn(store, repository.publish, config, run, stages)
 
 
-def _trained(store: Store, repository: BundleRepository, config: TrainingConfig, run: Run, stages: StageLog) -> Trained:
+def learn(store: Store, publish: Publish, config: TrainingConfig, run: Run, stages: StageLog) -> Trained:
+    """The same for a caller who sees to it that nobody else trains, and decides what becomes of the bundle."""
     with stages.stage("read"):
+        stored = dict(store.events.summary()["events"])
         table, catalogue = store.events.read(), store.catalog.read()
     with stages.stage("compile"):
         interactions = compile_interactions(table)
@@ -99,11 +108,12 @@ def _trained(store: Store, repository: BundleRepository, config: TrainingConfig,
             "at": run.now,
             "host": run.host,
             "threads": config.threads,
+            "stored": stored,
             "stages": [asdict(cost) for cost in stages.costs],
         }
-        bundle_id = repository.publish(manifest, arrays, build, run.now)
+        bundle_id = publish(manifest, arrays, build, run.now)
     kept.clear()
-    return Trained(bundle_id, manifest.data, manifest.tuning, manifest.relevance, stages.costs)
+    return Trained(bundle_id, manifest.data, manifest.tuning, manifest.relevance, stages.costs, tuned)
 
 
 def _tuned(table: EventTable, catalogue: pl.DataFrame, config: TrainingConfig, run: Run, stages: StageLog) -> Tuned:

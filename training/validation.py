@@ -54,8 +54,8 @@ def validation_of(
     `LEAST_CUSTOMERS` customers; else a tenth of each customer's items, as `protocols.split` draws it. What customers
     have is masked as in the default placement; a second copy, in which nothing is, is for repeats.
     """
-    rows, share = _sampled(table, seed, most_events)
-    part, drawn, soon = _part(rows, target, seed)
+    rows, share = sampled(table, seed, most_events)
+    part, drawn, soon = part_of(rows, target, seed)
     if part is None:
         return "no customer has enough items for validation"
     mask = DEFAULT_PLACEMENT.mask_kinds | frozenset(target)
@@ -69,7 +69,7 @@ def validation_of(
     return Validation(lists, lists, _with_repeats(part, rules, nothing), soon, part.of_long_histories, True, described)
 
 
-def _part(rows: pl.DataFrame, target: Collection[EventKind], seed: int) -> tuple[Part | None, str, Soon | str]:
+def part_of(rows: pl.DataFrame, target: Collection[EventKind], seed: int) -> tuple[Part | None, str, Soon | str]:
     """What is held out, how it was drawn, and what all customers did soon after it or why nobody can tell."""
     part = latest_part(rows, target)
     known = 0 if part is None else _known(part)
@@ -96,7 +96,7 @@ def _with_repeats(part: Part, rules: Rules, nothing: pl.Series) -> HeldOut | Non
     return hold_out(part, Rules(target=rules.target, visible=None, repeats=Repeats.ALLOW, mask=frozenset()), nothing)
 
 
-def _sampled(table: EventTable, seed: int, most_events: int) -> tuple[pl.DataFrame, float]:
+def sampled(table: EventTable, seed: int, most_events: int) -> tuple[pl.DataFrame, float]:
     """The events of all customers, or of as many, drawn by the seed, as have `most_events`; as the protocols take
     them; and the share of the customers."""
     events, customers = table.events, len(table.customer_ids)

@@ -32,6 +32,8 @@ class Act(StrEnum):
     PLACEMENTS_ROLLED_BACK = "placements.rolled_back"
     STORE_BACKED_UP = "store.backed_up"
     STORE_RESTORED = "store.restored"
+    STORE_UPGRADED = "store.upgraded"
+    BUNDLES_PRUNED = "bundles.pruned"
 
 
 DONE: Final = "done"

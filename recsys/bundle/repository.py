@@ -24,6 +24,9 @@ from recsys.durable import locked, replace_file, sync
 from recsys.errors import BundleError
 
 CURRENT = "current"
+REPORTS = "reports"
+"""The folder, beside the bundles, in which each retraining leaves what it found."""
+
 _UNFINISHED = ".unfinished-"
 PUBLICATIONS_KEPT = 500
 """`current` names so many publications at most, the newest: it is read often and must stay small."""
@@ -45,6 +48,11 @@ class BundleRepository:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    @property
+    def reports(self) -> Path:
+        """Where retraining leaves its reports."""
+        return self.folder / REPORTS
 
     def publications(self) -> list[Publication]:
         """Every change of the current bundle, oldest first."""
@@ -70,7 +78,11 @@ class BundleRepository:
         if not self.folder.is_dir():
             return []
         order = {entry.bundle: place for place, entry in reversed(list(enumerate(self.publications())))}
-        ids = [path.name for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        ids = [
+            path.name
+            for path in self.folder.iterdir()
+            if path.is_dir() and not path.name.startswith(".") and path.name != REPORTS
+        ]
         return sorted(ids, key=lambda bundle_id: (order.get(bundle_id, len(order)), bundle_id))
 
     def manifest(self, bundle_id: str) -> Manifest:
@@ -96,16 +108,52 @@ class BundleRepository:
         Publishing a bundle that is there already writes no second copy (a damaged copy is replaced).
         """
         with self._locked():
-            for leftover in self.folder.glob(f"{_UNFINISHED}*"):
-                shutil.rmtree(leftover)
-            unfinished = self.folder / f"{_UNFINISHED}{secrets.token_hex(4)}"
-            try:
-                bundle_id = write_bundle(unfinished, manifest, arrays, build)
-                read_bundle(unfinished, bundle_id)
-                self._adopt(unfinished, bundle_id)
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
+            bundle_id = self._written(manifest, arrays, build)
             self._put_in_force(Publication(bundle_id, "publish", now))
+        return bundle_id
+
+    def add(self, manifest: Manifest, arrays: Arrays, build: Mapping[str, object]) -> str:
+        """The same without putting it in force: it lies beside the others and can be promoted."""
+        with self._locked():
+            return self._written(manifest, arrays, build)
+
+    def put_in_force(self, bundle_id: str, now: int) -> None:
+        """Publishes a bundle that was added; BundleError when it does not verify."""
+        self.load(bundle_id)
+        with self._locked():
+            self._put_in_force(Publication(bundle_id, "publish", now))
+
+    def prune(self, keep: int) -> list[str]:
+        """Removes bundles, and returns their ids: all but the one in force, those that rolling back leads to, `keep`
+        together (1 or more), and the newest that was never in force. Who has a removed one open goes on reading it."""
+        with self._locked():
+            published = {entry.bundle for entry in self.publications()}
+            way_back = list(dict.fromkeys(reversed(self._way_back())))
+            there = self.bundle_ids()
+            never = [bundle_id for bundle_id in there if bundle_id not in published]
+            kept = {*way_back[:keep], self.current_id(), *sorted(never, key=self._age_of)[:1]}
+            gone = [bundle_id for bundle_id in there if bundle_id not in kept]
+            for bundle_id in gone:
+                # Under another name first: what is half removed is no bundle.
+                leaving = self.folder / f"{_UNFINISHED}{secrets.token_hex(4)}"
+                (self.folder / bundle_id).rename(leaving)
+                shutil.rmtree(leaving)
+        return gone
+
+    def _age_of(self, bundle_id: str) -> float:
+        """Smaller for what was written later."""
+        return -(self.folder / bundle_id).stat().st_mtime
+
+    def _written(self, manifest: Manifest, arrays: Arrays, build: Mapping[str, object]) -> str:
+        for leftover in self.folder.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(leftover)
+        unfinished = self.folder / f"{_UNFINISHED}{secrets.token_hex(4)}"
+        try:
+            bundle_id = write_bundle(unfinished, manifest, arrays, build)
+            read_bundle(unfinished, bundle_id)
+            self._adopt(unfinished, bundle_id)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
         return bundle_id
 
     def promote(self, bundle_id: str, now: int) -> None:
@@ -120,12 +168,7 @@ class BundleRepository:
         Rolling back again goes one further back; BundleError when there is nothing further back.
         """
         with self._locked():
-            stack: list[str] = []
-            for entry in self.publications():
-                if entry.action == "rollback":
-                    stack = stack[:-1]
-                elif not stack or stack[-1] != entry.bundle:
-                    stack.append(entry.bundle)
+            stack = self._way_back()
             if len(stack) < 2:
                 raise BundleError(
                     "there is no earlier bundle to go back to", remedy="see `bookmatch models list` for what there is"
@@ -133,6 +176,16 @@ class BundleRepository:
             self.load(stack[-2])
             self._put_in_force(Publication(stack[-2], "rollback", now))
             return stack[-2]
+
+    def _way_back(self) -> list[str]:
+        """The bundles that rolling back leads to, the one in force last."""
+        stack: list[str] = []
+        for entry in self.publications():
+            if entry.action == "rollback":
+                stack = stack[:-1]
+            elif not stack or stack[-1] != entry.bundle:
+                stack.append(entry.bundle)
+        return stack
 
     def _known(self, bundle_id: str) -> Path:
         if bundle_id not in self.bundle_ids():

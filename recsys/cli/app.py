@@ -13,6 +13,8 @@ import typer
 from recsys import __version__
 from recsys.cli import (
     audit,
+    backup,
+    doctor,
     evaluate,
     explain,
     import_,
@@ -21,9 +23,11 @@ from recsys.cli import (
     popular,
     recommend,
     related,
+    retrain,
     serve,
     simulate,
     train,
+    upgrade,
 )
 from recsys.errors import BookmatchError
 
@@ -37,6 +41,7 @@ app = typer.Typer(
 app.command("simulate")(simulate.simulate)
 app.command("import")(import_.import_files)
 app.command("train")(train.train)
+app.command("retrain")(retrain.retrain)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(models.app, name="models")
 app.command("recommend")(recommend.recommend)
@@ -44,6 +49,10 @@ app.command("related")(related.related)
 app.command("explain")(explain.explain)
 app.command("popular")(popular.popular)
 app.command("serve")(serve.serve)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
+app.command("upgrade")(upgrade.upgrade)
+app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")
 app.command("audit")(audit.audit)
 

@@ -62,6 +62,7 @@ def import_files(
     from recsys.data.importers import importing
     from recsys.data.importers.options import build_options
     from recsys.shop import ShopFolder
+    from recsys.shop_lock import shop_in_use
     from recsys.stores import open_store
 
     options = build_options(
@@ -83,6 +84,7 @@ def import_files(
         if dry_run:
             report = importing.rehearse(files, options, step)
         else:
-            report = importing.import_files(files, options, ShopFolder(home), open_store, step)
-            audit_command(home, Act.FILES_IMPORTED, [file.name for file in files])
+            with shop_in_use(home):
+                report = importing.import_files(files, options, ShopFolder(home), open_store, step)
+                audit_command(home, Act.FILES_IMPORTED, [file.name for file in files])
     print_report(report, as_json=json)

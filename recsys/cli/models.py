@@ -103,3 +103,21 @@ def rollback(home: Home = DEFAULT_HOME) -> None:
     bundle = BundleRepository(ShopFolder(home).models).rollback(int(time.time() * 1000))
     audit_command(home, Act.BUNDLE_ROLLED_BACK, [bundle])
     typer.echo(f"bundle {bundle} is in force again")
+
+
+@app.command()
+def prune(
+    keep: Annotated[int, typer.Option(min=1, metavar="N", help="So many stay: those that rolling back leads to.")] = 5,
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Remove old bundles; never the one in force, nor the newest that was never in force."""
+    from recsys.access.audit import Act
+    from recsys.bundle import BundleRepository
+    from recsys.cli.auditing import audit_command
+    from recsys.shop import ShopFolder
+
+    repository = BundleRepository(ShopFolder(home).models)
+    gone = repository.prune(keep)
+    if gone:
+        audit_command(home, Act.BUNDLES_PRUNED, gone)
+    typer.echo(f"removed {len(gone)} bundles, {len(repository.bundle_ids())} stay")

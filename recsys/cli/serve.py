@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from recsys.shop import ShopFolder
 
 APPLICATION = "serving.http.app:create_app_from_environment"
-GRACE_SECONDS = 10
-"""How long requests that are under way may take when the service is asked to stop."""
 
 
 def serve(
@@ -39,30 +37,34 @@ def serve(
     from recsys.cli.serve_access import Access, announce_access
     from recsys.errors import InputError
     from recsys.shop import ShopFolder
+    from recsys.shop_lock import shop_in_use
     from serving.http.logs import configure_logging
     from serving.http.settings import Settings
+    from serving.http.settings_file import with_file
 
     # Workers are processes of their own: what they need to know reaches them through the environment.
     os.environ["BOOKMATCH_HOME"] = str(home)
     os.environ["BOOKMATCH_WORKERS"] = str(workers)
     if no_keys:
         os.environ["BOOKMATCH_NO_KEYS"] = "1"
-    settings = Settings.from_environment(os.environ)
+    settings = Settings.from_environment(with_file(os.environ))
     configure_logging(settings.logging_level, settings.log_format)
-    examples, access = _checked(ShopFolder(home), want_examples=hints, no_keys=settings.no_keys)
-    listener = _bound(host, port)
-    try:
-        announce_access(access, listener.getsockname()[0], home)
-    except InputError:
-        listener.close()
-        raise
-    if examples is not None:
-        from recsys.cli.serve_hints import announce
+    with shop_in_use(home):
+        examples, access = _checked(ShopFolder(home), want_examples=hints, no_keys=settings.no_keys)
+        listener = _bound(host, port)
+        try:
+            announce_access(access, listener.getsockname()[0], home)
+        except InputError:
+            listener.close()
+            raise
+        if examples is not None:
+            from recsys.cli.serve_hints import announce
 
-        address = listener.getsockname()[:2]
-        with_key = access is Access.KEYS
-        threading.Thread(target=announce, args=(address, examples, with_key), daemon=True).start()
-    _run(listener, workers)
+            address = listener.getsockname()[:2]
+            with_key = access is Access.KEYS
+            threading.Thread(target=announce, args=(address, examples, with_key), daemon=True).start()
+        code = _run(listener, workers, settings.drain_seconds)
+    raise typer.Exit(code)
 
 
 def _checked(shop: ShopFolder, *, want_examples: bool, no_keys: bool) -> tuple[Examples | None, Access]:
@@ -115,14 +117,17 @@ def _bound(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _run(listener: socket.socket, workers: int) -> None:
+def _run(listener: socket.socket, workers: int, drain_seconds: float) -> int:
+    """Serves until it is asked to stop; the exit code."""
     import signal
     import sys
 
-    from uvicorn import Config, Server
-    from uvicorn.supervisors import Multiprocess
+    from uvicorn import Config
 
     from serving.http.protocol import ProblemProtocol
+    from serving.process.server import GracefulServer
+    from serving.process.urgency import of_people
+    from serving.process.workers import Workers, fork_workers
 
     config = Config(
         APPLICATION,
@@ -137,33 +142,21 @@ def _run(listener: socket.socket, workers: int) -> None:
         server_header=False,
         # Nothing here depends on who the client is.
         proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    # uvicorn raises the signal that stopped it once more when all is closed: by then stopping is a success.
+    # Until the server itself listens to signals: stopping is a success, and there is nothing to look for yet.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         if workers == 1:
-            Server(config).run(sockets=[listener])
-        else:
-            with _shared_metrics():
-                _fork_workers()
-                Multiprocess(config, sockets=[listener]).run()
+            GracefulServer(config, drain_seconds, of_people).run(sockets=[listener])
+            return 0
+        with _shared_metrics():
+            fork_workers()
+            return Workers(config, [listener], drain_seconds).run()
     except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
+        return 0
     finally:
         listener.close()
-
-
-def _fork_workers() -> None:
-    """From now on workers are forked from one process that has everything imported: each further one costs only the
-    memory that is its own. The library itself starts each from nothing."""
-    import multiprocessing
-
-    from uvicorn import _subprocess
-
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["serving.http.preloaded"])
-    _subprocess.spawn = context  # type: ignore[assignment]
 
 
 @contextmanager

@@ -50,6 +50,7 @@ def train(
     """Learn every model from the store, choose settings and weights on a part of it, and put the result in force."""
     import platform
     import time
+    from contextlib import closing
 
     from recsys.access.audit import Act
     from recsys.bundle import BundleRepository
@@ -58,6 +59,7 @@ def train(
     from recsys.models.related import RelatedConfig
     from recsys.models.similarity import SimilarityConfig, SimilarityScore
     from recsys.shop import ShopFolder
+    from recsys.shop_lock import shop_in_use
     from recsys.stores import open_store
     from training.fitting import TrainingConfig
     from training.pipeline import Run
@@ -70,8 +72,7 @@ def train(
         similar = SimilarityConfig(score=SimilarityScore(related_score))
     config = TrainingConfig(seed=seed, threads=threads or available_cores(), related=RelatedConfig(similar=similar))
     predicted = _predicted(target)
-    store = open_store(shop.store, create=False)
-    try:
+    with shop_in_use(home), closing(open_store(shop.store, create=False)) as store:
         with Bars(visible=not as_json) as bars:
             trained = run(
                 store,
@@ -88,8 +89,6 @@ def train(
                 StageLog(bars),
             )
         audit_in(store, Act.BUNDLE_PUBLISHED, [trained.bundle_id])
-    finally:
-        store.close()
     _show(trained, as_json=as_json)
 
 

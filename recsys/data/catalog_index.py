@@ -96,6 +96,13 @@ class CatalogIndex:
             raise InputError(f"the category {category[:80]!r}", expected=_known(category, names))
         return found
 
+    def positions(self, item_ids: pl.Series) -> npt.NDArray[np.int32]:
+        """The positions of items and newcomers by their ids: int32, shape (n,); `UNKNOWN` for others."""
+        known, new = self.items.positions(item_ids), self.newcomers.positions(item_ids)
+        return np.where(known != UNKNOWN, known, np.where(new != UNKNOWN, len(self.items) + new, UNKNOWN)).astype(
+            np.int32
+        )
+
     def id_of(self, position: int) -> str:
         """The id of an item or a newcomer."""
         size = len(self.items)

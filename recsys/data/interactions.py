@@ -14,7 +14,7 @@ from scipy import sparse
 from recsys.data.events import EventKind
 from recsys.data.history import History, ages
 from recsys.data.signals import MS_PER_DAY, UNKNOWN_TIME, EventWeights, fade_by_steps, item_clocks, item_strengths
-from recsys.data.vocabulary import Vocabulary
+from recsys.data.vocabulary import UNKNOWN, Vocabulary
 
 _COLUMNS = {
     "item": np.int32,
@@ -116,6 +116,24 @@ class Interactions:
             position=self.position[own],
             quantity=self.quantity[own],
             rating=self.rating[own],
+        )
+
+    def over(self, items: Vocabulary) -> Self:
+        """The same in the positions of other items; events on items that are not among them are left out."""
+        place = items.positions(self.items)[self.item]
+        kept = place != UNKNOWN
+        indptr = np.zeros(len(self.indptr), dtype=np.int64)
+        np.cumsum(np.bincount(self.row[kept], minlength=len(self.customers)), out=indptr[1:])
+        return replace(
+            self,
+            items=items,
+            indptr=indptr,
+            item=place[kept],
+            kind=self.kind[kept],
+            timestamp=self.timestamp[kept],
+            position=self.position[kept],
+            quantity=self.quantity[kept],
+            rating=self.rating[kept],
         )
 
     def newest(self, limit: int) -> Self:

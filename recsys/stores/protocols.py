@@ -41,6 +41,29 @@ class Ingested:
     forgotten: int = 0
 
 
+RESPONSE_SCHEMA: dict[str, pl.DataType] = {
+    "item_id": pl.String(),
+    "impressions": pl.Int64(),
+    "clicks": pl.Int64(),
+    "purchases": pl.Int64(),
+}
+"""Counts by item; every item at most once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Responses:
+    """What became of items that were shown.
+
+    Attributes
+    ----------
+    items : in `RESPONSE_SCHEMA`, ordered by id; items of which nothing is counted are left out.
+    last : what the next reading goes on from.
+    """
+
+    items: pl.DataFrame
+    last: int
+
+
 class EventStore(Protocol):
     """The events of all customers, each exactly once, by `event_id`."""
 
@@ -63,6 +86,17 @@ class EventStore(Protocol):
     def read(self) -> EventTable:
         """All customers' histories, as one consistent state, for training. While it reads it needs up to
         about 250 bytes of memory per event; the table it returns needs 33."""
+        ...
+
+    def responses(self, after: int, since: int, within: int) -> Responses:
+        """How often each item was shown, and how often it was clicked and bought by a person who had been shown it: a
+        visitor who turned out to be a customer is one person with them.
+
+        Counted are impressions, clicks and purchases that arrived after `after` (`last` of an earlier reading; 0 for
+        all) and happened at `since` (milliseconds UTC) or later; of clicks and purchases those that happened when or at
+        most `within` milliseconds after the person was shown the item, whenever that arrived. Events without a time and
+        what is taken back by now are left out. Costs what is new, and what those who clicked or bought were shown.
+        """
         ...
 
     def summary(self) -> Mapping[str, Any]:

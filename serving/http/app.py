@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import sys
@@ -9,8 +10,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -19,23 +21,31 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from threadpoolctl import threadpool_limits
 
 from recsys import __version__
-from recsys.errors import BookmatchError
+from recsys.errors import BookmatchError, InputError
+from recsys.shop_lock import use_shop
 from serving.http.access_layer import AccessLayer
 from serving.http.hot import HotRoutes
 from serving.http.logs import configure_logging
 from serving.http.metrics import Metrics
 from serving.http.problems import Fault, Problem, invalid, of_domain, of_status, shortened
+from serving.http.reloading import Reloading
 from serving.http.request_layer import RequestLayer, instance_of
 from serving.http.routes import COMPONENTS, ROUTERS
 from serving.http.routes.examples import show_examples
 from serving.http.routes.security import describe_security
 from serving.http.security_headers import SecurityHeaders
 from serving.http.settings import Settings
-from serving.http.state import Clocks, open_state
+from serving.http.settings_file import with_file
+from serving.http.state import Clocks, ServiceState, open_state
+
+if TYPE_CHECKING:
+    from serving.http.tracing import Tracing
+
+log = structlog.get_logger("bookmatch.serving")
 
 
 def wall_clock() -> int:
@@ -59,27 +69,65 @@ class HttpService:
     """
 
     def __init__(
-        self, framework: FastAPI, metrics: Metrics, clock: Callable[[], float], headers: SecurityHeaders
+        self,
+        framework: FastAPI,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        headers: SecurityHeaders,
+        reloading: Reloading,
+        logged: float,
+        tracing: Tracing | None,
     ) -> None:
         self.framework = framework
-        self._outer = RequestLayer(AccessLayer(HotRoutes(framework), framework.state), metrics, clock, headers)
+        self._reloading = reloading
+        access = AccessLayer(HotRoutes(framework), framework.state)
+        layer = RequestLayer(access, metrics, clock, headers, logged)
+        self._outer: ASGIApp = layer if tracing is None else tracing.around(layer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request, or the beginning and the end of it all."""
         await self._outer(scope, receive, send)
 
+    def begin_stopping(self) -> None:
+        """From now on `/health/ready` says no; requests are answered as before."""
+        if self._state is not None:
+            self._state.standing.stopping = True
 
-def create_app(settings: Settings, clocks: Clocks = SYSTEM_CLOCKS) -> HttpService:
-    """The service as an ASGI application; its resources open and close with its lifespan."""
-    metrics = Metrics(settings.metrics_folder)
+    def refuse_what_waits(self) -> None:
+        """Who waits for a write that the disk has not seen is told that nothing was stored."""
+        if self._state is not None:
+            self._state.writer.refuse()
+
+    async def reload(self) -> None:
+        """Looks at once for everything that may be new, and says in the log what was taken."""
+        if self._state is not None:
+            await self._reloading.reload(self._state)
+
+    @property
+    def _state(self) -> ServiceState | None:
+        """What is open; None before and after."""
+        return getattr(self.framework.state, "service", None)
+
+
+def create_app(
+    settings: Settings,
+    clocks: Clocks = SYSTEM_CLOCKS,
+    tracing: Tracing | None = None,
+    reread: Callable[[], Settings] | None = None,
+) -> HttpService:
+    """The service as an ASGI application; its resources open and close with its lifespan, and `tracing` with them.
+    `reread` reads the settings again when it is told to look for what is new; None keeps them."""
+    metrics = Metrics(settings.metrics_folder, clocks.monotonic)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # One answer is a few small products: BLAS's threads would cost more than they bring, and fight for the cores.
         with threadpool_limits(1, "blas"):
-            async with open_state(settings, metrics, clocks) as state:
+            async with _traced(tracing), open_state(settings, metrics, clocks) as state:
                 app.state.service = state
+                log.info("worker starts", version=__version__, tracing=settings.tracing)
                 yield
+                log.info("worker stops")
 
     # Its page at /docs comes from this machine: FastAPI's own loads its scripts from a public server, and stays blank
     # in a shop that does not let this machine out.
@@ -101,7 +149,35 @@ def create_app(settings: Settings, clocks: Clocks = SYSTEM_CLOCKS) -> HttpServic
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(BookmatchError, _domain_error)
     app.openapi = lambda: _description(app)  # type: ignore[method-assign]
-    return HttpService(app, metrics, clocks.monotonic, SecurityHeaders(settings.hsts_seconds, _docs_page(app)))
+    headers = SecurityHeaders(settings.hsts_seconds, _docs_page(app))
+    reloading = Reloading(settings, reread or (lambda: settings))
+    return HttpService(app, metrics, clocks.monotonic, headers, reloading, settings.log_requests, tracing)
+
+
+@asynccontextmanager
+async def _traced(tracing: Tracing | None) -> AsyncIterator[None]:
+    """Sends what is left of the traces at the end."""
+    try:
+        yield
+    finally:
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
+
+
+def _tracing(settings: Settings) -> Tracing | None:
+    """Traces, when they are asked for. Raises InputError when the library is not installed."""
+    if settings.tracing == "off":
+        return None
+    try:
+        # Imported here: whoever does not trace need not have the library, and pays nothing for it.
+        from serving.http.tracing import exported_traces
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"BOOKMATCH_TRACING is 'on', but {error.name} is not installed",
+            expected="the extra `tracing`",
+            remedy="install `bookmatch[tracing]`, or unset BOOKMATCH_TRACING",
+        ) from error
+    return exported_traces(__version__)
 
 
 def create_app_from_environment() -> HttpService:
@@ -109,10 +185,19 @@ def create_app_from_environment() -> HttpService:
 
     Raises InputError for a variable that is unknown or does not fit.
     """
-    settings = Settings.from_environment(os.environ)
+    settings = settings_from_environment()
     configure_logging(settings.logging_level, settings.log_format)
     _spare_answers_from_waiting()
-    return create_app(settings)
+    service = create_app(settings, tracing=_tracing(settings), reread=settings_from_environment)
+    # Held as long as this process lives: nobody replaces the store under it.
+    if settings.home.is_dir():
+        service.framework.state.shop = use_shop(settings.home)
+    return service
+
+
+def settings_from_environment() -> Settings:
+    """What the variables say, and the file that one of them names. Raises InputError as above."""
+    return Settings.from_environment(with_file(os.environ))
 
 
 def _spare_answers_from_waiting() -> None:

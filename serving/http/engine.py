@@ -313,6 +313,18 @@ class Engines:
             await self.look()
             await asyncio.sleep(self._poll)
 
+    async def look_again(self) -> str:
+        """A look at once, also for a bundle or placements that were refused a moment ago. Returns the id of a new
+        bundle, `unchanged` without one. Raises BundleError when it does not fit; the one that answers stays."""
+        before, self._refused = self._engine, None
+        self.policies.try_again()
+        await self.look()
+        if self.trouble is not None:
+            raise BundleError(self.trouble)
+        if self._engine is None or (before is not None and self._engine.bundle is before.bundle):
+            return "unchanged"
+        return self._engine.bundle.bundle_id
+
     async def look(self) -> None:
         """One look for placements and a bundle other than those in force. What goes wrong is logged and counted, never
         raised."""
@@ -360,7 +372,9 @@ class Engines:
                 return
             if self._refused is not None and self._refused[0] == wanted and self._now() < self._refused[1]:
                 return
-            engine = await asyncio.to_thread(self._load, wanted)
+            with self._metrics.bundle_load_seconds.time():
+                engine = await asyncio.to_thread(self._load, wanted)
+            published = next((each.at for each in self._repository.publications()[::-1] if each.bundle == wanted), None)
         except Exception as error:
             # Whatever is wrong with a bundle, the one that answers stays.
             expected = isinstance(error, BundleError | StoreError)
@@ -377,8 +391,8 @@ class Engines:
         except InputError as error:
             # They were in force before: a shop without its placements would show what they keep out.
             self.policies.unfit(error)
-        self._metrics.bundle_loads.labels("used").inc()
-        self._metrics.bundle_loaded_at.set(self._now() / 1000)
+        newest = engine.bundle.manifest.data.get("newest")
+        self._metrics.bundle_used(len(engine.bundle.items), newest, published, self._now())
         log.info("bundle in use", bundle=wanted, items=len(engine.bundle.items))
 
     def _load(self, bundle_id: str) -> Engine:

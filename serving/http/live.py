@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import orjson
@@ -90,15 +91,22 @@ class LiveStore:
     history_limit : the newest events of a customer that are read.
     max_copies : histories kept; the one used longest ago goes first.
     pack : asks for a customer's history to be put into one piece; returns at once.
+    timed : inside of what it gives one read happens, `history` or `catalog`; not when nothing had to be read.
     """
 
     def __init__(
-        self, handle: StoreHandle, history_limit: int, max_copies: int, pack: Callable[[str], None] = lambda _: None
+        self,
+        handle: StoreHandle,
+        history_limit: int,
+        max_copies: int,
+        pack: Callable[[str], None] = lambda _: None,
+        timed: Callable[[str], AbstractContextManager[object]] = lambda _: nullcontext(),
     ) -> None:
         self._handle = handle
         self._history_limit = history_limit
         self._max_copies = max_copies
         self._pack = pack
+        self._timed = timed
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
         self._catalog: tuple[Stamp, int] | None = None
         self._copied_from: Origin | None = None
@@ -159,7 +167,8 @@ class LiveStore:
             self._copies.move_to_end(customer_id)
             return Seen(copy.history, copy.profile)
         try:
-            fresh = self._handle.use(lambda store: self._fresh(store, customer_id, bundle, copy))
+            with self._timed("history"):
+                fresh = self._handle.use(lambda store: self._fresh(store, customer_id, bundle, copy))
         except StoreError:
             return self._behind(customer_id, copy)
         if isinstance(fresh, Seen):
@@ -232,7 +241,8 @@ class LiveStore:
             assert self.origin is not None  # noqa: S101 - the handle has just opened it
             return caught_up(store, self.origin, known, items, at_most)
 
-        return self._handle.use(ask)
+        with self._timed("catalog"):
+            return self._handle.use(ask)
 
     def attributes(self, customer_id: str, now: Stamp | None = None) -> Mapping[str, object]:
         """What the shop knows of a customer, as parsed JSON, as of `now` or later, as in `history`; `account_id` is
@@ -258,6 +268,11 @@ class LiveStore:
     def check(self) -> None:
         """Asks the store for a sign of life. Raises StoreError."""
         self._handle.use(lambda store: store.catalog.version())
+
+    @property
+    def answers(self) -> bool:
+        """Whether the store answered when it was asked last."""
+        return self._handle.answers
 
     def close(self) -> None:
         """Closes the connection."""

@@ -11,12 +11,15 @@ import structlog
 REQUEST_ID: ContextVar[str] = ContextVar("bookmatch.request_id")
 """The id of the request that is being answered; every line that is logged meanwhile names it."""
 
+TRACE_ID: ContextVar[str] = ContextVar("bookmatch.trace_id")
+"""The id of the trace that the request belongs to, where there is one."""
+
 Logger = structlog.stdlib.BoundLogger
 
 
 def _name_request(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    request_id = REQUEST_ID.get(None)
-    return event if request_id is None else {"request_id": request_id, **event}
+    named = {"request_id": REQUEST_ID.get(None), "trace_id": TRACE_ID.get(None)}
+    return {**{name: value for name, value in named.items() if value is not None}, **event}
 
 
 def configure_logging(level: int, form: str) -> None:
@@ -24,6 +27,7 @@ def configure_logging(level: int, form: str) -> None:
     shared: list[structlog.typing.Processor] = [
         _name_request,
         structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.typing.Processor

@@ -40,6 +40,7 @@ TITLES: dict[str, str] = {
     "head-too-large": "The request's head is too large",
     "internal-error": "The service made a mistake",
     "not-ready": "The service cannot answer yet",
+    "stopping": "The service is stopping",
     "store-unavailable": "The store cannot be read or written",
     "http-error": "The request failed",
 }

@@ -26,9 +26,12 @@ class ProblemProtocol(HttpToolsProtocol):
         self._in_head, self._head_bytes = True, 0
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """The head is whole. While the service stops, its answer ends the connection and says so."""
         self._in_head = False
         super().on_headers_complete()
+        # The cycle that answers has not begun: it is a task of its own.
+        if getattr(self.server_state, "stopping", False) and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def data_received(self, data: bytes) -> None:
         """Reads on. A head that goes on and on is refused: the parser would keep all of it."""

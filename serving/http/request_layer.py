@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
+import random
 import re
 import secrets
 from collections.abc import Callable, Sequence
@@ -28,6 +30,14 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _GONE = 499
 """The status under which a request is counted whose client went away before it was answered."""
 
+_CUT = Problem(
+    503,
+    "stopping",
+    "The service stopped before this was done. Whether something was stored is not known: send it again; an event with "
+    "the same event_id counts once.",
+    headers={"Retry-After": "1"},
+)
+
 
 def instance_of(scope: Scope) -> str:
     """The URI of this very request, as a problem document names it."""
@@ -41,13 +51,20 @@ class RequestLayer:
     ----------
     clock : seconds from any origin, to time the requests.
     headers : what every answer carries.
+    logged : the share of requests that are logged at level `info`; at level `debug` all are.
     """
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, clock: Callable[[], float], headers: SecurityHeaders | None = None
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        headers: SecurityHeaders | None = None,
+        logged: float = 0.0,
     ) -> None:
         self._app = app
         self._headers = headers or SecurityHeaders()
+        self._logged = logged
         self._metrics = metrics
         self._clock = clock
         self._prefix, self._requests = secrets.token_hex(8), itertools.count()
@@ -86,6 +103,11 @@ class RequestLayer:
             await problem.response(instance_of(scope))(scope, receive, reply)
         except ClientDisconnect:
             return _GONE
+        except asyncio.CancelledError:
+            # Only a service that stops and cannot wait any longer cuts a request.
+            if reply.status is not None:
+                raise
+            await _CUT.response(instance_of(scope))(scope, receive, reply)
         except Exception:
             log.exception("request failed")
             if reply.status is not None:
@@ -98,10 +120,14 @@ class RequestLayer:
         route = getattr(own.get("route"), "path", "unmatched")
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.requested(route, method, str(status), seconds)
+        # For whoever times the request further out, and has only the server's own scope.
+        scope["bookmatch.route"] = route
         # Asked first: preparing a line that is not wanted takes longer than all else here.
-        if _LEVEL.isEnabledFor(logging.DEBUG):
+        sampled = self._logged and random.random() < self._logged  # noqa: S311 - no secret
+        level = logging.INFO if sampled else logging.DEBUG
+        if _LEVEL.isEnabledFor(level):
             # The route and not the path: who is forgotten must not be found in old logs.
-            log.debug("request", method=method, route=route, status=status, ms=round(seconds * 1000, 2))
+            log.log(level, "request", method=method, route=route, status=status, ms=round(seconds * 1000, 2))
 
 
 def _given_id(scope: Scope) -> str | None:

@@ -19,6 +19,7 @@ PREFIX: Final = "BOOKMATCH_"
 METRICS_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("console", "json")
+TRACING: Final = ("off", "on")
 _ELSEWHERE: Final = frozenset({"BOOKMATCH_DATA"})
 """Variables of this prefix that are read by other parts of the project."""
 
@@ -44,8 +45,12 @@ class Settings:
     trusted_proxies : whose word on a client's address (X-Forwarded-For) is taken.
     hsts_seconds : for how long browsers are told to come back with TLS alone; 0 where TLS is not certain.
     workers : among how many processes limits are divided; `bookmatch serve --workers` sets it.
+    drain_seconds : how long a service that is to stop says so and goes on answering, before it closes.
+    settings_file : a file of further settings, which a reload reads again; None: there is none.
     log_level : `debug` also logs every request; `info`, `warning`, `error`.
     log_format : `console` for people, `json` for programs.
+    log_requests : the share of requests that are logged at level `info`.
+    tracing : `on` sends traces where the OTEL_… variables say; `off`.
     metrics_folder : where several workers add up their metrics (PROMETHEUS_MULTIPROC_DIR); None with one worker.
     """
 
@@ -64,8 +69,12 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = ()
     hsts_seconds: int = 0
     workers: int = 1
+    drain_seconds: float = 1.0
+    settings_file: Path | None = None
     log_level: str = "info"
     log_format: str = "console"
+    log_requests: float = 0.0
+    tracing: str = "off"
     metrics_folder: Path | None = None
 
     @property
@@ -116,8 +125,16 @@ class Settings:
             trusted_proxies=_networks(texts.get("trusted_proxies", "")),
             hsts_seconds=whole("hsts_seconds", values.hsts_seconds, 0, 63_072_000),
             workers=whole("workers", values.workers, 1, 1_024),
+            drain_seconds=_number("drain_seconds", texts["drain_seconds"], float, 0, 600)
+            if "drain_seconds" in texts
+            else values.drain_seconds,
+            settings_file=Path(texts["settings_file"]) if texts.get("settings_file") else None,
             log_level=_choice("log_level", texts.get("log_level", values.log_level), LOG_LEVELS),
             log_format=_choice("log_format", texts.get("log_format", values.log_format), LOG_FORMATS),
+            log_requests=_number("log_requests", texts["log_requests"], float, 0, 1)
+            if "log_requests" in texts
+            else values.log_requests,
+            tracing=_choice("tracing", texts.get("tracing", values.tracing), TRACING),
             metrics_folder=Path(folder) if folder else None,
         )
 

@@ -114,7 +114,8 @@ class SharedLists:
 
     async def _get_or_rank(self, wanted: Wanted) -> tuple[RankedList, CacheNote]:
         try:
-            payload = await self._cache.get(wanted.key)
+            with self._metrics.cache_call("get"):
+                payload = await self._cache.get(wanted.key)
         except CacheUnavailableError as error:
             self._failed("get", error)
             return wanted.rank(), CacheNote(UNAVAILABLE, trouble=error.cause)
@@ -144,7 +145,8 @@ class SharedLists:
 
     async def _put(self, key: str, payload: bytes) -> None:
         try:
-            await self._cache.put(key, payload)
+            with self._metrics.cache_call("put"):
+                await self._cache.put(key, payload)
         except CacheUnavailableError as error:
             self._failed("put", error)
         else:

@@ -26,6 +26,7 @@ from serving.http.engine import Engines
 from serving.http.key_ring import KeyRing
 from serving.http.limits import Limits
 from serving.http.live import LiveStore
+from serving.http.measures import measure_disk, measure_process
 from serving.http.metrics import Metrics
 from serving.http.policies import PolicyWatch
 from serving.http.settings import Settings
@@ -57,6 +58,13 @@ class Clocks:
     worked: Callable[[], float]
 
 
+@dataclass(slots=True)
+class Standing:
+    """Whether the service was asked to stop: then it answers, but should get no more requests."""
+
+    stopping: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceState:
     """One worker's resources; routes get it with `State`."""
@@ -72,6 +80,7 @@ class ServiceState:
     shop_lists: ShopLists
     key_ring: KeyRing
     limits: Limits
+    standing: Standing
 
     def open_writable(self) -> Store:
         """A writing connection beside the writer's, for what takes long; to be closed by the caller."""
@@ -83,6 +92,9 @@ class ServiceState:
         self.metrics.shop_list_bytes.set(self.shop_lists.bytes_used)
         self.metrics.history_copies.set(self.live.copies)
         self.metrics.events_waiting.set(self.writer.waiting)
+        self.metrics.ready.set(self.engines.ready and self.live.answers)
+        measure_process(self.metrics)
+        measure_disk(self.metrics, self.settings.shop.store)
 
     async def keep_reporting_sizes(self) -> None:
         """Does it every second, as the worker that is asked for metrics sees only what the others wrote down."""
@@ -97,7 +109,7 @@ class ServiceState:
 
     def reasons_not_ready(self) -> list[str]:
         """Why this worker should get no requests; empty when it should."""
-        reasons = []
+        reasons = ["the service is stopping"] if self.standing.stopping else []
         if not self.engines.ready:
             reasons.append(f"no model answers: {self.engines.trouble}")
         try:
@@ -138,6 +150,7 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
         settings.history_limit,
         settings.history_cache_size,
         writer.pack,
+        metrics.store_read,
     )
     key_ring = KeyRing()
     live.when_changed.append(key_ring.follow)
@@ -153,7 +166,7 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
     await engines.look()
     limits = Limits(clocks.monotonic, settings.workers)
     state = ServiceState(
-        settings, clocks, metrics, live, engines, writer, answerer, audiences, shop_lists, key_ring, limits
+        settings, clocks, metrics, live, engines, writer, answerer, audiences, shop_lists, key_ring, limits, Standing()
     )
     running = [asyncio.create_task(engines.watch()), asyncio.create_task(state.keep_reporting_sizes())]
     try:

@@ -68,6 +68,11 @@ class StoreHandle:
         self._last_failure = None
         return result
 
+    @property
+    def answers(self) -> bool:
+        """Whether the last use went well; before the first, that nothing speaks against it."""
+        return self._last_failure is None
+
     def close(self) -> None:
         """Closes the connection; the next use opens it again."""
         store, self._store = self._store, None

@@ -37,6 +37,9 @@ PACK_AT_ONCE = 8
 MAX_WAITING = 20_000
 """Events that may wait for the disk; beyond that requests are told to come back."""
 
+CLOSE_SECONDS = 10.0
+"""How long the end waits for the disk. Who was waiting has been told by then that nothing was stored."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Job:
@@ -60,9 +63,10 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """Anything else that is written; `do` settles what waits for it."""
+    """Anything else that is written; `do` settles what waits for it, and so does `refuse` instead."""
 
     do: Callable[[StoreHandle], None]
+    refuse: Callable[[StoreError], None]
 
 
 class EventWriter:
@@ -82,6 +86,7 @@ class EventWriter:
         self._waiting = 0
         self._to_pack: dict[str, None] = {}
         self._packing = False
+        self._refusing = False
         self._pack_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
 
@@ -105,16 +110,23 @@ class EventWriter:
                 expected=f"at most {MAX_WAITING} at a time",
                 remedy="send these events again in a moment",
             )
+        if self._refusing:
+            raise _stopping()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[list[bool]] = loop.create_future()
         self._waiting += len(events)
+        handed_over = self._clock()
         done.add_done_callback(lambda _: self._written(len(events)))
         self._jobs.put(_Job(events, loop, done))
-        return await done
+        added = await done
+        self._metrics.wait_seconds.observe(self._clock() - handed_over)
+        return added
 
     async def run(self, work: Callable[[Store], T]) -> T:
         """What `work` returns, called on the writing connection after everything that was handed over before. What it
         writes in a transaction is durable when this returns. Its errors are raised here."""
+        if self._refusing:
+            raise _stopping()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
 
@@ -137,7 +149,10 @@ class EventWriter:
                     self._metrics.store_failures.labels("write").inc()
             loop.call_soon_threadsafe(hand_over, result, failed)
 
-        self._jobs.put(_Work(do))
+        def refuse(error: StoreError) -> None:
+            loop.call_soon_threadsafe(hand_over, None, error)
+
+        self._jobs.put(_Work(do, refuse))
         return await done
 
     def pack(self, customer_id: str) -> None:
@@ -149,7 +164,7 @@ class EventWriter:
             if self._packing:
                 return
             self._packing = True
-        self._jobs.put(_Work(self._pack_some))
+        self._jobs.put(_Work(self._pack_some, _nobody_waits))
 
     def _pack_some(self, handle: StoreHandle) -> None:
         """A few at a time, so that events do not wait for many."""
@@ -165,12 +180,29 @@ class EventWriter:
                 self._packing = bool(self._to_pack)
                 again = self._packing
             if again:
-                self._jobs.put(_Work(self._pack_some))
+                self._jobs.put(_Work(self._pack_some, _nobody_waits))
+
+    def refuse(self) -> None:
+        """From now on nothing is begun: who waits for a write that the disk has not seen gets StoreUnavailableError,
+        and nothing of theirs is stored. A write that is under way is finished."""
+        self._refusing = True
+        # Here and not by the thread, which may be waiting for the disk.
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(job, _Job):
+                job.settle(_stopping())
+            elif job is not None:
+                job.refuse(_stopping())
 
     def close(self) -> None:
-        """Writes what waits, then stops the thread and closes the connection."""
+        """Writes what waits, then stops the thread and closes the connection; a disk that hangs is left alone."""
         self._jobs.put(None)
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            log.error("the store does not end a write; nothing that it holds was acknowledged", waiting=self._waiting)
 
     def _written(self, count: int) -> None:
         self._waiting -= count
@@ -180,9 +212,12 @@ class EventWriter:
         while not stopping:
             group, then = self._next_group()
             if group:
-                self._write(group)
+                self._write_or_refuse(group)
             if isinstance(then, _Work):
-                then.do(self._handle)
+                if self._refusing:
+                    then.refuse(_stopping())
+                else:
+                    then.do(self._handle)
             stopping = then is _STOP
         self._handle.close()
 
@@ -201,6 +236,13 @@ class EventWriter:
             except queue.Empty:
                 return group, None
         return group, _STOP if job is None else job
+
+    def _write_or_refuse(self, group: Sequence[_Job]) -> None:
+        if not self._refusing:
+            self._write(group)
+            return
+        for job in group:
+            job.settle(_stopping())
 
     def _write(self, group: Sequence[_Job]) -> None:
         events = [event for job in group for event in job.events]
@@ -227,3 +269,14 @@ class EventWriter:
         for job in group:
             job.settle(added[start : start + len(job.events)])
             start += len(job.events)
+
+
+def _stopping() -> StoreUnavailableError:
+    return StoreUnavailableError(
+        "the service is stopping and the disk did not keep up; nothing of this request was stored",
+        remedy="send it again in a moment",
+    )
+
+
+def _nobody_waits(_: StoreError) -> None:
+    """For work that only makes reading quicker."""

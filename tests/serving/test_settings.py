@@ -36,8 +36,12 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "trusted_proxies": "10.0.0.7/32",
         "hsts_seconds": "13",
         "workers": "14",
+        "drain_seconds": "0.5",
+        "settings_file": "settings.env",
         "log_level": "debug",
         "log_format": "json",
+        "log_requests": "0.25",
+        "tracing": "on",
     }
     assert set(Settings.variables().values()) == set(texts)
     for variable, field in Settings.variables().items():
@@ -82,6 +86,9 @@ def test_the_folder_of_real_data_sets_is_no_unknown_variable() -> None:
         ("BOOKMATCH_MAX_BODY_BYTES", "1"),
         ("BOOKMATCH_LOG_LEVEL", "loud"),
         ("BOOKMATCH_LOG_FORMAT", "xml"),
+        ("BOOKMATCH_LOG_REQUESTS", "1.5"),
+        ("BOOKMATCH_LOG_REQUESTS", "nan"),
+        ("BOOKMATCH_TRACING", "yes"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_with_what_was_found(variable: str, text: str) -> None:

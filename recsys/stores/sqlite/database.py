@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -192,6 +193,21 @@ class Database:
             yield
         finally:
             self.run(f"PRAGMA cache_size = -{_CACHE_KIB}")
+
+    @contextmanager
+    def at_most(self, seconds: float) -> Iterator[None]:
+        """Statements inside that are not done by then end with TimeoutError."""
+        timer = threading.Timer(seconds, self._connection.interrupt)
+        timer.start()
+        try:
+            yield
+        except StoreError as error:
+            cause = error.__cause__
+            if isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                raise TimeoutError(f"a statement was not done within {seconds:g} s") from error
+            raise
+        finally:
+            timer.cancel()
 
     def empty_log(self, seconds: float) -> bool:
         """Moves everything from the write-ahead log into the file and empties it, old pages included; waits so long for

@@ -11,8 +11,8 @@ import polars as pl
 from recsys.data.events import Event
 from recsys.data.interactions import EventTable
 from recsys.stores.admission import check_event_frame, check_events
-from recsys.stores.protocols import Ingested
-from recsys.stores.sqlite import ingest, scan
+from recsys.stores.protocols import Ingested, Responses
+from recsys.stores.sqlite import ingest, responses, scan
 from recsys.stores.sqlite.archived import Archive
 from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.forgotten import Forgotten, without_forgotten
@@ -97,6 +97,11 @@ class SqliteEvents:
         """See `EventStore`."""
         with self._database.snapshot():
             return scan.read(self._database, self._customers, self._items, self._archive)
+
+    def responses(self, after: int, since: int, within: int) -> Responses:
+        """See `EventStore`."""
+        with self._database.snapshot():
+            return responses.read(self._database, self._archive, after, since, within)
 
     def summary(self) -> Mapping[str, Any]:
         """See `EventStore`."""

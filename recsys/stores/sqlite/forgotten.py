@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from functools import lru_cache
 
 import polars as pl
 
@@ -22,7 +23,7 @@ class Forgotten:
     def __init__(self, database: Database) -> None:
         self._database = database
         (secret,) = database.one("SELECT value FROM meta WHERE key = 'secret'")
-        self._key = hashlib.blake2b(secret, digest_size=32, person=b"bookmatch.forget").digest()
+        self._secret = bytes(secret)
 
     def count(self) -> int:
         """How often somebody was forgotten."""
@@ -49,8 +50,18 @@ class Forgotten:
         self._database.run(_GROW)
 
     def _digest(self, customer_id: str) -> str:
-        raw = customer_id.encode(errors="surrogatepass")
-        return hashlib.blake2b(raw, digest_size=20, key=self._key).hexdigest()
+        return digest_of(self._secret, customer_id)
+
+
+def digest_of(secret: bytes, customer_id: str) -> str:
+    """What is kept of a forgotten customer's id in the store with this secret."""
+    raw = customer_id.encode(errors="surrogatepass")
+    return hashlib.blake2b(raw, digest_size=20, key=_key(secret)).hexdigest()
+
+
+@lru_cache
+def _key(secret: bytes) -> bytes:
+    return hashlib.blake2b(secret, digest_size=32, person=b"bookmatch.forget").digest()
 
 
 def without_forgotten(rows: pl.DataFrame, forgotten: Forgotten) -> pl.DataFrame:

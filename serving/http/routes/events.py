@@ -55,6 +55,8 @@ async def events(request: Request, state: State) -> Response:
     ]
     for status, count in Counter(result["status"] for result in results).items():
         state.metrics.events.labels(status).inc(count)
+        if status == "accepted":
+            state.metrics.last_event_at.set(now / 1000)
     return json_response({"results": results})
 
 

@@ -1,0 +1,64 @@
+"""Who uses a shop's folder: many at a time, or one alone that replaces what is in it.
+
+The locks are the system's (flock): they end with the process that holds them, however it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import IO
+
+from recsys.errors import InputError, StoreUnavailableError
+
+_LOCK = ".in-use"
+
+
+def use_shop(home: Path) -> IO[str]:
+    """Says that this process uses the shop, until the file that this returns is closed or the process ends.
+
+    Raises StoreUnavailableError while somebody replaces what is in the shop.
+    """
+    lock = _opened(home)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise StoreUnavailableError(
+            f"the shop in {home} is being restored or upgraded", remedy="start again when that has ended"
+        ) from None
+    return lock
+
+
+@contextmanager
+def shop_in_use(home: Path) -> Iterator[None]:
+    """The same for a block; a folder that is not there is in nobody's use."""
+    with use_shop(home) if home.is_dir() else nullcontext():
+        yield
+
+
+@contextmanager
+def shop_alone(home: Path) -> Iterator[None]:
+    """Nobody else uses the shop meanwhile; InputError when somebody does."""
+    home.mkdir(parents=True, exist_ok=True)
+    with _opened(home) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"the shop in {home} is in use",
+                expected="that nothing serves it, trains for it or imports into it",
+                remedy="stop `bookmatch serve` and whatever else runs there, then try again",
+            ) from None
+        yield
+
+
+def _opened(home: Path) -> IO[str]:
+    try:
+        return (home / _LOCK).open("a")
+    except OSError as error:
+        raise StoreUnavailableError(
+            f"the shop's folder {home} cannot be written: {error}", remedy="name a folder that this user may write"
+        ) from error

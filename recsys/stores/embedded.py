@@ -1,0 +1,30 @@
+"""The embedded store as files: for whoever copies, replaces or upgrades it as a whole. A server's database has its own
+tools for that."""
+
+from __future__ import annotations
+
+from recsys.stores.sqlite.copying import (
+    NEWEST_VERSION,
+    StoreFile,
+    archive_of,
+    check_store_file,
+    copy_store,
+    read_store_file,
+    settle_log,
+)
+from recsys.stores.sqlite.forgetting_again import forget_again
+from recsys.stores.sqlite.upgrading import Upgraded, rehearse, upgrade
+
+__all__ = [
+    "NEWEST_VERSION",
+    "StoreFile",
+    "Upgraded",
+    "archive_of",
+    "check_store_file",
+    "copy_store",
+    "forget_again",
+    "read_store_file",
+    "rehearse",
+    "settle_log",
+    "upgrade",
+]

@@ -1,0 +1,1 @@
+"""The service as processes: signals, stopping without loss, workers and who looks after them."""

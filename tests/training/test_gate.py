@@ -1,0 +1,111 @@
+"""The gate lets a bundle pass that is as good as the one in force, and none that is clearly worse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recsys.bundle import ModelBundle
+from recsys.data.events import EventKind
+from recsys.data.interactions import Interactions
+from recsys.data.vocabulary import Vocabulary
+from recsys.models.blend import BlendWeights
+from tests.worlds import DAY, START, event_frame, event_table, no_catalogue, published
+from training.fitting import SHIPPED_BLEND, TrainingConfig
+from training.gate import LEAST_COVERAGE, judge
+from training.stages import StageLog
+from training.tuning import Tuned, shipped
+
+CUSTOMERS, SHELVES, BOOKS = 300, 6, 12
+LEARNED_UNTIL = 60
+TARGET = frozenset({EventKind.PURCHASE})
+CONFIG = TrainingConfig(target_kinds=TARGET)
+ONLY_POPULAR = replace(
+    CONFIG, blend=BlendWeights.constant({name: 1.0 if name == "popular" else 0.0 for name in SHIPPED_BLEND})
+)
+
+
+def shelves(days: int) -> pl.DataFrame:
+    """Customers who buy a book of their own shelf every tenth day."""
+    return event_frame(
+        [
+            (f"u{user:03}", f"s{user % SHELVES}b{(user // SHELVES * 5 + step * 7) % BOOKS:02}", EventKind.PURCHASE, day)
+            for user in range(CUSTOMERS)
+            for step, day in enumerate(range(user % 10, days, 10))
+        ]
+    )
+
+
+def tuned(config: TrainingConfig) -> Tuned:
+    """As tuning would hand it over."""
+    return shipped(config, "a test")
+
+
+@pytest.fixture(scope="module")
+def in_force(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
+    """Trained two months after the start."""
+    return published(tmp_path_factory.mktemp("models"), shelves(LEARNED_UNTIL), CONFIG)
+
+
+def test_the_same_settings_on_more_history_are_let_pass(in_force: ModelBundle, tmp_path: Path) -> None:
+    """Quality is compared on what came since, and both are good at it."""
+    frame = shelves(80)
+    candidate = published(tmp_path, frame, CONFIG)
+    verdict = judge(event_table(frame), no_catalogue(), candidate, in_force, tuned(CONFIG), StageLog())
+    assert verdict.admits, verdict.refused
+    quality = verdict.judged["quality"]
+    assert quality["since"] > START + (LEARNED_UNTIL - 1) * DAY
+    assert quality["candidate"] > 0.3
+    assert quality["in_force"] > 0.3
+
+
+def test_settings_that_know_no_taste_are_refused(in_force: ModelBundle, tmp_path: Path) -> None:
+    """Popular items for everybody: worse at foreseeing, and most of the shop is never shown."""
+    frame = shelves(80)
+    candidate = published(tmp_path, frame, ONLY_POPULAR)
+    verdict = judge(event_table(frame), no_catalogue(), candidate, in_force, tuned(ONLY_POPULAR), StageLog())
+    assert len(verdict.refused) == 2
+    assert "lists show" in verdict.refused[0]
+    assert "ndcg@20 falls from" in verdict.refused[1]
+    shown = verdict.judged["coverage@20"]
+    assert shown["candidate"] < LEAST_COVERAGE * shown["in_force"]
+
+
+def test_the_worse_bundle_in_force_gives_way(tmp_path: Path) -> None:
+    """What is better passes; the other way round it would not."""
+    poor = published(tmp_path / "poor", shelves(LEARNED_UNTIL), ONLY_POPULAR)
+    frame = shelves(80)
+    candidate = published(tmp_path / "good", frame, CONFIG)
+    assert judge(event_table(frame), no_catalogue(), candidate, poor, tuned(CONFIG), StageLog()).admits
+
+
+def test_a_shop_that_lost_most_of_its_items_is_refused(in_force: ModelBundle, tmp_path: Path) -> None:
+    """An import that went wrong: lists are of one shelf, and too short."""
+    frame = shelves(80).filter(pl.col("item_id").str.starts_with("s0"))
+    candidate = published(tmp_path, frame, CONFIG)
+    verdict = judge(event_table(frame), no_catalogue(), candidate, in_force, tuned(CONFIG), StageLog())
+    assert any("lists have" in reason for reason in verdict.refused), verdict
+
+
+def test_without_anything_unseen_quality_is_not_compared(in_force: ModelBundle, tmp_path: Path) -> None:
+    """What the bundle in force has learned by heart proves nothing; coverage is compared all the same."""
+    frame = shelves(LEARNED_UNTIL)
+    candidate = published(tmp_path, frame, ONLY_POPULAR)
+    verdict = judge(event_table(frame), no_catalogue(), candidate, in_force, tuned(ONLY_POPULAR), StageLog())
+    assert "nothing that is to be predicted happened since" in verdict.judged["quality"]["cause"]
+    assert ["lists show" in reason for reason in verdict.refused] == [True]
+
+
+def test_histories_in_the_positions_of_other_items() -> None:
+    """Customers keep their events on items that there are, in order; the rest is left out."""
+    frame = event_frame([(who, item, EventKind.VIEW, day) for day, who in enumerate("aab") for item in "xyz"])
+    history = Interactions.from_events(event_table(frame))
+    moved = history.over(Vocabulary.from_ids(["w", "z", "x"]))
+    assert [moved.items[int(place)] for place in moved.item] == ["x", "z"] * 3
+    assert np.diff(moved.indptr).tolist() == [4, 2]
+    assert moved.timestamp.tolist() == [START + day * DAY for day in (0, 0, 1, 1, 2, 2)]
+    assert len(moved) == 6
