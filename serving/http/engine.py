@@ -341,13 +341,14 @@ class Engines:
             await asyncio.sleep(self._poll)
 
     async def look_again(self) -> str:
-        """A look at once, also for a bundle that was refused a moment ago. Returns the id of a new one, `unchanged`
-        without one. Raises BundleError when it does not fit; the one that answers stays."""
+        """A look at once, also for a bundle or placements that were refused a moment ago. Returns the id of a new
+        bundle, `unchanged` without one. Raises BundleError when it does not fit; the one that answers stays."""
         before, self._refused = self._engine, None
+        self.policies.try_again()
         await self.look()
         if self.trouble is not None:
             raise BundleError(self.trouble)
-        if self._engine is None or self._engine is before:
+        if self._engine is None or (before is not None and self._engine.bundle is before.bundle):
             return "unchanged"
         return self._engine.bundle.bundle_id
 

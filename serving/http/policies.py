@@ -72,6 +72,10 @@ class PolicyWatch:
             return None
         return None if self._tried(wanted) else wanted
 
+    def try_again(self) -> None:
+        """Takes a version that was refused for one that was never tried."""
+        self._refused = None
+
     def _tried(self, version: int) -> bool:
         """Whether a version was refused a moment ago."""
         return self._refused is not None and self._refused[0] == version and self._now() < self._refused[1]

@@ -109,6 +109,22 @@ def test_the_beginning_of_a_ranking_is_enough(data: st.DataObject) -> None:
     assert found.item.tolist() == obvious(everything, wanted, sinks, pins, [])
 
 
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_a_list_that_did_not_run_short_is_that_of_the_whole_ranking(data: st.DataObject) -> None:
+    """With items that sink and rules of diversity, from however much of the ranking."""
+    items = data.draw(st.integers(8, 40))
+    wanted = data.draw(st.integers(1, 6))
+    sinks = data.draw(st.dictionaries(st.integers(0, 12), st.integers(1, 12), max_size=5))
+    code = st.lists(st.integers(-1, 3), min_size=items, max_size=items)
+    rules = [(data.draw(code), data.draw(st.integers(1, 2)))]
+    layout = layout_of(sinks, {}, rules)
+    first = np.arange(min(items, wanted + layout.spare), dtype=np.int32)
+    found = arrange(first, len(first) < items, wanted, layout)
+    if found.blocked is None:
+        assert found.item.tolist() == obvious(list(range(items)), wanted, sinks, {}, rules)
+
+
 @settings(deadline=None, max_examples=200)
 @given(st.data())
 def test_a_list_is_short_only_when_nothing_else_is_there(data: st.DataObject) -> None:

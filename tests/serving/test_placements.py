@@ -215,6 +215,9 @@ pins = [
 filter = "price < 10"
 pins = [{ item = "s3/b01", slot = 1 }]
 
+[placements.unseen]
+filter = "NOT viewed_within('2d')"
+
 [placements.boosted]
 boosts = [{ where = "author = 'a3'", factor = 50, from = 2024-02-22T00:00:00Z, until = 2024-02-23T00:00:00Z }]
 """
@@ -327,10 +330,36 @@ def test_a_filter_holds_from_the_moment_an_item_is_changed(ruled: Service, home:
         store.catalog.put(pl.DataFrame([{"item_id": dear, "price": 99.0}], schema=ITEM_SCHEMA))
     fewer = ask(ruled, "cheap", limit=100)
     assert fewer.items == [each for each in reply.items if each != dear]
+    assert "s1/b13" not in fewer.items
+    assert [ask(ruled, "cheap", limit=2).served_from["cache"]["status"] for _ in range(2)][1] == "hit"
     with store_of(home) as store:
-        rows = [{"item_id": dear, "price": 5.0}, {"item_id": "s3/b01", "price": 50.0}]
+        rows = [
+            {"item_id": dear, "price": 5.0},
+            {"item_id": "s3/b01", "price": 50.0},
+            {"item_id": "s1/b13", "price": 1.0},
+        ]
         store.catalog.put(pl.DataFrame(rows, schema=ITEM_SCHEMA))
-    assert ask(ruled, "cheap", limit=100).items == [each for each in reply.items if each != "s3/b01"]
+    assert ask(ruled, "cheap", limit=2).served_from["cache"]["status"] == "recomputed"
+    after = ask(ruled, "cheap", limit=100)
+    assert after.served_from["cache"]["status"] == "recomputed"
+    assert set(after.items) == set(reply.items) - {"s3/b01"} | {"s1/b13"}
+
+
+def test_a_filter_of_the_history_holds_for_one_customer_and_until_its_time_is_over(
+    ruled: Service, clock: FakeClock
+) -> None:
+    """What was looked at is out at once and counted, for nobody else, and back two days later."""
+    before = ask(ruled, "unseen", limit=100)
+    looked_at = before.items[0]
+    ruled.post_events({"customer_id": "c1", "kind": "view", "item_id": looked_at})
+    for _ in range(2):
+        reply = ask(ruled, "unseen", limit=100)
+        assert looked_at not in reply.items
+        assert reply.served_from["masked"]["filtered"] == before.served_from["masked"]["filtered"] + 1
+        assert reply.served_from["masked"]["seen"] == before.served_from["masked"]["seen"]
+    assert looked_at in ask(ruled, "unseen", "c5", 100).items
+    clock.forward(2 * 86_400 + 1)
+    assert looked_at in ask(ruled, "unseen", limit=100).items
 
 
 def test_a_boost_holds_between_its_dates(ruled: Service, clock: FakeClock) -> None:
