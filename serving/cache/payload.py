@@ -53,6 +53,25 @@ class Question(NamedTuple):
 _NOTHING: Mapping[str, int] = {}
 
 
+class Explored(NamedTuple):
+    """What was explored in a list.
+
+    Attributes
+    ----------
+    seed : of the answer; it stands in its token.
+    propensity : per item, how likely its slot was to hold it before the seed was known; empty where chance had no part.
+    slots : how many hold an explored item.
+    newcomers : by their positions, the ids of items that the bundle does not know.
+    trouble : why nothing was explored, or None.
+    """
+
+    seed: str
+    propensity: Sequence[float]
+    slots: int
+    newcomers: Mapping[int, str]
+    trouble: str | None
+
+
 class RankedList(NamedTuple):
     """An answer as it was computed, with spare items.
 
@@ -65,6 +84,7 @@ class RankedList(NamedTuple):
     computed_at : milliseconds UTC.
     catalog_version : of the catalogue that decided what may be shown.
     moved : how many items each rule moved when the list was arranged; nothing before, and not kept.
+    explored : what was explored; None where nothing is, and not kept.
     """
 
     items: bytes
@@ -77,6 +97,7 @@ class RankedList(NamedTuple):
     computed_at: int
     catalog_version: int
     moved: Mapping[str, int] = _NOTHING
+    explored: Explored | None = None
 
     @property
     def size(self) -> int:

@@ -42,6 +42,8 @@ from serving.http.asking import (
     spot_of,
 )
 from serving.http.engine import Engines, ranked_list
+from serving.http.exploring import Explorer
+from serving.http.exploring_lists import EXPLORE, with_explored
 from serving.http.exposures import Exposures
 from serving.http.filtering import FilterAsked, FiltersAsked
 from serving.http.live import HISTORY_TOO_LONG, CustomerAttributes, LiveStore, Stamp
@@ -77,6 +79,7 @@ class Answerer:
     now : milliseconds UTC.
     budget : how much work one list may be.
     exposures : where it is noted who was served which arm of an experiment.
+    explorer : what is believed of items that are tried.
     """
 
     def __init__(
@@ -89,8 +92,10 @@ class Answerer:
         now: Callable[[], int],
         budget: Budget,
         exposures: Exposures,
+        explorer: Explorer,
     ) -> None:
         self._exposures = exposures
+        self._explorer = explorer
         self._engines = engines
         self._live = live
         self._cache = cache if cache is None or isinstance(cache, MemoryCache) else SharedLists(cache, metrics, now)
@@ -278,9 +283,20 @@ class Answerer:
         """The list, with as many items as asked for where there are any, from the cache or ranked now; of popular items
         where ranking would be more work than its budget. Arranged as its placement says."""
         spot = asked.spot
-        if spot is None or not spot.layout.arranges or asked.among is not None:
+        if spot is None or not (spot.layout.arranges or spot.placement.exploration) or asked.among is not None:
             return await self._whole(asked)
         layout = self._layout(asked, spot)
+        ranked, note = await self._arranged(asked, spot, layout)
+        if spot.placement.exploration is not None:
+            followed = self._explorer.believed(asked.engine.bundle)
+            pinned = tuple(slot for slot in layout.slots.tolist() if slot < len(ranked.positions))
+            ranked = with_explored(asked, spot, ranked, pinned, layout, followed, self._next_seed())
+        return ranked, note
+
+    async def _arranged(self, asked: Asked, spot: Recommender, layout: Layout) -> tuple[RankedList, CacheNote]:
+        """The list in the order of its placement."""
+        if not spot.layout.arranges:
+            return await self._whole(asked)
         # Mostly a few spare items are enough for diversity; a longer list is ranked, and kept, where they are not.
         for further in (0, asked.limit) if len(layout.codes) else (0,):
             asked = asked._replace(spare=layout.spare + further)
@@ -388,11 +404,12 @@ class Answerer:
             "masked": ranked.masked,
             "short": short,
             "degraded": degraded,
+            "propensities": list(ranked.explored.propensity) or None if ranked.explored is not None else None,
         }
         return b'{"items":[%b],"served_from":%b,"recommendation_id":%b}' % (
             ranked.first(asked.limit),
             orjson.dumps(about),
-            orjson.dumps(self._token(asked)),
+            orjson.dumps(self._token(asked, None if ranked.explored is None else ranked.explored.seed)),
         )
 
     def _expose(self, served: InArm, now: int, short: bool) -> None:
@@ -410,7 +427,11 @@ class Answerer:
             self._signing = (secret, Sealer(secret), RecommendationTokens(secret))
         return self._signing[1:]
 
-    def _token(self, asked: Asked) -> str | None:
+    def _next_seed(self) -> str:
+        """Random for this worker, then counted: no system call for each answer."""
+        return f"{self._seed}{next(self._answers):x}"
+
+    def _token(self, asked: Asked, seed: str | None) -> str | None:
         signing = self._signed_with()
         if signing is None:
             return None
@@ -420,8 +441,7 @@ class Answerer:
                 engine.bundle.bundle_id,
                 asked.route if asked.spot is None else asked.spot.placement.name,
                 "" if asked.arm is None else asked.arm.label,
-                # Random for this worker, then counted: no system call for each answer.
-                f"{self._seed}{next(self._answers):x}",
+                seed or self._next_seed(),
                 asked.now,
             )
         )
@@ -429,9 +449,11 @@ class Answerer:
 
 def _placement(spot: Recommender, ranked: RankedList, rules: Rules | None) -> dict[str, object]:
     """Whose policy made a list, and what it did."""
-    trouble = None if rules is None else rules.trouble
+    trouble, moved, explored = None if rules is None else rules.trouble, ranked.moved, ranked.explored
+    if explored is not None:
+        trouble, moved = trouble or explored.trouble, {**moved, EXPLORE: explored.slots}
     placement = spot.placement
-    return {"name": placement.name, "version": placement.version, "moved": ranked.moved, "trouble": trouble}
+    return {"name": placement.name, "version": placement.version, "moved": moved, "trouble": trouble}
 
 
 def _age(ranked: RankedList, asked: Asked) -> float:

@@ -55,6 +55,7 @@ class Metrics:
             (self.events, ("accepted", "duplicate", "refused")),
             (self.store_failures, ("write", "pack")),
             (self.bundle_loads, ("used", "refused")),
+            (self.placement_loads, ("used", "refused")),
         ):
             for value in values:
                 counter.labels(value)
@@ -124,14 +125,6 @@ class Metrics:
         )
         self.bundle_load_seconds = self._seconds(
             "bundle_load", "From a published bundle to the first answer from it.", LOAD_BUCKETS
-        )
-        self.placement_loads = self._counter(
-            "placement_loads", "Versions of placements taken into use or refused.", "result"
-        )
-        self.placements_version = self._gauge(
-            "placements_version",
-            "The version of the placements in force, 0 for the built-in one; of several workers the oldest.",
-            together="livemin",
         )
         self.bundle_loaded_at = self._gauge(
             "bundle_loaded_timestamp_seconds",

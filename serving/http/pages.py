@@ -132,8 +132,9 @@ async def _ranked(page: _Page, asked: Asked) -> Made:
     ranked, note = await page.answerer.ranked(asked)
     if not page.shown:
         ranked = ranked._replace(masked={**ranked.masked, ON_PAGE: 0})
-    ids = asked.engine.bundle.items
-    shown = frozenset(ids[place] for place in ranked.positions[: asked.limit].tolist())
+    ids, newcomers = asked.engine.bundle.items, ranked.explored.newcomers if ranked.explored is not None else {}
+    places = ranked.positions[: asked.limit].tolist()
+    shown = frozenset(newcomers[place] if place in newcomers else ids[place] for place in places)
     return page.answerer.body(asked, ranked, note), shown
 
 

@@ -38,6 +38,11 @@ class Policies(NamedTuple):
         """By their names; `default` is always there."""
         return self.file.placements
 
+    @property
+    def explores(self) -> bool:
+        """Whether any placement does."""
+        return any(placement.exploration is not None for placement in self.placements.values())
+
 
 NOTHING_PUBLISHED = Policies(0, BUILT_IN)
 

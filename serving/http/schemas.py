@@ -18,8 +18,8 @@ class EvidenceOut(Shape):
 
     item_id: str | None = Field(description="The item of the customer's history; null for parts that come from none.")
     kind: str = Field(
-        description="What the customer did with it; `item`, `popular`, `rising`, `new`, `pinned` or `other` where "
-        "there is none."
+        description="What the customer did with it; `item`, `popular`, `rising`, `new`, `pinned`, `explore` or `other` "
+        "where there is none."
     )
     share: float = Field(description="How much of the score it brought.")
 
@@ -28,7 +28,8 @@ class ReasonOut(Shape):
     """Why an item is there; the shares sum to the score."""
 
     code: str = Field(
-        description="`history`, `related`, `popular`, `rising`, `new`, `pinned`, `bought_before` or `recently_viewed`."
+        description="`history`, `related`, `popular`, `rising`, `new`, `pinned`, `explore`, `bought_before` or "
+        "`recently_viewed`."
     )
     evidence: list[EvidenceOut]
 
@@ -85,6 +86,9 @@ class ServedFrom(Shape):
     masked: dict[str, int] = Field(description="How many items each rule left out.")
     short: str | None = Field(description="Why there are fewer items than asked for.")
     degraded: str | None = Field(description="Why the answer may not know the latest.")
+    propensities: list[float] | None = Field(
+        description="How likely each item was to be in its slot, where chance had a part in it; `impression` quotes it."
+    )
 
 
 class AnswerOut(Shape):

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from recsys.bundle import BundleRepository
+from recsys.bundle import BundleRepository, ModelBundle
 from recsys.errors import StoreError
 from recsys.recommend.placements import PlacementRepository
 from recsys.stores import open_store
@@ -23,6 +23,7 @@ from serving.http.answering import Answerer, Lists
 from serving.http.asking import Budget
 from serving.http.audiences import Audiences
 from serving.http.engine import Engines
+from serving.http.exploring import Explorer
 from serving.http.exposures import Exposures
 from serving.http.key_ring import KeyRing
 from serving.http.limits import Limits
@@ -129,6 +130,10 @@ def _writable(path: Path) -> Store:
     return open_store(path, create=False, busy_seconds=WRITE_BUSY_SECONDS)
 
 
+def _bundle_of(engines: Engines) -> ModelBundle | None:
+    return None if engines.in_force is None else engines.in_force.bundle
+
+
 def _open_cache(settings: Settings, clock: Callable[[], float]) -> Cache | Lists | None:
     if settings.redis_url is not None:
         # Imported here: the library costs start-up time that a service without Redis need not pay.
@@ -163,7 +168,10 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
     budget = Budget(settings.budget_ms / 1000, clocks.worked)
     exposures = Exposures(writer, metrics)
     live.when_forgotten.append(exposures.forget)
-    answerer = Answerer(engines, live, cache, metrics, settings.history_limit, clocks.now, budget, exposures)
+    explorer = Explorer(
+        settings.shop.store, lambda: _bundle_of(engines), lambda: policies.in_force.explores, clocks.now
+    )
+    answerer = Answerer(engines, live, cache, metrics, settings.history_limit, clocks.now, budget, exposures, explorer)
     shop_lists = ShopLists(answerer, settings.shop.store, clocks.monotonic)
     audiences = Audiences(settings.shop.store, settings.history_limit)
     writer.start()
@@ -185,7 +193,8 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
         exposures,
     )
     running = [
-        asyncio.create_task(work) for work in (engines.watch(), state.keep_reporting_sizes(), exposures.keep_writing())
+        asyncio.create_task(work)
+        for work in (engines.watch(), state.keep_reporting_sizes(), exposures.keep_writing(), explorer.watch())
     ]
     try:
         yield state

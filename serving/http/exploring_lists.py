@@ -1,0 +1,101 @@
+"""A list as it is shown where its placement explores: some slots given to new items, and how likely each was."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from recsys.models.kernels import Items
+from recsys.recommend.arrangement import Layout
+from recsys.recommend.exploration import Followed, explore
+from recsys.recommend.recommender import Recommender
+from recsys.recommend.rules import NO_RULES
+from serving.cache.payload import Explored, RankedList
+from serving.http.asking import OVER_BUDGET, Asked
+
+EXPLORE: Final = "explore"
+"""The code of the reason of an item that is there to be tried."""
+
+NOT_READ_YET: Final = "nothing is explored: what became of items that were shown has not been read yet"
+
+_DIGITS = 6
+
+
+def with_explored(
+    asked: Asked, spot: Recommender, ranked: RankedList, pinned: tuple[int, ...], layout: Layout,
+    followed: Followed | None, seed: str,
+) -> RankedList:  # fmt: skip
+    """The first items of a list with what its placement explores; `asked.limit` at most.
+
+    Nothing is explored for whoever is served without taste on purpose, nor in a list that was cut short.
+
+    Parameters
+    ----------
+    pinned : slots, from 0, that are not explored.
+    layout : whose rules of diversity hold for what is explored, too.
+    followed : what is believed of new items; None where nothing was read yet: then the list stays as it is and says so.
+    seed : of the answer.
+    """
+    exploration = spot.placement.exploration
+    if exploration is None or asked.person.why_not is not None or ranked.fallback == OVER_BUDGET:
+        return ranked
+    if followed is None:
+        return ranked._replace(explored=Explored(seed, (), 0, {}, NOT_READ_YET))
+    size, rules = min(len(ranked.positions), asked.limit), asked.rules or NO_RULES
+    listed, taste = ranked.positions[:size], spot.taste(asked.person.history)
+    passing = rules.passing
+    if passing is None and asked.person.history.unknown_items:
+        # Which newcomers this customer had or refused is not known by position: none is proposed.
+        passing = np.ones(len(asked.engine.bundle.items), dtype=np.bool_)
+    hidden = np.concatenate(
+        [
+            spot.hidden(asked.person.history, asked.request(), rules),
+            _unwanted_newcomers(asked, followed),
+            _alike(listed, layout, followed.beliefs.explored),
+        ]
+    )
+    found = explore(
+        seed, listed, (taste.items, taste.strengths), followed, asked.engine.catalog, exploration, asked.now,
+        hidden=hidden, passing=passing, fixed=pinned,
+    )  # fmt: skip
+    propensity = tuple(round(each, _DIGITS) for each in found.propensity.tolist())
+    parts, newcomers = ranked.parts(range(size)), {}
+    for slot in found.slots.tolist():
+        position = int(found.item[slot])
+        item_id = followed.index.id_of(position)
+        if position >= len(asked.engine.bundle.items):
+            newcomers[position] = item_id
+        parts[slot] = _explored(item_id)
+    shown = ranked.of(parts, found.item) if len(found.slots) else ranked
+    return shown._replace(explored=Explored(seed, propensity, len(found.slots), newcomers, None))
+
+
+def _unwanted_newcomers(asked: Asked, followed: Followed) -> Items:
+    """What the request does not want, of what the bundle does not know."""
+    unwanted = asked.exclude | asked.on_page
+    if not unwanted or not len(followed.index.newcomers):
+        return np.zeros(0, dtype=np.int32)
+    found = followed.index.newcomers.positions(sorted(unwanted))
+    return np.asarray(found[found >= 0] + len(followed.index.items), dtype=np.int32)
+
+
+def _alike(listed: Items, layout: Layout, explored: Items) -> Items:
+    """Explored items that agree in an attribute with as many of the list as may. Of newcomers no attribute is known."""
+    alike = np.zeros(len(explored), dtype=np.bool_)
+    for of_all, at_most in zip(layout.codes, layout.at_most.tolist(), strict=True):
+        known = explored < len(of_all)
+        own, count = np.unique(of_all[listed], return_counts=True)
+        alike[known] |= np.isin(of_all[explored[known]], own[(count >= at_most) & (own >= 0)])
+    chosen: npt.NDArray[np.int32] = explored[alike]
+    return chosen
+
+
+@lru_cache(maxsize=10_000)
+def _explored(item_id: str) -> bytes:
+    """An item that is there to be tried."""
+    reason = {"code": EXPLORE, "evidence": [{"item_id": None, "kind": EXPLORE, "share": 0.0}]}
+    return orjson.dumps({"item_id": item_id, "score": 0.0, "relevance": None, "reason": reason})
