@@ -7,7 +7,7 @@ SHOP ?= shop
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: install run test lint lint-deploy bench bench-serving bench-quality bench-scale bench-tuning bench-calibration bench-exploration clean
+.PHONY: install run test lint lint-deploy bench bench-serving bench-quality bench-scale bench-tuning bench-calibration bench-exploration bench-experiments clean
 .DELETE_ON_ERROR:
 
 install: .venv/.installed
@@ -58,6 +58,10 @@ bench-scale: .venv/.installed
 
 bench-tuning: .venv/.installed
 	$(BIN)/python -m benchmarks.tuning
+
+# How often an experiment looked at daily is wrong, and how often it finds what is there.
+bench-experiments: .venv/.installed
+	$(BIN)/python -m benchmarks.experiments
 
 # Relevance on real data, and its plots; needs the extra `bench`.
 bench-calibration: .venv/.installed-bench

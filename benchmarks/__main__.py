@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import first_run, ingest, pages, real_sizes
+from benchmarks import experiments, filters, first_run, ingest, pages, real_sizes
 from benchmarks.measured import Row
 
 HEAD = """# Benchmarks
@@ -21,6 +21,8 @@ def main() -> None:
     rows = [*real_sizes.measure(), *first_run.measure()]
     for what, measured, against, target in ingest.run():
         rows.append(Row(what, "python -m benchmarks.ingest", f"{measured}; {against}", target))
+    rows += filters.measure()
+    rows += experiments.measure()
     # Rows of commands of their own stay.
     own = {row.command for row in rows} | {"python -m benchmarks.ingest"}
     others = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
@@ -16,11 +16,16 @@ from rich.text import Text
 from recsys.bundle import BundleRepository, ModelBundle
 from recsys.cli.text import did, verbatim
 from recsys.data.catalog import UNREAD, Catalog
+from recsys.data.history import History
+from recsys.data.item_table import ItemTable
 from recsys.errors import BundleError
 from recsys.models.relevance import Relevance
+from recsys.recommend.filters import AskerFacts, parse
+from recsys.recommend.placements import PlacementRepository
 from recsys.recommend.popular_lists import NO_TIMES
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Answer, Recommendation, Request
+from recsys.recommend.where import Where
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
 from recsys.stores.protocols import Store
@@ -28,16 +33,27 @@ from recsys.stores.protocols import Store
 
 @dataclass(frozen=True, slots=True)
 class OpenShop:
-    """A store, the bundle in force and what answers from both."""
+    """A store, the bundle in force and what answers from both; `saved` are the shop's filters by their names."""
 
     store: Store
     bundle: ModelBundle
     recommender: Recommender
     catalog: Catalog
+    saved: Mapping[str, str]
 
     def request(self, limit: int, exclude: Sequence[str]) -> Request:
         """A request as of now."""
         return Request(limit=limit, now=int(time.time() * 1000), exclude=frozenset(exclude))
+
+    def where(
+        self, text: str, parameters: Mapping[str, Sequence[str]], customer: str, history: History, now: int
+    ) -> Where:
+        """What a filter, or one that is saved under this name, lets through for a customer. Raises FilterError."""
+        table = ItemTable.of(self.store.catalog.changes(UNREAD), self.bundle.items)
+        made = parse(self.saved.get(text, text), table.kinds)
+        rows = self.store.customers.get([self.store.profiles.get(customer).customer_id])
+        attributes = orjson.loads(rows["attributes"][0] or "{}") if len(rows) else {}
+        return made.where(table, AskerFacts(history, attributes), now, made.read(table.kinds, parameters))
 
     def titles(self, item_ids: Sequence[str]) -> dict[str, str]:
         """The titles of those of these items that have one."""
@@ -56,7 +72,8 @@ def open_shop(shop: ShopFolder) -> Iterator[OpenShop]:
             raise BundleError(f"no model is published in {shop.models}", remedy="train one with `bookmatch train`")
         bundle = repository.load(bundle_id)
         catalog = Catalog.of(store.catalog.changes(UNREAD), bundle.items)
-        yield OpenShop(store, bundle, Recommender(bundle), catalog)
+        saved = PlacementRepository(shop.placements).current().filters
+        yield OpenShop(store, bundle, Recommender(bundle), catalog, saved)
     finally:
         store.close()
 

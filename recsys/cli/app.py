@@ -16,10 +16,12 @@ from recsys.cli import (
     backup,
     doctor,
     evaluate,
+    experiments,
     explain,
     import_,
     keys,
     models,
+    placements,
     popular,
     recommend,
     related,
@@ -44,6 +46,8 @@ app.command("train")(train.train)
 app.command("retrain")(retrain.retrain)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(models.app, name="models")
+app.add_typer(placements.app, name="placements")
+app.add_typer(experiments.app, name="experiments")
 app.command("recommend")(recommend.recommend)
 app.command("related")(related.related)
 app.command("explain")(explain.explain)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from recsys.cli.options import DEFAULT_HOME, Home, Json
+from recsys.cli.options import DEFAULT_HOME, Filter, FilterParameters, Home, Json, parameter_texts
 
 
 def explain(
@@ -16,6 +16,8 @@ def explain(
     exclude: Annotated[list[str] | None, typer.Option(help="An item that must not be listed; may be repeated.")] = None,
     placement: Annotated[str, typer.Option(help="The spot that the list is for.")] = "default",
     item: Annotated[str | None, typer.Option(help="Why this item is on the list, or why not.")] = None,
+    wanted: Filter = None,
+    parameters: FilterParameters = None,
     as_json: Json = False,
 ) -> None:
     """Show what the service answers to a customer, and all that it is made from."""
@@ -27,12 +29,15 @@ def explain(
 
     from recsys.cli.explain_report import print_report, report_json
     from recsys.cli.explaining import explained_answer
+    from serving.http.filtering import FilterAsked
     from serving.http.logs import configure_logging
     from serving.http.settings import Settings
 
     settings = Settings.from_environment({**os.environ, "BOOKMATCH_HOME": str(home)})
     configure_logging(logging.WARNING, settings.log_format)
-    report = asyncio.run(explained_answer(settings, customer, limit, frozenset(exclude or ()), item, placement))
+    filtered = None if wanted is None else FilterAsked(wanted, parameter_texts(parameters), None, ())
+    excluded = frozenset(exclude or ())
+    report = asyncio.run(explained_answer(settings, customer, limit, excluded, item, placement, filtered))
     if as_json:
         typer.echo(report_json(report))
     else:

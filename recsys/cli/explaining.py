@@ -16,10 +16,10 @@ from recsys.data.signals import UNKNOWN_TIME
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, InputError
 from recsys.recommend.masks import EXCLUDED, FILTERED, SEEN, UNAVAILABLE, UNKNOWN_ITEM
-from recsys.recommend.types import Request
 from recsys.stores import open_store
 from serving.http.app import SYSTEM_CLOCKS
 from serving.http.asking import Asked, Moment, Person, for_person
+from serving.http.filtering import FilterAsked
 from serving.http.metrics import Metrics
 from serving.http.problems import Problem
 from serving.http.settings import Settings
@@ -56,7 +56,8 @@ class Standing:
     ----------
     place : from 1; None where it is not on the list.
     place_further : among the first `FIRST`, from 1; None where it is not even there.
-    masked : `unknown`, `unavailable`, `seen` or `excluded`: the first mask that removes it; None where none does.
+    masked : `unknown`, `unavailable`, `filtered`, `seen` or `excluded`: the first mask that removes it; None where none
+        does.
     because : what is behind this mask.
     score : what the history says of it, whether it is masked or not; None where that is nothing.
     parts : of each source's word, by the source's name; they sum to `score`.
@@ -104,9 +105,10 @@ async def explained_answer(
     exclude: frozenset[str],
     item_id: str | None,
     placement: str = "default",
+    filtered: FilterAsked | None = None,
 ) -> Report:
     """Asks as the service asks and answers as it answers. Raises StoreError and BundleError for a shop that cannot
-    answer, InputError for an unknown placement."""
+    answer, InputError for an unknown placement and for a filter that does not fit."""
     shop = settings.shop
     store = open_store(shop.store, create=False)
     try:
@@ -116,7 +118,7 @@ async def explained_answer(
         async with open_state(replace(settings, redis_url=None, cache_size=1), Metrics(), SYSTEM_CLOCKS) as state:
             answerer = state.answerer
             try:
-                moment = await answerer.moment()
+                moment = await answerer.moment(filtered)
             except Problem as error:
                 raise BundleError(str(state.engines.trouble), remedy="train again with `bookmatch train`") from error
             spot = moment.engine.spots.get(placement)
@@ -125,7 +127,11 @@ async def explained_answer(
                     f"there is no placement {placement!r}", expected=f"one of {', '.join(sorted(moment.engine.spots))}"
                 )
             person = answerer.customer(moment, customer_id)
-            asked = for_person("recommendations", moment, person, limit, exclude, spot=spot)
+            try:
+                where = answerer.where(moment, person, filtered, spot)
+            except Problem as error:
+                raise InputError(str(error)) from error
+            asked = for_person("recommendations", moment, person, limit, exclude, spot=spot, where=where)
             ranked, note = await answerer.ranked(asked)
             answer = orjson.loads(answerer.body(asked, ranked, note))
         listed = [each["item_id"] for each in answer["items"]]
@@ -167,7 +173,7 @@ def _standing(moment: Moment, person: Person, asked: Asked, item_id: str, listed
         because = "it was not there when the models were trained, or nobody ever touched it"
         return Standing(item_id, None, None, UNKNOWN_ITEM, because, None, {})
     mask = _mask(moment, person, asked, item_id, item)
-    request = Request(limit=FIRST, now=moment.now, exclude=asked.exclude)
+    request = replace(asked.request(), limit=FIRST)
     spot = asked.spot or engine.recommender
     order = spot.rank(history, engine.catalog, request, asked.rules).tolist()
     parts = spot.parts(history, item, moment.now)
@@ -190,7 +196,8 @@ def _mask(moment: Moment, person: Person, asked: Asked, item_id: str, item: int)
         return UNAVAILABLE, "the catalogue says that it is not available, not yet published or expired"
     spot = asked.spot or engine.recommender
     if asked.rules is not None and asked.rules.passing is not None and not asked.rules.passing[item]:
-        return FILTERED, f"the placement's filter keeps it out: {spot.placement.where}"
+        own = "" if spot.placement.where is None else f"; the placement's is {spot.placement.where}"
+        return FILTERED, f"a filter keeps it out{own}"
     taste = spot.taste(history)
     if item in taste.seen:
         codes = {

@@ -68,6 +68,33 @@ def _finite(seconds: float) -> float:
     return seconds
 
 
+Filter = Annotated[
+    str | None,
+    typer.Option(
+        "--filter",
+        metavar="TEXT",
+        help='Only items that it lets through: an expression such as "price < 10", or the name of a saved one.',
+    ),
+]
+FilterParameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--param", metavar="NAME=VALUE", help="The value of :NAME in the filter; may be repeated, for lists too."
+    ),
+]
+
+
+def parameter_texts(parameters: list[str] | None) -> dict[str, list[str]]:
+    """The values of a filter's parameters by name, as they were typed."""
+    texts: dict[str, list[str]] = {}
+    for each in parameters or ():
+        name, equals, value = each.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter(f"{each!r} is no value of a parameter; expected NAME=VALUE, such as max=10")
+        texts.setdefault(name, []).append(value)
+    return texts
+
+
 TuneBudget = Annotated[
     float,
     typer.Option(

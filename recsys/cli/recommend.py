@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from recsys.cli.options import DEFAULT_HOME, Home, Json
+from recsys.cli.options import DEFAULT_HOME, Filter, FilterParameters, Home, Json, parameter_texts
 
 
 def recommend(
@@ -15,9 +15,13 @@ def recommend(
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many items at most.")] = 10,
     exclude: Annotated[list[str] | None, typer.Option(help="An item that must not be listed; may be repeated.")] = None,
     history: Annotated[int, typer.Option(min=0, help="Show so many of the customer's newest events, too.")] = 8,
+    wanted: Filter = None,
+    parameters: FilterParameters = None,
     as_json: Json = False,
 ) -> None:
     """Show what would be recommended to a customer, and why."""
+    from dataclasses import replace
+
     from rich.console import Console
     from rich.table import Table
 
@@ -30,7 +34,11 @@ def recommend(
     with open_shop(ShopFolder(home)) as shop:
         stored = shop.store.histories.get(customer, HISTORY_LIMIT)
         past = History.from_stored(stored, shop.bundle.items)
-        answer = shop.recommender.recommend(past, shop.catalog, shop.request(limit, exclude or []))
+        request = shop.request(limit, exclude or [])
+        if wanted is not None:
+            texts = parameter_texts(parameters)
+            request = replace(request, where=shop.where(wanted, texts, customer, past, request.now))
+        answer = shop.recommender.recommend(past, shop.catalog, request)
         newest = list(reversed(stored.rows))[:history]
         titles = shop.titles(sorted({row.item_id for row in newest} | set(evidence_ids(answer))))
         if as_json:

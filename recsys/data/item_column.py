@@ -20,6 +20,7 @@ NO_CODE = -1
 """The code of an item that has no value."""
 
 _MOST_CHUNKS = 32
+_FEW = 64
 
 
 class Kind(StrEnum):
@@ -59,9 +60,14 @@ class _Dictionary:
 
     texts: pl.Series
 
-    def with_texts(self, values: Sequence[str]) -> tuple[_Dictionary, list[int]]:
-        """The dictionary that has all of these texts, and their codes."""
+    def with_texts(self, values: Sequence[str], before: npt.NDArray[Any]) -> tuple[_Dictionary, list[int]]:
+        """The dictionary that has all of these texts, and their codes; `before` are the codes that they replace."""
         distinct = dict.fromkeys(values)
+        if len(values) <= _FEW:
+            # Mostly one item changed, and not in this: then there is nothing to look for.
+            held = {self.texts[code]: code for code in before.tolist() if code != NO_CODE}
+            if held.keys() >= distinct.keys():
+                return self, [held[text] for text in values]
         known = self.texts.is_in(list(distinct)).arg_true()
         code = dict(zip(self.texts.gather(known).to_list(), known.to_list(), strict=True))
         new = [text for text in distinct if text not in code]
@@ -184,12 +190,8 @@ class ItemColumn:
         touched : int32; all items that changed: those that are not in `positions` have no value now.
         positions, values : items and what each has, as parsed JSON.
         """
-        sorted_out: dict[str, tuple[list[int], list[Any]]] = {kind: ([], []) for kind in self.parts}
-        for position, value in zip(positions, values, strict=True):
-            kind, held = _held(value, self.declared)
-            places, kept = sorted_out.setdefault(kind, ([], []))
-            places.append(position)
-            kept.append(held)
+        sorted_out: dict[str, tuple[Sequence[int], Sequence[Any]]] = dict.fromkeys(self.parts, ((), ()))
+        sorted_out |= _sorted_out(positions, values, self.declared)
         changed = self
         for kind, (places, kept) in sorted_out.items():
             changed = changed._with_kind(kind, touched, places, kept)
@@ -201,7 +203,7 @@ class ItemColumn:
         dictionaries = self.dictionaries
         if kind in (Kind.TEXT, Kind.TEXTS):
             before = self._dictionary(kind)
-            after, values = before.with_texts(values)
+            after, values = before.with_texts(values, self._part(kind)[np.asarray(places, dtype=np.int64)])
             dictionaries = dictionaries if after is before else {**dictionaries, kind: after}
         part = self._part(kind)
         old = part[touched]
@@ -236,10 +238,36 @@ class ItemColumn:
         return self.dictionaries.get(kind) or _Dictionary(pl.Series([], dtype=pl.String))
 
 
-def _held(value: object, declared: Kind | None) -> tuple[str, object]:
+_OF_TYPES: Mapping[frozenset[type], str] = {
+    frozenset({str}): Kind.TEXT,
+    frozenset({bool}): Kind.FLAG,
+    frozenset({int}): Kind.NUMBER,
+    frozenset({float}): Kind.NUMBER,
+    frozenset({int, float}): Kind.NUMBER,
+}
+
+
+def _sorted_out(
+    positions: Sequence[int], values: Sequence[object], declared: Kind | None
+) -> dict[str, tuple[Sequence[int], Sequence[Any]]]:
+    """Items and their values as they are held, by the values' kind."""
+    if not len(values):
+        return {}
+    # Nearly always they are of one kind: then none need be looked at by itself.
+    only = declared or _OF_TYPES.get(frozenset(map(type, values)))
+    if only is not None:
+        return {only: (positions, values)}
+    sorted_out: dict[str, tuple[list[int], list[Any]]] = {}
+    for position, value in zip(positions, values, strict=True):
+        kind, held = _held(value)
+        places, kept = sorted_out.setdefault(kind, ([], []))
+        places.append(position)
+        kept.append(held)
+    return dict(sorted_out)
+
+
+def _held(value: object) -> tuple[str, object]:
     """The kind of a value of JSON, and how it is held."""
-    if declared is not None:
-        return declared, value
     if isinstance(value, bool):
         return Kind.FLAG, value
     if isinstance(value, str):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import count
 from types import MappingProxyType
 from typing import Self
 
@@ -28,6 +29,7 @@ every item."""
 KEPT_BYTES = 64 * 1024 * 1024
 """What may be kept of what was made of a table."""
 
+_STATES = count()
 _AT_ONCE = 50_000
 _DECLARED: Mapping[str, Kind] = {
     "author": Kind.TEXT,
@@ -57,6 +59,7 @@ class ItemTable:
     left_out : names of attributes beyond `MOST_ATTRIBUTES`.
     version : the store's version of the catalogue, or `UNREAD`.
     kept : what was made of this table and of those before it, as far as there is room.
+    state : tables with equal ones have the same columns.
     """
 
     size: int
@@ -64,6 +67,7 @@ class ItemTable:
     left_out: frozenset[str] = frozenset()
     version: int = UNREAD
     kept: Bounded = field(default_factory=lambda: Bounded(KEPT_BYTES), repr=False)
+    state: int = field(default_factory=_STATES.__next__, repr=False)
 
     @classmethod
     def unread(cls, size: int) -> Self:
@@ -94,7 +98,7 @@ class ItemTable:
     def with_kinds(self, kinds: Mapping[str, ColumnKind]) -> ItemTable:
         """With these columns, too, of which no item here has a value."""
         missing = {name: ItemColumn(self.size, declared=kind.kind) for name, kind in kinds.items() if kind.kind}
-        return replace(self, columns=MappingProxyType({**missing, **self.columns}))
+        return replace(self, columns=MappingProxyType({**missing, **self.columns}), state=next(_STATES))
 
     def column(self, name: str) -> ItemColumn:
         """The values of an attribute. Raises InputError for one that no item has."""
@@ -131,19 +135,17 @@ class ItemTable:
     def with_rows(self, rows: pl.DataFrame, items: Vocabulary) -> ItemTable:
         """With these rows in `ITEM_SCHEMA` in the place of what was known of their items, under the same version."""
         position = _positions(rows["item_id"].to_list(), items)
-        known = position != UNKNOWN
-        position, rows = position[known], rows.filter(pl.Series(known, dtype=pl.Boolean))
-        if not len(position):
-            return self
         places = position.tolist()
+        # By plain lists: mostly one row changed, and a data frame's operations would take longer than all else.
         present: dict[str, tuple[list[int], list[object]]] = {}
         for name in _DECLARED:
-            values = rows[name].fill_null(True) if name == "available" else rows[name]
-            pairs = [(place, value) for place, value in zip(places, values.to_list(), strict=True) if value is not None]
-            present[name] = ([place for place, _ in pairs], [value for _, value in pairs])
+            none = True if name == "available" else None
+            values = [none if value is None else value for value in rows[name].to_list()]
+            there = [at for at, value in enumerate(values) if value is not None and places[at] != UNKNOWN]
+            present[name] = ([places[at] for at in there], [values[at] for at in there])
         own = set(_DECLARED)
         for place, text in zip(places, rows["attributes"].to_list(), strict=True):
-            if text is None:
+            if text is None or place == UNKNOWN:
                 continue
             for name, value in orjson.loads(text).items():
                 if value is None or name in own:
@@ -153,7 +155,7 @@ class ItemTable:
                     held = present[name] = ([], [])
                 held[0].append(place)
                 held[1].append(value)
-        return self._written(position, present)
+        return self._written(position[position != UNKNOWN], present)
 
     def _written(
         self, touched: npt.NDArray[np.int32], present: Mapping[str, tuple[list[int], list[object]]]
@@ -172,7 +174,7 @@ class ItemTable:
             del columns[name]
         if columns == self.columns and len(left_out) == len(self.left_out):
             return self
-        return replace(self, columns=MappingProxyType(columns), left_out=frozenset(left_out))
+        return replace(self, columns=MappingProxyType(columns), left_out=frozenset(left_out), state=next(_STATES))
 
 
 def instead_of(name: str, known: Mapping[str, object], left_out: frozenset[str] = frozenset()) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import accumulate
 
 from recsys.experiments.definition import HOLDOUT, Arm, Experiment
 
@@ -38,11 +37,14 @@ def drawn(experiment: Experiment, customer_id: str) -> Arm:
     digest = hashlib.blake2b(raw, key=_key(experiment.salt), digest_size=16).digest()
     if experiment.holdout and int.from_bytes(digest[:8], "big") / _SPAN < experiment.holdout:
         return Arm(name=HOLDOUT, weight=experiment.holdout)
-    total = sum(arm.weight for arm in experiment.arms)
-    place = int.from_bytes(digest[8:], "big") / _SPAN * total
-    ends = accumulate(arm.weight for arm in experiment.arms)
+    total = sum([arm.weight for arm in experiment.arms])
+    place, end = int.from_bytes(digest[8:], "big") / _SPAN * total, 0.0
+    for arm in experiment.arms:
+        end += arm.weight
+        if place < end:
+            return arm
     # Sums of weights are rounded: the last arm takes what the rounding leaves over.
-    return next((arm for arm, end in zip(experiment.arms, ends, strict=True) if place < end), experiment.arms[-1])
+    return experiment.arms[-1]
 
 
 @lru_cache(maxsize=1_024)

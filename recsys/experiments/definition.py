@@ -73,6 +73,10 @@ class Experiment:
         """Whether it assigns anybody at this moment, milliseconds UTC."""
         return (self.starts is None or self.starts <= now) and (self.ends is None or now < self.ends)
 
+    def label(self, arm: str) -> str:
+        """What the token of an answer says of its arm: names have no slash in them."""
+        return f"{self.name}/{arm}"
+
     def overlaps(self, other: Experiment) -> bool:
         """Whether there is a moment at which both run."""
         return (self.ends is None or other.starts is None or other.starts < self.ends) and (

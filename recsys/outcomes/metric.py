@@ -16,7 +16,7 @@ class Metric(StrEnum):
     BUYERS = "buyers"
     """1 for who bought anything within the window, 0 for who did not."""
     PURCHASES = "purchases"
-    """Different items bought within the window, each counted once a day."""
+    """Purchases within the window; all that is bought on one day is one."""
     REVENUE = "revenue"
     """What was paid within the window, in one currency."""
     REPEAT = "repeat"

@@ -29,7 +29,7 @@ class Request:
     exclude: frozenset[str] = frozenset()
     among: frozenset[str] | None = None
     on_page: frozenset[str] = frozenset()
-    where: Where | None = None
+    where: Where | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,9 @@ Flags = npt.NDArray[np.bool_]
 Items = npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Where:
-    """The items that a filter lets through for whoever asks, and how long that holds.
+class Where(NamedTuple):
+    """The items that a filter lets through for whoever asks, and how long that holds. A plain
+    tuple: one is made for every answer.
 
     Attributes
     ----------

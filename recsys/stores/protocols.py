@@ -7,7 +7,7 @@ one finds nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, overload
@@ -15,10 +15,11 @@ from typing import Any, Protocol, overload
 import polars as pl
 
 from recsys.data.catalog import CatalogChanges
-from recsys.data.events import Event
+from recsys.data.events import Event, EventKind
 from recsys.data.history import StoredHistory
 from recsys.data.interactions import EventTable
 from recsys.data.profile import Consent, Profile
+from recsys.outcomes.exposure import ArmAnswers, Exposure
 from recsys.stores.access import AuditStore, KeyStore
 
 
@@ -97,6 +98,12 @@ class EventStore(Protocol):
         most `within` milliseconds after the person was shown the item, whenever that arrived. Events without a time and
         what is taken back by now are left out. Costs what is new, and what those who clicked or bought were shown.
         """
+        ...
+
+    def period(self, kinds: Collection[EventKind], since: int, until: int) -> pl.DataFrame:
+        """Events of these kinds from `since` up to and without `until` (milliseconds UTC), in `OUTCOME_SCHEMA` and in
+        order of arrival, exposures too. What was taken back and what has no time is left out; everything a person did
+        is under the one id of the customer."""
         ...
 
     def summary(self) -> Mapping[str, Any]:
@@ -209,6 +216,11 @@ class CustomerStore(Protocol):
         out."""
         ...
 
+    def sample(self, size: int, seed: int) -> Sequence[str]:
+        """At most so many customers, with a row or an event, drawn by `seed` (0 to 2³² − 1), the same ones as long as
+        there are no new ones; a visitor who turned out to be a customer is none. Looks at every customer's id."""
+        ...
+
 
 class ProfileStore(Protocol):
     """What customers said about being served, and which ids are one person."""
@@ -253,7 +265,8 @@ class Erased:
     ----------
     ids : the person's ids; the one asked for, the customer they were merged into, and the visitors.
     at : when it was first asked for, milliseconds UTC.
-    events, rows, consents : how many events, rows of attributes and statements of consent were removed.
+    events, rows, consents, exposures : how many events, rows of attributes, statements of consent and days on which
+        they were served an arm of an experiment were removed.
     """
 
     ids: tuple[str, ...]
@@ -261,6 +274,7 @@ class Erased:
     events: int
     rows: int
     consents: int
+    exposures: int = 0
 
 
 class PersonStore(Protocol):
@@ -295,6 +309,33 @@ class PersonStore(Protocol):
         ...
 
 
+class ExposureStore(Protocol):
+    """Which arms of experiments customers were served, and how the answers of each arm were."""
+
+    def record(self, exposures: Sequence[Exposure], answers: Sequence[ArmAnswers] = ()) -> None:
+        """Keeps the first exposure of each customer, experiment, arm and day, and adds `answers` to those of the same
+        arm and day. Those of forgotten customers are left out. All or nothing; raises InputError for an id that cannot
+        be kept, and StoreUnavailableError."""
+        ...
+
+    def served(self, experiment: str, until: int) -> pl.DataFrame:
+        """Who was served which arm up to a moment (milliseconds UTC), in `EXPOSURE_SCHEMA`: a row for each id and arm,
+        under the id of the person, in no order. A person who was met under several ids has several rows."""
+        ...
+
+    def answered(self, experiment: str) -> pl.DataFrame:
+        """How the answers of each arm were, in `ANSWERS_SCHEMA`, by day and arm."""
+        ...
+
+    def of_person(self, customer_id: str) -> Sequence[Exposure]:
+        """All of one person, under any of their ids, in order of time."""
+        ...
+
+    def experiments(self) -> Sequence[str]:
+        """The names of those of which anything was recorded, ascending."""
+        ...
+
+
 class Store(Protocol):
     """One database: its parts, and what holds for all of them.
 
@@ -325,6 +366,9 @@ class Store(Protocol):
 
     @property
     def audit(self) -> AuditStore: ...
+
+    @property
+    def exposures(self) -> ExposureStore: ...
 
     def transaction(self) -> AbstractContextManager[None]:
         """Everything written inside is stored together when the block ends, or not at all when it raises.

@@ -29,15 +29,20 @@ from serving.http.asking import (
     OVER_BUDGET,
     Asked,
     Budget,
+    InArm,
     Moment,
     OverBudgetError,
     Person,
+    Placed,
     depth_for,
     for_item,
     for_person,
+    held_out,
+    in_arm,
     spot_of,
 )
 from serving.http.engine import Engines, ranked_list
+from serving.http.exposures import Exposures
 from serving.http.filtering import FilterAsked, FiltersAsked
 from serving.http.live import HISTORY_TOO_LONG, CustomerAttributes, LiveStore, Stamp
 from serving.http.metrics import Metrics
@@ -71,6 +76,7 @@ class Answerer:
     history_limit : the newest events of a customer that taste is read from.
     now : milliseconds UTC.
     budget : how much work one list may be.
+    exposures : where it is noted who was served which arm of an experiment.
     """
 
     def __init__(
@@ -82,7 +88,9 @@ class Answerer:
         history_limit: int,
         now: Callable[[], int],
         budget: Budget,
+        exposures: Exposures,
     ) -> None:
+        self._exposures = exposures
         self._engines = engines
         self._live = live
         self._cache = cache if cache is None or isinstance(cache, MemoryCache) else SharedLists(cache, metrics, now)
@@ -104,7 +112,7 @@ class Answerer:
         engine, confirmed = await self._engines.current(stamp)
         if filtered is not None and engine.table is None:
             engine = await self._engines.tabled(engine)
-        return Moment(engine, stamp, confirmed, self._now(), self._budget)
+        return Moment(engine, stamp, confirmed, self._now(), self._budget, self._engines.experiments)
 
     def customer(self, moment: Moment, customer_id: str) -> Person:
         """A customer as of this moment or later."""
@@ -117,10 +125,11 @@ class Answerer:
         attributes = CustomerAttributes(self._live, seen.profile.customer_id, moment.stamp)
         if not history.version:
             # Everybody without a history gets the same list, and it is kept once.
-            shown_to = customer_id if seen.profile.recommendations else None
+            shown_to = seen.profile.customer_id if seen.profile.recommendations else None
             return Person(("nobody",), history, 0, seen.degraded, why_not, customer_id=shown_to, attributes=attributes)
         subject = None if seen.degraded == HISTORY_TOO_LONG else ("customer", seen.profile.customer_id)
-        return Person(subject, history, seen.profile.version, seen.degraded, why_not, spent, customer_id, attributes)
+        person_id = seen.profile.customer_id
+        return Person(subject, history, seen.profile.version, seen.degraded, why_not, spent, person_id, attributes)
 
     def person(self, moment: Moment, asker: Asker) -> Person:
         """Whoever asks."""
@@ -144,11 +153,29 @@ class Answerer:
         """The body for a customer, JSON; `looked` as for `moment`. Raises Problem while nothing can answer, for an
         unknown placement and for a filter that does not fit."""
         moment = await self.moment(filtered, looked)
-        spot = spot_of(moment, placement, ("query",))
         person = self.customer(moment, customer_id)
+        moment, spot, person, arm = await self.placed(moment, placement, ("query",), person)
         where = self.where(moment, person, filtered, spot)
-        asked = for_person("recommendations", moment, person, limit, exclude, spot=spot, where=where)
+        asked = for_person("recommendations", moment, person, limit, exclude, spot=spot, where=where, arm=arm)
         return self.body(asked, *await self.ranked(asked))
+
+    async def placed(self, moment: Moment, placement: str, asked_in: tuple[str | int, ...], person: Person) -> Placed:
+        """What answers somebody at a placement, or as their arm says where an experiment runs there. Raises Problem
+        (422) for an unknown placement; `asked_in` is where it was named."""
+        spot = spot_of(moment, placement, asked_in)
+        served = in_arm(moment, placement, person)
+        if served is None:
+            return Placed(moment, spot, person, None)
+        arm = served.arm
+        if arm.is_holdout:
+            return Placed(moment, spot, held_out(person), served)
+        if arm.bundle is not None and arm.bundle != moment.engine.bundle.bundle_id:
+            if arm.bundle not in self._engines.others:
+                return Placed(moment, spot, person, None)
+            engine, confirmed = await self._engines.current(moment.stamp, arm.bundle)
+            moment = moment._replace(engine=engine, confirmed=confirmed)
+            person = self.customer(moment, served.customer_id)
+        return Placed(moment, moment.engine.spots[arm.placement or placement], person, served)
 
     async def session(self, session: Session) -> bytes:
         """The body for somebody who is only known by what they did just now, JSON. Raises Problem as above."""
@@ -162,10 +189,10 @@ class Answerer:
     async def ordered(self, wanted: Ranking) -> bytes:
         """The body for a given list in the order of whoever asks, JSON. Raises Problem as above."""
         moment = await self.moment(wanted.filtered)
-        spot = spot_of(moment, wanted.placement, ("body",))
         person = self.person(moment, wanted.asker)
+        moment, spot, person, arm = await self.placed(moment, wanted.placement, ("body",), person)
         where = self.where(moment, person, wanted.filtered, spot)
-        asked = for_person("rank", moment, person, wanted.limit, wanted.exclude, wanted.items, spot, where)
+        asked = for_person("rank", moment, person, wanted.limit, wanted.exclude, wanted.items, spot, where, arm)
         return self.body(asked, *await self.ranked(asked))
 
     async def related(
@@ -348,6 +375,8 @@ class Answerer:
             self._metrics.short_answers.labels(asked.route).inc()
         if degraded is not None:
             self._metrics.degraded.labels(degraded).inc()
+        if asked.arm is not None:
+            self._expose(asked.arm, asked.now, short is not None)
         spot = asked.spot
         about = {
             "bundle": asked.engine.bundle.bundle_id,
@@ -365,6 +394,12 @@ class Answerer:
             orjson.dumps(about),
             orjson.dumps(self._token(asked)),
         )
+
+    def _expose(self, served: InArm, now: int, short: bool) -> None:
+        """Notes who was served which arm, and how the answer was."""
+        seconds = max(0.0, self._budget.worked() - served.begun)
+        experiment, arm = served.experiment.name, served.arm.name
+        self._exposures.served(experiment, arm, served.customer_id, now, seconds=seconds, short=short)
 
     def _signed_with(self) -> tuple[Sealer, RecommendationTokens] | None:
         """What the store's secret makes; None while the store has never been seen: then nothing is kept or signed."""
@@ -384,7 +419,7 @@ class Answerer:
             AnswerIdentity(
                 engine.bundle.bundle_id,
                 asked.route if asked.spot is None else asked.spot.placement.name,
-                "",
+                "" if asked.arm is None else asked.arm.label,
                 # Random for this worker, then counted: no system call for each answer.
                 f"{self._seed}{next(self._answers):x}",
                 asked.now,

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from recsys.data.history import History
+from recsys.experiments import Arm, Experiment, assign, experiment_on
 from recsys.models.related import Relation
 from recsys.recommend.filters import AskerFacts
 from recsys.recommend.recommender import Recommender
@@ -20,6 +21,9 @@ from serving.cache.payload import RankedList
 from serving.http.engine import Engine
 from serving.http.live import STORE_UNAVAILABLE, Stamp
 from serving.http.problems import Fault, invalid, shortened
+
+HOLDOUT = "holdout"
+"""The fallback of an answer to somebody in the holdout of an experiment."""
 
 OVER_BUDGET = "over_budget"
 """The fallback of an answer that would have been more work than its budget."""
@@ -63,6 +67,7 @@ class Moment(NamedTuple):
     confirmed : whether the store confirmed the engine's catalogue.
     now : milliseconds UTC.
     budget : what limits the work of each list.
+    experiments : those of the placements in force.
     """
 
     engine: Engine
@@ -70,6 +75,7 @@ class Moment(NamedTuple):
     confirmed: bool
     now: int
     budget: Budget
+    experiments: tuple[Experiment, ...] = ()
 
 
 class Person(NamedTuple):
@@ -83,7 +89,7 @@ class Person(NamedTuple):
     degraded : why this may not be the latest, or None.
     why_not : why nothing of the history counts although there may be one, or None.
     spent : seconds of computing that it took to know this.
-    customer_id : whose impressions count; None where nobody's do.
+    customer_id : of the person, whose impressions count and who may be in an experiment; None where nobody's do.
     attributes : what the shop knows of the customer.
     """
 
@@ -106,6 +112,35 @@ NOBODY = Person(None, History.empty())
 """Of lists that are not made for anybody in particular."""
 
 
+class InArm(NamedTuple):
+    """That an answer is part of an experiment.
+
+    Attributes
+    ----------
+    customer_id : of the person.
+    begun : seconds of computing by this thread when it was asked for, from any origin, less what was computed before.
+    """
+
+    experiment: Experiment
+    arm: Arm
+    customer_id: str
+    begun: float
+
+    @property
+    def label(self) -> str:
+        """What the answer's token says."""
+        return self.experiment.label(self.arm.name)
+
+
+class Placed(NamedTuple):
+    """Who is answered as whom, from what, by whose placement, and the arm that this is."""
+
+    moment: Moment
+    spot: Recommender
+    person: Person
+    arm: InArm | None
+
+
 class Asked(NamedTuple):
     """One question on its way.
 
@@ -120,6 +155,7 @@ class Asked(NamedTuple):
     person : whom the list is for.
     limit : how many items are wanted.
     exclude, on_page, among : as in `Request`.
+    arm : of the experiment that the answer is part of, if it is.
     """
 
     route: str
@@ -134,6 +170,7 @@ class Asked(NamedTuple):
     exclude: frozenset[str] = frozenset()
     on_page: frozenset[str] = frozenset()
     among: frozenset[str] | None = None
+    arm: InArm | None = None
 
     @property
     def engine(self) -> Engine:
@@ -178,6 +215,24 @@ def spot_of(moment: Moment, placement: str, asked_in: tuple[str | int, ...]) -> 
     return spot
 
 
+def in_arm(moment: Moment, placement: str, person: Person) -> InArm | None:
+    """The arm of whoever asks for a placement. Somebody without an id, and who wants no recommendations, is in none."""
+    if not moment.experiments or person.customer_id is None:
+        return None
+    experiment = experiment_on(moment.experiments, placement, moment.now)
+    arm = None if experiment is None else assign(experiment, person.customer_id, moment.now)
+    if experiment is None or arm is None:
+        return None
+    return InArm(experiment, arm, person.customer_id, moment.budget.worked() - person.spent)
+
+
+def held_out(person: Person) -> Person:
+    """The same person as if nothing were known of their taste. Their list is not kept: what is kept under the
+    customer's name is personal."""
+    subject = person.subject if not person.history.version else None
+    return person._replace(history=person.history.without_taste(), subject=subject, why_not=HOLDOUT)
+
+
 def for_person(
     route: str,
     moment: Moment,
@@ -187,6 +242,7 @@ def for_person(
     among: frozenset[str] | None = None,
     spot: Recommender | None = None,
     where: Where | None = None,
+    arm: InArm | None = None,
 ) -> Asked:
     """The question what somebody is most likely to want; in the default placement unless another is given. `where` is
     what a filter beside the placement's lets through of what that one does."""
@@ -204,6 +260,7 @@ def for_person(
         person=person,
         exclude=exclude,
         among=among,
+        arm=arm,
     )
 
 

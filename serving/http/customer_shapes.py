@@ -87,6 +87,15 @@ class ExportedEvent(Shape):
     context: dict[str, Any] | None = None
 
 
+class ExportedExposure(Shape):
+    """The customer was served an arm of an experiment; the first time of each day."""
+
+    experiment: str
+    arm: str
+    customer_id: str
+    at: str
+
+
 class CustomerExport(Shape):
     """Everything that is stored of a customer."""
 
@@ -97,6 +106,7 @@ class CustomerExport(Shape):
     recommendations: bool
     consents: list[StatementOut] = Field(description="Every statement ever made, in order of arrival.")
     events: list[ExportedEvent]
+    exposures: list[ExportedExposure] = Field(description="Arms of experiments that the customer was served.")
 
 
 class MergedOut(Shape):
@@ -113,6 +123,7 @@ class RemovedOut(Shape):
     events: int
     rows: int
     consents: int
+    exposures: int = Field(description="Days on which they were served an arm of an experiment.")
     quarantined_rows: int
     cached_lists: int = Field(description="In a cache that outlives this process; memory is emptied everywhere.")
 

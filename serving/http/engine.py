@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from recsys.data.history import History, StoredHistory
 from recsys.data.item_table import ItemTable
 from recsys.data.packed import HistoryRow
 from recsys.errors import BundleError, InputError, StoreError
+from recsys.experiments import Experiment
 from recsys.models.related import Relation
 from recsys.recommend.filters import AskerFacts
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
@@ -250,21 +251,25 @@ class Engines:
         self._poll = poll
         self._now = now
         self._engine: Engine | None = None
+        self._others: dict[str, Engine] = {}
+        self._refused_others: dict[str, int] = {}
         self._refused: tuple[str, int] | None = None
         self._reading: tuple[str, asyncio.Task[ReadCatalog]] | None = None
         self._table_reading: tuple[str, asyncio.Task[ReadCatalog]] | None = None
         self.trouble: str | None = "no bundle was loaded yet"
         """Why there is no engine, or why the newest bundle is not it; None when all is well."""
 
-    async def current(self, now: Stamp | None = None) -> tuple[Engine, bool]:
+    async def current(self, now: Stamp | None = None, bundle_id: str | None = None) -> tuple[Engine, bool]:
         """The engine under the catalogue of this moment, and whether the store confirmed the catalogue.
 
-        `now` is what the store looked like when the request started.
+        `now` is what the store looked like when the request started; `bundle_id` is of one of `others`, None of the
+        bundle in force.
 
         Raises Problem (503) until a bundle is loaded.
         """
+        engine: Engine | None = None
         while True:
-            engine = self._engine
+            engine = self._engine if bundle_id is None else self._others.get(bundle_id, engine)
             if engine is None:
                 raise Problem(503, "not-ready", f"No model answers yet: {self.trouble}.", headers={"Retry-After": "1"})
             try:
@@ -277,10 +282,9 @@ class Engines:
             except StoreError:
                 return engine, False
             # A bundle may have been swapped in meanwhile; then the catalogue is in the positions of another one.
-            if self._engine is engine:
-                self._engine = engine.with_catalog(read)
-                if read.catalog.version >= version:
-                    return self._engine, True
+            newer = engine.with_catalog(read)
+            if self._replaced(bundle_id, engine, newer) and read.catalog.version >= version:
+                return newer, True
             # The reading was under way before this request came, or another store is there now.
             now = None
 
@@ -296,6 +300,29 @@ class Engines:
                 self._engine = current.with_catalog(caught_up)
             engine = self._engine or engine
         return engine
+
+    def _replaced(self, bundle_id: str | None, engine: Engine, newer: Engine) -> bool:
+        """Puts an engine in the place of another one; False where somebody else did. One that nobody needs any more is
+        in nobody's way."""
+        if bundle_id is not None:
+            there = self._others.get(bundle_id, engine) is engine
+            if there and bundle_id in self._others:
+                self._others[bundle_id] = newer
+            return there
+        there = self._engine is engine
+        if there:
+            self._engine = newer
+        return there
+
+    @property
+    def experiments(self) -> tuple[Experiment, ...]:
+        """Those of the placements in force."""
+        return self.policies.in_force.file.experiments
+
+    @property
+    def others(self) -> Collection[str]:
+        """The bundles that arms of experiments ask for and that answer, beside the one in force."""
+        return self._others.keys()
 
     @property
     def in_force(self) -> Engine | None:
@@ -331,6 +358,7 @@ class Engines:
         async with self._looking:
             await self._look_for_placements()
             await self._look_for_bundle()
+            await self._look_for_others()
 
     async def _look_for_placements(self) -> None:
         wanted = self.policies.newer()
@@ -349,6 +377,7 @@ class Engines:
             # Whatever is wrong with a version, the one that answers stays.
             self.policies.refused(wanted, error)
         else:
+            self._others = {name: other.under(policies.placements) for name, other in self._others.items()}
             self.policies.take(policies)
 
     def _rehearsed(self, engine: Engine, policies: Policies) -> Engine:
@@ -395,10 +424,30 @@ class Engines:
         self._metrics.bundle_used(len(engine.bundle.items), newest, published, self._now())
         log.info("bundle in use", bundle=wanted, items=len(engine.bundle.items))
 
-    def _load(self, bundle_id: str) -> Engine:
+    async def _look_for_others(self) -> None:
+        """Loads the bundles of arms of experiments that are not over, and lets go of others."""
+        now, first = self._now(), self._engine
+        running = [each for each in self.experiments if each.ends is None or now < each.ends]
+        wanted = {arm.bundle for each in running for arm in each.arms if arm.bundle is not None}
+        wanted -= {first.bundle.bundle_id} if first is not None else set()
+        self._others = {name: other for name, other in self._others.items() if name in wanted}
+        for name in sorted(wanted - self._others.keys()):
+            if now < self._refused_others.get(name, 0):
+                continue
+            try:
+                # With attributes, whatever the placements ask for: a filter may come with any question.
+                self._others[name] = await asyncio.to_thread(self._load, name, tabled=True)
+            except Exception as error:
+                # Its arm is served to nobody: whoever is in it gets what everybody gets, and is not counted.
+                self._refused_others[name] = now + int(RETRY_REFUSED * 1000)
+                self._metrics.bundle_loads.labels("refused").inc()
+                expected = isinstance(error, BundleError | StoreError)
+                log.warning("bundle of an arm refused", bundle=name, cause=str(error), exc_info=not expected)
+
+    def _load(self, bundle_id: str, *, tabled: bool = False) -> Engine:
         """Verifies and maps the bundle and asks it once, so that the first customer does not wait for the disk."""
         bundle = self._repository.load(bundle_id)
-        asked_for = self._engine is not None and self._engine.table is not None
+        asked_for = tabled or (self._engine is not None and self._engine.table is not None)
         tabled = asked_for or _ask_for_attributes(self.policies.in_force.placements)
         nothing = ReadCatalog.unread(bundle.items, tabled=tabled)
         try:

@@ -34,6 +34,7 @@ MAX_FUTURE_MS = 5 * 60 * 1_000
 """How far ahead a storefront's clock may be."""
 
 MAX_CONTEXT_DEPTH = 32
+MAX_SLOT = 10_000
 MAX_ATTRIBUTES = 100_000
 """Bytes of the attributes of one customer or item, as JSON."""
 
@@ -150,7 +151,9 @@ class EventIn(BaseModel):
         None, description="Of the answer that led here."
     )
     context: JsonObject | None = Field(
-        None, description='Anything else. An undo names the event it takes back: {"undoes": "<event_id>"}.'
+        None,
+        description='Anything else. An undo names the event it takes back: {"undoes": "<event_id>"}. An impression '
+        'says where the item was seen and how likely it was to be there: {"slot": 3, "propensity": 0.1}.',
     )
 
 
@@ -256,6 +259,8 @@ def _event(given: _Given, index: int, now: int, new_id: Callable[[], str]) -> Ev
         context=None if context is None else orjson.dumps(context).decode(),
     )
     faults = _faults_between_fields(event, now, index)
+    if event.kind is EventKind.IMPRESSION and context is not None:
+        faults += _faults_of_seen(("body", "events", index, "context"), context)
     return Refused(field("event_id"), tuple(faults)) if faults else event
 
 
@@ -270,6 +275,19 @@ def _faults_between_fields(event: Event, now: int, index: int) -> list[Fault]:
     if event.kind is EventKind.UNDO and undo_target(event.context) is None:
         faults.append(("context", "no event to undo", '{"undoes": "<event_id>"}'))
     return [Fault(("body", "events", index, name), found, expected) for name, found, expected in faults]
+
+
+def _faults_of_seen(place: tuple[str | int, ...], context: Mapping[str, object]) -> list[Fault]:
+    """What an impression may say of the item that was seen: in which slot, and how likely it was there."""
+    faults = []
+    slot, propensity = context.get("slot", 1), context.get("propensity", 1.0)
+    if not isinstance(slot, int) or isinstance(slot, bool) or not 1 <= slot <= MAX_SLOT:
+        faults.append(Fault((*place, "slot"), shortened(slot), f"a whole number from 1, the first, to {MAX_SLOT:,}"))
+    if not isinstance(propensity, int | float) or isinstance(propensity, bool) or not 0 < propensity <= 1:
+        faults.append(
+            Fault((*place, "propensity"), shortened(propensity), "above 0, at most 1, as the answer said of the item")
+        )
+    return faults
 
 
 def given_id(entry: Mapping[str, object], field: str) -> str | None:

@@ -99,19 +99,23 @@ class FiltersAsked:
             made = self._parsed(self._expression(asked, table), table)
             values = asked.values or {} if asked.texts is None else made.read(table.kinds, asked.texts)
             if beside is not None:
-                made = self._both(beside, made, table)
+                made = self._beside(beside, made, table)
             where = made.where(table, person.facts, moment.now, values)
         except FilterError as error:
             raise _problem(asked, error) from error
         return Chosen(where, made, person.attributes, values)
 
-    def _both(self, beside: str, made: Filter, table: ItemTable) -> Filter:
-        """Both filters in one: each for itself was parsed before, so that places in errors are places in what was
-        asked."""
+    def _beside(self, beside: str, made: Filter, table: ItemTable) -> Filter:
+        """Both filters in one; made once, so that what is known of it is kept."""
         try:
-            return self._parsed(f"({self._parsed(beside, table).text}) AND ({made.text})", table)
+            other = self._parsed(beside, table)
         except FilterError:
+            # The placement says so itself, and lets nothing through.
             return made
+        text = f"({other.text}) AND ({made.text})"
+        if text not in self._filters:
+            self._keep(text, other.beside(made))
+        return self._filters[text]
 
     def _expression(self, asked: FilterAsked, table: ItemTable) -> str:
         """What a filter says: itself, or what is saved under its name."""
@@ -128,12 +132,15 @@ class FiltersAsked:
     def _parsed(self, text: str, table: ItemTable) -> Filter:
         known = self._filters.get(text)
         if known is None:
-            known = self._filters[text] = parse(text, table.kinds)
-            if len(self._filters) > _KEPT_FILTERS:
-                self._filters.popitem(last=False)
-        else:
-            self._filters.move_to_end(text)
+            return self._keep(text, parse(text, table.kinds))
+        self._filters.move_to_end(text)
         return known
+
+    def _keep(self, text: str, made: Filter) -> Filter:
+        self._filters[text] = made
+        if len(self._filters) > _KEPT_FILTERS:
+            self._filters.popitem(last=False)
+        return made
 
 
 def _problem(asked: FilterAsked, error: FilterError) -> Problem:

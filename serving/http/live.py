@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-import orjson
 import polars as pl
 
 from recsys.bundle import ModelBundle
+from recsys.customers.attributes import attributes_of
 from recsys.data.history import History
 from recsys.data.profile import Profile
 from recsys.data.shown import MOST_IMPRESSIONS, NOTHING_SHOWN, Shown
@@ -252,7 +252,7 @@ class LiveStore:
             self._attributes.move_to_end(customer_id)
             return known[1]
         try:
-            fresh = self._handle.use(lambda store: (self._stamp(store), _attributes_of(store, customer_id)))
+            fresh = self._handle.use(lambda store: (self._stamp(store), attributes_of(store, customer_id)))
         except StoreError:
             return {} if known is None else known[1]
         self._attributes[customer_id] = fresh
@@ -333,13 +333,3 @@ class CustomerAttributes(Mapping[str, object]):
 
     def __len__(self) -> int:
         return len(self._live.attributes(self._customer_id, self._now))
-
-
-def _attributes_of(store: Store, customer_id: str) -> Mapping[str, object]:
-    """The attributes in a customer's row; none where there is no row."""
-    rows = store.customers.get([customer_id])
-    if not len(rows):
-        return {}
-    _, account_id, attributes = rows.row(0)
-    known: dict[str, object] = {} if account_id is None else {"account_id": account_id}
-    return known if attributes is None else known | orjson.loads(attributes)

@@ -97,6 +97,9 @@ class Metrics:
     def _count_writes(self) -> None:
         counter = self._counter
         self.events = counter("events", "Events received, by what became of them.", "status")
+        self.exposures = counter(
+            "exposures", "Customers served an arm of an experiment, by what became of it.", "status"
+        )
         self.items = counter("items", "Items put or removed, by what became of them.", "status")
         self.commits = counter("event_commits", "Durable writes, each of one or more requests.")
         self.commit_seconds = self._seconds("event_commit", "How long one durable write took.", WRITE_BUCKETS)
@@ -111,6 +114,14 @@ class Metrics:
 
     def _measure_bundle(self) -> None:
         self.bundle_loads = self._counter("bundle_loads", "Bundles taken into use or refused.", "result")
+        self.placement_loads = self._counter(
+            "placement_loads", "Versions of placements taken into use or refused.", "result"
+        )
+        self.placements_version = self._gauge(
+            "placements_version",
+            "The version of the placements in force, 0 for the built-in one; of several workers the oldest.",
+            together="livemin",
+        )
         self.bundle_load_seconds = self._seconds(
             "bundle_load", "From a published bundle to the first answer from it.", LOAD_BUCKETS
         )

@@ -14,7 +14,7 @@ from recsys.recommend.masks import ON_PAGE
 from recsys.recommend.popular_lists import PopularQuestion, window_days
 from recsys.recommend.types import Answer, Request
 from serving.http.answering import Answerer
-from serving.http.asking import Asked, Moment, Person, for_item, for_person, spot_of
+from serving.http.asking import Asked, Moment, Person, for_item, for_person
 from serving.http.filter_input import filter_of
 from serving.http.filtering import FilterAsked
 from serving.http.own_lists import OwnKind, own_items
@@ -51,10 +51,12 @@ class _Page:
 
 
 async def _recommended(page: _Page, wanted: RecommendedListIn) -> Made:
-    spot = spot_of(page.moment, wanted.placement, ("body", "lists", page.place))
-    person = page.person._replace(spent=page.person.spent + page.spent)
-    where = page.answerer.where(page.moment, person, page.filtered(wanted), spot)
-    return await _ranked(page, for_person("recommendations", page.moment, person, wanted.limit, spot=spot, where=where))
+    asked_in = ("body", "lists", page.place)
+    moment, spot, person, arm = await page.answerer.placed(page.moment, wanted.placement, asked_in, page.person)
+    person = person._replace(spent=person.spent + page.spent)
+    where = page.answerer.where(moment, person, page.filtered(wanted), spot)
+    asked = for_person("recommendations", moment, person, wanted.limit, spot=spot, where=where, arm=arm)
+    return await _ranked(page, asked)
 
 
 async def _related(page: _Page, wanted: RelatedListIn) -> Made:
@@ -130,7 +132,7 @@ async def _ranked(page: _Page, asked: Asked) -> Made:
     ranked, note = await page.answerer.ranked(asked)
     if not page.shown:
         ranked = ranked._replace(masked={**ranked.masked, ON_PAGE: 0})
-    ids = page.moment.engine.bundle.items
+    ids = asked.engine.bundle.items
     shown = frozenset(ids[place] for place in ranked.positions[: asked.limit].tolist())
     return page.answerer.body(asked, ranked, note), shown
 

@@ -74,6 +74,10 @@ def export(store: Store, customer_id: str) -> dict[str, Any]:
         "recommendations": profile.recommendations,
         "consents": [{"purpose": each.purpose} | _said(each) for each in store.profiles.statements(customer_id)],
         "events": rows,
+        "exposures": [
+            {"experiment": each.experiment, "arm": each.arm, "customer_id": each.customer_id, "at": moment(each.at)}
+            for each in store.exposures.of_person(customer_id)
+        ],
     }
 
 

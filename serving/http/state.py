@@ -23,6 +23,7 @@ from serving.http.answering import Answerer, Lists
 from serving.http.asking import Budget
 from serving.http.audiences import Audiences
 from serving.http.engine import Engines
+from serving.http.exposures import Exposures
 from serving.http.key_ring import KeyRing
 from serving.http.limits import Limits
 from serving.http.live import LiveStore
@@ -81,6 +82,7 @@ class ServiceState:
     key_ring: KeyRing
     limits: Limits
     standing: Standing
+    exposures: Exposures
 
     def open_writable(self) -> Store:
         """A writing connection beside the writer's, for what takes long; to be closed by the caller."""
@@ -159,22 +161,39 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
     policies = PolicyWatch(PlacementRepository(settings.shop.placements), metrics, clocks.now)
     engines = Engines(repository, settings.shop.store, live, metrics, settings.bundle_poll, clocks.now, policies)
     budget = Budget(settings.budget_ms / 1000, clocks.worked)
-    answerer = Answerer(engines, live, cache, metrics, settings.history_limit, clocks.now, budget)
+    exposures = Exposures(writer, metrics)
+    live.when_forgotten.append(exposures.forget)
+    answerer = Answerer(engines, live, cache, metrics, settings.history_limit, clocks.now, budget, exposures)
     shop_lists = ShopLists(answerer, settings.shop.store, clocks.monotonic)
     audiences = Audiences(settings.shop.store, settings.history_limit)
     writer.start()
     await engines.look()
     limits = Limits(clocks.monotonic, settings.workers)
     state = ServiceState(
-        settings, clocks, metrics, live, engines, writer, answerer, audiences, shop_lists, key_ring, limits, Standing()
+        settings,
+        clocks,
+        metrics,
+        live,
+        engines,
+        writer,
+        answerer,
+        audiences,
+        shop_lists,
+        key_ring,
+        limits,
+        Standing(),
+        exposures,
     )
-    running = [asyncio.create_task(engines.watch()), asyncio.create_task(state.keep_reporting_sizes())]
+    running = [
+        asyncio.create_task(work) for work in (engines.watch(), state.keep_reporting_sizes(), exposures.keep_writing())
+    ]
     try:
         yield state
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        await exposures.write()
         await asyncio.to_thread(writer.close)
         await answerer.close()
         if isinstance(cache, MemoryCache):

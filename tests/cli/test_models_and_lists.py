@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import orjson
 import polars as pl
 import pytest
 
-from recsys.data.catalog import ITEM_SCHEMA
+from recsys.data.catalog import CUSTOMER_SCHEMA, ITEM_SCHEMA
 from recsys.stores import open_store
 from tests.cli.conftest import Terminal
 from tests.worlds import two_tastes
@@ -121,3 +122,29 @@ def test_ids_and_titles_are_shown_as_they_are(home: Path, terminal: Terminal) ->
         code, out, _ = terminal(*words, "--home", str(home))
         assert (code, "\x1b" in out) == (0, False)
         assert "[/b] \N{REPLACEMENT CHARACTER}[2Jbang" in out
+
+
+def test_a_filter_holds_for_a_list_that_is_typed(home: Path, terminal: Terminal) -> None:
+    """With its parameters, what the customer's row says and the history; what does not fit has its place."""
+    with closing(open_store(home / "store.db")) as store:
+        rows = [{"item_id": f"c{n}", "attributes": orjson.dumps({"stock": n}).decode()} for n in range(6)]
+        store.catalog.put(pl.DataFrame(rows, schema=ITEM_SCHEMA))
+        row = {"customer_id": "u8", "attributes": '{"least":4}'}
+        store.customers.put(pl.DataFrame([row], schema=CUSTOMER_SCHEMA))
+    terminal("train", "--home", str(home))
+
+    def listed(*words: str) -> set[str]:
+        code, out, err = terminal("recommend", "u8", "--home", str(home), "--json", *words)
+        assert code == 0, err
+        return {each["item_id"] for each in orjson.loads(out)["items"]}
+
+    assert "c4" in listed("--filter", "stock >= customer.least")
+    assert "c4" in listed("--filter", "stock IN :some", "--param", "some=1", "--param", "some=4")
+    assert "c4" not in listed("--filter", "stock IN :some", "--param", "some=1")
+    assert listed("--filter", "bought() OR stock < 0") == set()
+    code, _, err = terminal("recommend", "u8", "--home", str(home), "--filter", "stok > 1")
+    assert code != 0
+    assert "character 1" in err
+    code, out, err = terminal("explain", "u8", "--home", str(home), "--json", "--item", "c4", "--filter", "stock < 4")
+    assert code == 0, err
+    assert "filtered" in out

@@ -156,3 +156,17 @@ def test_infinite_prices_are_refused(store: Store) -> None:
     """A price that is not finite is bad input."""
     with pytest.raises(InputError, match="price"):
         store.catalog.put(PARTS["items"].frame({"item_id": "a", "price": float("nan")}))
+
+
+def test_a_sample_is_of_customers_who_are_there(store: Store) -> None:
+    """Customers with a row or an event are drawn, each once; one seed draws the same again, another one others."""
+    store.customers.put(pl.DataFrame([{"customer_id": "row"}], schema=CUSTOMER_SCHEMA))
+    store.events.append([view(f"e{number}", customer_id=f"c{number}") for number in range(40)])
+    store.profiles.merge("c0", "c1", at=0)
+    everybody = {"row", *(f"c{number}" for number in range(1, 40))}
+    assert sorted(store.customers.sample(100, 0)) == sorted(everybody)
+    some = store.customers.sample(10, 0)
+    assert some == store.customers.sample(10, 0)
+    assert len(set(some)) == 10
+    assert len({tuple(sorted(store.customers.sample(10, seed))) for seed in range(20)}) > 1
+    assert store.customers.sample(0, 0) == []

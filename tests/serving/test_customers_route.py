@@ -170,7 +170,7 @@ def test_forgetting_is_at_once_whole_and_for_good(service: Service, home: Path) 
     assert reply.status == 200
     receipt = reply.json()
     assert receipt["removed"] == {
-        "events": 3, "rows": 1, "consents": 0, "quarantined_rows": 1, "cached_lists": 0,
+        "events": 3, "rows": 1, "consents": 0, "exposures": 0, "quarantined_rows": 1, "cached_lists": 0,
     }  # fmt: skip
     assert listed(service, "Zarathustra").served_from["fallback"] == "unknown_customer"
     assert [service.get(f"/v1/customers/Zarathustra{rest}").status for rest in ("", "/export")] == [409, 409]

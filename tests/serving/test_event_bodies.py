@@ -179,3 +179,27 @@ def _encodable(value: object) -> bool:
     except orjson.JSONEncodeError:
         return False
     return True
+
+
+@pytest.mark.parametrize(
+    ("context", "refused"),
+    [
+        ({"slot": 1, "propensity": 1}, []),
+        ({"slot": 40, "propensity": 0.001, "page": "home"}, []),
+        ({}, []),
+        ({"slot": 0}, ["slot"]),
+        ({"slot": 1.0}, ["slot"]),
+        ({"slot": True}, ["slot"]),
+        ({"slot": "1", "propensity": None}, ["slot", "propensity"]),
+        ({"propensity": 0}, ["propensity"]),
+        ({"propensity": 1.01}, ["propensity"]),
+        ({"propensity": [0.5]}, ["propensity"]),
+    ],
+)
+def test_an_impression_says_where_and_how_likely(context: dict[str, object], refused: list[str]) -> None:
+    """Slot and propensity are checked, each for itself; other kinds may say what they like."""
+    entry = {"customer_id": "ann", "kind": "impression", "item_id": "i", "context": context}
+    told = parse_events({"events": [entry, entry | {"kind": "view"}]}, 10**12, lambda: "id")
+    faults = told[0].faults if isinstance(told[0], Refused) else ()
+    assert [fault.place for fault in faults] == [("body", "events", 0, "context", field) for field in refused]
+    assert not isinstance(told[1], Refused)

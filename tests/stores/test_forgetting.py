@@ -14,6 +14,7 @@ from recsys.data.catalog import CUSTOMER_SCHEMA
 from recsys.data.events import Event, EventKind
 from recsys.data.profile import Consent
 from recsys.errors import StoreUnavailableError
+from recsys.outcomes.exposure import Exposure
 from recsys.stores import open_store
 from recsys.stores.protocols import Store
 from recsys.stores.sqlite import archived, ingest, persons
@@ -55,6 +56,7 @@ def fill(store: Store, rounds: int = 12) -> None:
     row = {"customer_id": SIGNS[0], "account_id": "lost-address", "attributes": '{"street": "lost-address"}'}
     store.customers.put(pl.DataFrame([row], schema=CUSTOMER_SCHEMA))
     store.profiles.put(SIGNS[0], [Consent("email", True, "windmill", 1)])
+    store.exposures.record([Exposure("windmill", "bolder", each, 1) for each in SIGNS[:2]])
     store.profiles.merge(SIGNS[1], SIGNS[0], 2)
 
 
@@ -84,7 +86,7 @@ def test_no_file_keeps_anything(path: Path) -> None:
         assert {sign for sign, _ in signs_in(path.parent)} == set(SIGNS)
         before = reader.histories.version("c5")
         erased = store.persons.forget(SIGNS[0], 9)
-        assert erased.events == 36
+        assert (erased.events, erased.exposures) == (36, 2)
         assert signs_in(path.parent) == set()
         assert len(reader.events.read().events) == 12 * (300 + 50)
         assert reader.histories.version("c5") == before

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from recsys.data.item_column import Kind
 from recsys.recommend.filters.checking import A_TIME, Checked, ParameterKind, time_of
-from recsys.recommend.filters.error import ParameterError
+from recsys.recommend.filters.error import FilterError, ParameterError
 
 Scalar = str | float | bool
 ParameterValue = Scalar | Sequence[Scalar]
@@ -89,7 +89,10 @@ def _one(name: str, value: Scalar, wanted: ParameterKind) -> Scalar:
             expected = f"at most {MOST_LENGTH} characters"
             raise ParameterError(f":{name} has {len(value)} characters", at=wanted.at, column=name, expected=expected)
         if kind is Kind.TIME:
-            return time_of(value, wanted.at, name)
+            try:
+                return time_of(value, wanted.at)
+            except FilterError:
+                raise _unfit(name, value, wanted, A_TIME) from None
         if kind not in (Kind.TEXT, None):
             raise _unfit(name, value, wanted, f"a {kind}")
         return value

@@ -63,6 +63,7 @@ class Checked:
     columns : the attributes of items that it reads, ascending.
     attributes : those of customers, ascending.
     asks : what it asks of a history.
+    exact : whether equal values that are put into it are values of one kind.
     """
 
     condition: Condition
@@ -70,6 +71,7 @@ class Checked:
     columns: tuple[str, ...]
     attributes: tuple[str, ...]
     asks: tuple[Did | Same, ...]
+    exact: bool
 
 
 def checked(condition: Condition, columns: Mapping[str, ColumnKind]) -> Checked:
@@ -83,15 +85,17 @@ def checked(condition: Condition, columns: Mapping[str, ColumnKind]) -> Checked:
         tuple(sorted({node.name for node in nodes if isinstance(node, Column)})),
         tuple(sorted({node.name for node in nodes if isinstance(node, Attribute)})),
         tuple(dict.fromkeys(node for node in nodes if isinstance(node, Did | Same))),
+        all(each.kind is not None for each in checking.parameters.values())
+        and not any(isinstance(node, Attribute) for node in nodes),
     )
 
 
-def time_of(text: str, at: int, column: str | None = None) -> float:
+def time_of(text: str, at: int) -> float:
     """Milliseconds UTC of a time as text; without a zone it is UTC. Raises FilterError."""
     try:
         time = datetime.fromisoformat(text)
     except (ValueError, OverflowError) as error:
-        raise FilterError(f"the time {text[:40]!r}", at=at, column=column, expected=A_TIME) from error
+        raise FilterError(f"the time {text[:40]!r}", at=at, expected=A_TIME) from error
     zoned = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
     return float(round(zoned.timestamp() * 1000))
 
@@ -124,7 +128,8 @@ class _Checking:
             case Like():
                 value, pattern = self._fit(node.value, Kind.TEXT), self._fit(node.pattern, Kind.TEXT)
                 if isinstance(pattern, Column):
-                    raise FilterError(f"the attribute {pattern.name!r} as a pattern", at=pattern.at, expected="a text")
+                    found = f"the attribute {pattern.name!r} as a pattern"
+                    raise FilterError(found, at=pattern.at, column=pattern.name, expected="a text")
                 return replace(node, value=value, pattern=pattern)
             case IsNull():
                 self._kind(node.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple, cast
@@ -19,6 +19,7 @@ from recsys.recommend.filters.checking import Checked, ParameterKind, checked
 from recsys.recommend.filters.evaluation import Evaluation
 from recsys.recommend.filters.happened import happened
 from recsys.recommend.filters.parsing import condition_of
+from recsys.recommend.filters.syntax import Condition, Every
 from recsys.recommend.filters.truth import Holds
 from recsys.recommend.where import Where
 
@@ -56,11 +57,13 @@ class _Kept(NamedTuple):
     Attributes
     ----------
     columns : the serials of those that it was made of.
+    state : of the table.
     same : versions of the catalogue over which these columns stayed as they are.
     """
 
     where: Where
     columns: tuple[int, ...]
+    state: int
     same: HeldVersions
 
 
@@ -92,10 +95,14 @@ class Filter:
     text : as it was written.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, condition: Condition | None = None) -> None:
         self.text = text
-        self._condition = condition_of(text)
+        self._condition = condition or condition_of(text)
         self._checked: tuple[Mapping[str, ColumnKind], Checked] | None = None
+
+    def beside(self, other: Filter) -> Filter:
+        """The filter that lets through what both do."""
+        return Filter(f"({self.text}) AND ({other.text})", Every((self._condition, other._condition), 0))
 
     def check(self, columns: Mapping[str, ColumnKind]) -> Checked:
         """What it needs, over a catalogue with these columns. Raises FilterError where it does not fit them."""
@@ -134,35 +141,37 @@ class Filter:
         Raises FilterError for a column that the table does not have and for parameters that do not fit.
         """
         needs = self.check(table.kinds)
-        values = bound(needs, parameters or {}, asker.attributes) if needs.parameters or needs.attributes else ()
-        # Equal numbers and truths are other values all the same: not everything that is equal is written equally.
-        key = f"{self.text}\0{values!r}" if values else self.text
-        columns = tuple([table.columns[name].serial for name in needs.columns])
+        key: Hashable = self.text
+        values: tuple[Bound, ...] = ()
+        if needs.parameters or needs.attributes or parameters:
+            values = bound(needs, parameters or {}, asker.attributes)
+            # 1 and TRUE are equal; they are not written alike.
+            key = (self.text, values if needs.exact else repr(values))
         kept = cast("_Kept | None", table.kept.get(key))
-        if kept is None or not kept.where.unchanged(table.version, now) or kept.columns != columns:
-            kept = self._for_items(needs, table, values, columns, now, kept, key)
+        if kept is None or kept.state != table.state or not kept.where.unchanged(table.version, now):
+            kept = self._for_items(needs, table, values, now, kept)
             table.kept.put(key, kept, kept.where.items.nbytes + _OVERHEAD)
         if not needs.asks or not (len(asker.history) or len(asker.history.earlier_item)):
             return kept.where
-        return _with_own(kept, self._for_history(needs, table, values, columns, asker.history, now, key))
+        return _with_own(kept, self._for_history(needs, table, values, kept.columns, asker.history, now, key))
 
     def _for_items(
         self,
         needs: Checked,
         table: ItemTable,
         values: tuple[Bound, ...],
-        columns: tuple[int, ...],
         now: int,
         before: _Kept | None,
-        key: str,
     ) -> _Kept:
         """What it says to somebody without a history."""
-        followed = _followed(before, columns, table.version, now)
+        columns = tuple(table.columns[name].serial for name in needs.columns)
+        followed = _followed(before, columns, table, now)
         if followed is not None:
             return followed
         evaluation = Evaluation(needs, table, values, now)
         items = _whole(evaluation.holds(needs.condition), table.size)
-        return _made(before, columns, items, evaluation, table.version, _digest(key))
+        key = blake2b(f"{self.text}\0{values!r}".encode(errors="surrogatepass"), digest_size=16).hexdigest()
+        return _made(before, columns, items, evaluation, table, key)
 
     def _for_history(
         self,
@@ -172,10 +181,10 @@ class Filter:
         columns: tuple[int, ...],
         history: History,
         now: int,
-        key: str,
+        key: Hashable,
     ) -> _Own:
         """What it says of the items that a history has to do with."""
-        owned: dict[str, _Own] = history.kept(table.kept, dict)
+        owned: dict[Hashable, _Own] = history.kept(table.kept, dict)
         own = owned.get(key)
         if own is not None and own.since <= now < own.until and own.columns == columns:
             return own
@@ -191,25 +200,26 @@ class Filter:
         return own
 
 
-def _followed(before: _Kept | None, columns: tuple[int, ...], version: int, now: int) -> _Kept | None:
+def _followed(before: _Kept | None, columns: tuple[int, ...], table: ItemTable, now: int) -> _Kept | None:
     """The mask of before under a version of the catalogue in which nothing of it changed; None where it may have."""
+    version = table.version
     if before is None or not before.where.since <= now < before.where.until or version < before.where.version:
         return None
     if before.columns != columns:
         return None
     where = before.where
-    where = Where(
-        where.key, where.items, where.spots, where.spared, where.since, where.until, version,
-        where.held.followed_by(version), where.steady,
-    )  # fmt: skip
-    return _Kept(where, columns, before.same.followed_by(version))
+    if version == where.version:
+        return before._replace(state=table.state)
+    where = where._replace(version=version, held=where.held.followed_by(version))
+    return _Kept(where, columns, table.state, before.same.followed_by(version))
 
 
 def _made(
-    before: _Kept | None, columns: tuple[int, ...], items: Flags, evaluation: Evaluation, version: int, key: str
+    before: _Kept | None, columns: tuple[int, ...], items: Flags, evaluation: Evaluation, table: ItemTable, key: str
 ) -> _Kept:
     """A mask that was made now, and what it gained over the one of before."""
-    since, until, only = evaluation.since, evaluation.until, HeldVersions.only(version)
+    version, since, until = table.version, evaluation.since, evaluation.until
+    only = HeldVersions.only(version)
     held, same, steady = only, only, since
     if before is not None and version >= before.where.version and len(items) == len(before.where.items):
         last = before.where
@@ -221,7 +231,9 @@ def _made(
             steady = last.steady if not gained and since in (last.since, last.until) else since
         elif not gained:
             held = last.held.followed_by(version)
-    return _Kept(Where(key, items, _NO_ITEMS, _NO_FLAGS, since, until, version, held, steady), columns, same)
+    return _Kept(
+        Where(key, items, _NO_ITEMS, _NO_FLAGS, since, until, version, held, steady), columns, table.state, same
+    )
 
 
 def _with_own(kept: _Kept, own: _Own) -> Where:
@@ -234,7 +246,3 @@ def _with_own(kept: _Kept, own: _Own) -> Where:
 
 def _whole(found: Holds, size: int) -> Flags:
     return np.full(size, found, dtype=np.bool_) if isinstance(found, bool) else found
-
-
-def _digest(key: str) -> str:
-    return blake2b(key.encode(errors="surrogatepass"), digest_size=16).hexdigest()

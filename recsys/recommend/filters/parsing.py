@@ -6,7 +6,6 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
 
 from sqlglot import Token, TokenType, exp
 from sqlglot.errors import ParseError, SqlglotError
@@ -63,7 +62,7 @@ def condition_of(text: str) -> Condition:
         raise FilterError("what cannot be read", at=0, expected=_A_CONDITION) from error
     if parsed is None:
         raise FilterError("nothing", at=None, expected=_A_CONDITION)
-    return _Reading(text, tokens).condition(parsed)
+    return _Reading(text, tokens, parsed).condition(parsed)
 
 
 def _misplaced(text: str, tokens: Sequence[Token], error: ParseError) -> FilterError:
@@ -80,12 +79,18 @@ def _misplaced(text: str, tokens: Sequence[Token], error: ParseError) -> FilterE
 class _Reading:
     """One tree of the parser's, while it is read."""
 
-    def __init__(self, text: str, tokens: Sequence[Token]) -> None:
+    def __init__(self, text: str, tokens: Sequence[Token], parsed: exp.Expr) -> None:
         self._text = text
-        self._parameters: dict[str, int] = {}
-        for colon, name in pairwise(tokens):
-            if colon.token_type is TokenType.COLON:
-                self._parameters.setdefault(name.text, colon.start)
+        # The parser does not say where these stand; in the tree they have the order of the text.
+        self._places: dict[int, int] = {}
+        self._note(parsed, exp.Placeholder, [each.start for each in tokens if each.token_type is TokenType.COLON])
+        self._note(parsed, exp.Null, [each.start for each in tokens if each.token_type is TokenType.NULL])
+        truths = [each.start for each in tokens if each.token_type in (TokenType.TRUE, TokenType.FALSE)]
+        self._note(parsed, exp.Boolean, truths)
+
+    def _note(self, parsed: exp.Expr, kind: type[exp.Expr], places: Sequence[int]) -> None:
+        for node, place in zip(parsed.find_all(kind, bfs=False), places, strict=False):
+            self._places[id(node)] = place
 
     def condition(self, node: exp.Expr) -> Condition:
         """The condition of a node."""
@@ -265,9 +270,7 @@ class _Reading:
         """Where a node begins."""
         first = sys.maxsize
         for part in node.walk():
-            if isinstance(part, exp.Placeholder):
-                first = min(first, self._parameters.get(str(part.this), first))
-            first = min(first, part.meta.get("start", first))
+            first = min(first, part.meta.get("start", first), self._places.get(id(part), first))
         return first if first < len(self._text) else 0
 
 

@@ -30,15 +30,16 @@ _WORDS = frozenset(
 _REFUSED = frozenset(
     {
         "select", "from", "where", "with", "union", "except", "intersect", "join", "case", "when", "then", "else",
-        "cast", "try_cast", "exists", "any", "some", "all", "interval", "glob", "regexp", "rlike", "ilike", "collate",
-        "distinct", "as", "array", "struct", "lambda", "insert", "update", "delete", "drop", "isnull", "notnull",
-        "symmetric", "xor", "div", "mod", "over", "filter", "using", "similar", "order", "group", "having", "limit",
+        "cast", "try_cast", "exists", "interval", "glob", "regexp", "rlike", "ilike", "collate", "distinct", "as",
+        "insert", "update", "delete", "drop", "isnull", "notnull", "symmetric", "xor", "over", "similar", "having",
     }
 )  # fmt: skip
+"""Words that mean something else in SQL; as the name of an attribute they stand in quotes."""
 
 
 def checked_tokens(text: str) -> Sequence[Token]:
-    """The tokens of a filter. Raises FilterError."""
+    """The tokens of a filter; names behind a colon or a dot are names, whatever they mean elsewhere. Raises
+    FilterError."""
     if len(text) > MOST_CHARACTERS:
         raise FilterError(f"{len(text)} characters", at=None, expected=f"at most {MOST_CHARACTERS}")
     try:
@@ -49,8 +50,8 @@ def checked_tokens(text: str) -> Sequence[Token]:
         raise FilterError("nothing", at=None, expected="a condition, such as price < 10")
     depth, signs, terms = 0, 0, 0
     opened: list[tuple[int, int]] = []
-    for token in tokens:
-        _check(text, token)
+    for place, token in enumerate(tokens):
+        _check(text, token, named=place > 0 and _names(tokens[place - 1]))
         if token.token_type is TokenType.L_PAREN:
             opened.append((signs, token.start))
             signs = 0
@@ -69,10 +70,22 @@ def checked_tokens(text: str) -> Sequence[Token]:
             raise FilterError("one more term", at=token.start, expected=expected, remedy="give a list as a parameter")
     if opened:
         raise FilterError("a parenthesis that is not closed", at=opened[-1][1], expected="another one at its end")
-    return tokens
+    return [_as_name(token) if place and _names(tokens[place - 1]) else token for place, token in enumerate(tokens)]
 
 
-def _check(text: str, token: Token) -> None:
+def _names(token: Token) -> bool:
+    """Whether what follows can be nothing but a name."""
+    return token.token_type in (TokenType.COLON, TokenType.DOT)
+
+
+def _as_name(token: Token) -> Token:
+    if token.token_type in _SIGNS or token.token_type in (TokenType.STRING, TokenType.NUMBER, TokenType.IDENTIFIER):
+        return token
+    return Token(TokenType.VAR, token.text, token.line, token.col, token.start, token.end)
+
+
+def _check(text: str, token: Token, *, named: bool) -> None:
+    """Refuses a token that no filter has; `named` is whether it can be nothing but a name."""
     if token.comments:
         # A comment may stand before its token or behind it.
         at = next((place for place in _outside_quotes(text) if text[place : place + 2] in ("--", "/*", "{#")), 0)
@@ -82,10 +95,8 @@ def _check(text: str, token: Token) -> None:
         if kind is TokenType.IDENTIFIER and text[token.start] != '"':
             raise FilterError(f"the quote {text[token.start]}", at=token.start, expected='" around a name')
         return
-    if not word.replace("_", "a").isalnum() or word.casefold() in _REFUSED:
-        raise FilterError(
-            f"{word[:40]!r}", at=token.start, column=word[:40], expected="what filters know: see the docs"
-        )
+    if not word.replace("_", "a").isalnum() or (word.casefold() in _REFUSED and not named):
+        raise FilterError(f"{word[:40]!r}", at=token.start, column=word[:40], expected=_KNOWN)
 
 
 def _outside_quotes(text: str) -> list[int]:

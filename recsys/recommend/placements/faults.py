@@ -27,6 +27,10 @@ class Fault:
     expected: str
 
 
+MOST_TOLD = 100
+"""So many faults are in the message, the first ones."""
+
+
 class PlacementsFileError(InputError):
     """A file of placements has faults; nothing of it is taken.
 
@@ -40,6 +44,8 @@ class PlacementsFileError(InputError):
         self.source = source
         self.faults = tuple(sorted(faults, key=lambda fault: (fault.line, fault.field)))
         told = [f"{source}, line {fault.line}: {_told(fault)}" for fault in self.faults]
+        if len(told) > MOST_TOLD:
+            told[MOST_TOLD:] = [f"and {len(told) - MOST_TOLD:,} more"]
         super().__init__("\n".join(told), remedy="correct the file; what was in force before stays")
 
 

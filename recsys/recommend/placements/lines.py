@@ -8,6 +8,12 @@ from collections.abc import Mapping
 KeyPath = tuple[str | int, ...]
 """How to get to a value: keys of tables, and numbers of elements of arrays."""
 
+MOST_LINES = 500
+"""Of an array whose elements have lines of their own; those of a longer one have that of the array."""
+
+_CLOSING = ("]", '"""', "'''")
+"""One of these is on the last line of a statement of several."""
+
 
 class Lines:
     """The lines of the keys of a TOML text that parses. The parser of the standard library does not tell them, so it is
@@ -56,7 +62,7 @@ class Lines:
             for key, inner in value.items():
                 self._note((*below, key), inner, lines, line)
         elif isinstance(value, list):
-            ends = _ends(lines, len(value)) if len(lines) > 1 else []
+            ends = _ends(lines, len(value)) if 1 < len(lines) <= MOST_LINES else []
             for number, element in enumerate(value):
                 at = line + ends[number] if number < len(ends) else line
                 self._note((*below, number), element, lines[:1], at)
@@ -65,6 +71,8 @@ class Lines:
 def _statement(lines: list[str], first: int) -> tuple[int, Mapping[str, object]]:
     """The last line of the statement that begins on a line, and what it says. No part of a statement parses."""
     for last in range(first, len(lines)):
+        if last > first and not any(mark in lines[last] for mark in _CLOSING):
+            continue
         try:
             return last, tomllib.loads("\n".join(lines[first : last + 1]))
         except tomllib.TOMLDecodeError:

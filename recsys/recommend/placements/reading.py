@@ -11,13 +11,14 @@ from pathlib import Path
 
 from recsys.errors import InputError
 from recsys.experiments import Experiment, experiments_from
+from recsys.recommend.filters import Filter
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
 from recsys.recommend.placements.dates import in_zone, zone_of
 from recsys.recommend.placements.faults import Fault, Faults, PlacementsFileError, Section, one_of, shown
-from recsys.recommend.placements.rules import Check, Surroundings, placement_of
+from recsys.recommend.placements.rules import Check, SavedFilter, Surroundings, checked, placement_of
 from recsys.recommend.placements.words import A_NAME, MOST_CHARACTERS_OF_A_FILTER, NAME, SECTIONS
 
-MOST_CHARACTERS = 1_000_000
+MOST_CHARACTERS = 200_000
 """Of a file. Reading all that are allowed takes about a second."""
 
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
@@ -56,7 +57,7 @@ def read_placements(
     text: str,
     source: str,
     *,
-    check: Check | None = None,
+    check: Check = Filter,
     bundles: Collection[str] | None = None,
     now: int | None = None,
 ) -> PlacementsFile:
@@ -66,7 +67,7 @@ def read_placements(
     ----------
     text : its content, TOML.
     source : its name, for messages.
-    check : called with every filter; raises InputError for one that does not fit.
+    check : called with every filter; raises InputError for one that does not fit. By itself a filter is only parsed.
     bundles : the ids that arms of experiments may name; None does not check them.
     now : milliseconds UTC; pins and boosts that are over by then are faults. None lets them pass, for a file that was
         published when they were not.
@@ -77,13 +78,14 @@ def read_placements(
     file = Section(_parsed(text, source), (), faults)
     file.has_only(SECTIONS)
     filters = _filters(file, check)
-    around = Surroundings(filters, check or _anything, zone_of(file), now)
+    around = Surroundings(filters, check, zone_of(file), now)
     placements = {DEFAULT_PLACEMENT.name: DEFAULT_PLACEMENT}
     for name, section in _named(file, "placements").items():
         placements[name] = placement_of(name, section, around)
     experiments = _experiments(file, placements, bundles, around.zone)
     faults.raise_any(source, text)
-    return PlacementsFile(placements, filters, experiments, source, text)
+    expressions = {name: saved.text for name, saved in filters.items()}
+    return PlacementsFile(placements, expressions, experiments, source, text)
 
 
 def placements_text(path: Path) -> str:
@@ -109,10 +111,6 @@ def _parsed(text: str, source: str) -> Mapping[str, object]:
         raise PlacementsFileError(source, [Fault(line, "", found, "TOML, see docs/placements.md")]) from error
 
 
-def _anything(text: str) -> None:
-    """Takes every filter."""
-
-
 def _named(file: Section, key: str) -> dict[str, Section]:
     """The tables in a table, by name."""
     outer = file.section(key)
@@ -128,23 +126,19 @@ def _named(file: Section, key: str) -> dict[str, Section]:
     return found
 
 
-def _filters(file: Section, check: Check | None) -> dict[str, str]:
+def _filters(file: Section, check: Check) -> dict[str, SavedFilter]:
     """The saved expressions."""
     section = file.section("filters")
-    found: dict[str, str] = {}
+    found: dict[str, SavedFilter] = {}
     if section is None:
         return found
     for name in section.values:
         if not NAME.fullmatch(name):
             section.fault(name, shown(name), A_NAME)
         text = section.text(name, MOST_CHARACTERS_OF_A_FILTER)
-        # One that does not parse is there all the same: whoever uses it is not told that it is missing.
-        found[name] = text or ""
-        if text is not None and check is not None:
-            try:
-                check(text)
-            except InputError as error:
-                section.fault(name, error.found, error.expected)
+        saved = None if text is None else checked(section, name, text, check)
+        # One that does not fit is there all the same: whoever uses it is not told that it is missing.
+        found[name] = saved or SavedFilter("")
     return found
 
 

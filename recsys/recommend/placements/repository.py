@@ -102,6 +102,10 @@ class PlacementRepository:
         damaged, PlacementsFileError for one that this software cannot read."""
         return read_placements(self.text(number), str(self.folder / str(number) / TEXT))
 
+    def at(self, number: int) -> PlacementsFile:
+        """The same; 0 is the built-in placements, which were in force before version 1."""
+        return BUILT_IN if number == 0 else self.read(number)
+
     def publish(self, text: str, *, by: str, why: str, now: int, forced: bool = False) -> PlacementVersion:
         """Puts a file in force as a new version and returns its record; `now` in milliseconds UTC.
 

@@ -8,6 +8,9 @@ from datetime import tzinfo
 
 from recsys.data.events import EXPOSURE_KINDS, KINDS_WITHOUT_ITEM, MAX_ID_LENGTH, EventKind
 from recsys.errors import InputError
+from recsys.recommend.filters.parsing import condition_of
+from recsys.recommend.filters.syntax import Parameter as FilterParameter
+from recsys.recommend.filters.syntax import within
 from recsys.recommend.placement import (
     NAMED_SOURCES,
     Boost,
@@ -34,7 +37,15 @@ _KINDS = [str(kind) for kind in EventKind if kind not in EXPOSURE_KINDS | KINDS_
 _MOST_TABLES = 200
 
 Check = Callable[[str], object]
-"""Raises InputError for a filter that does not parse."""
+"""Raises InputError for a filter that does not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFilter:
+    """An expression, and what has to be said wherever it is used."""
+
+    text: str
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +54,13 @@ class Surroundings:
 
     Attributes
     ----------
-    filters : the expressions that the file saves, by name.
+    filters : those that the file saves, by name.
     check : what a filter has to pass.
     zone : the shop's.
     now : milliseconds UTC, for what must not be over yet; None lets it pass.
     """
 
-    filters: Mapping[str, str]
+    filters: Mapping[str, SavedFilter]
     check: Check
     zone: tzinfo
     now: int | None
@@ -83,17 +94,33 @@ def placement_of(name: str, section: Section, around: Surroundings) -> Placement
 def expression(section: Section, key: str, around: Surroundings) -> str | None:
     """The filter that a key says: one that the file saves, by its name, or an expression."""
     text = section.text(key, MOST_CHARACTERS_OF_A_FILTER)
-    if text is None or text in around.filters:
-        return None if text is None else around.filters[text]
-    if NAME.fullmatch(text):
-        saved = f"{one_of(around.filters, text)} (under [filters])" if around.filters else "one saved under [filters]"
-        section.fault(key, f"no filter is saved under the name {text!r}", f"{saved}, or an expression")
+    if text is None:
         return None
+    saved = around.filters.get(text)
+    if saved is None and NAME.fullmatch(text):
+        names = f"{one_of(around.filters, text)} (under [filters])" if around.filters else "one saved under [filters]"
+        expected = f"{names}, or an expression, which an attribute alone is in brackets: ({text})"
+        section.fault(key, f"no filter is saved under the name {text!r}", expected)
+        return None
+    expression = text if saved is None else saved.text
+    if saved is None:
+        saved = checked(section, key, text, around.check)
+    for parameter in saved.parameters if saved else ():
+        what = f"the filter asks for :{parameter}, which nobody says where lists are made by a placement"
+        section.fault(key, what, "a filter without parameters")
+    return expression
+
+
+def checked(section: Section, key: str, text: str, check: Check) -> SavedFilter | None:
+    """A filter that parses; None, and a fault, for one that does not."""
     try:
-        around.check(text)
+        check(text)
+        nodes = within(condition_of(text))
     except InputError as error:
         section.fault(key, error.found, error.expected)
-    return text
+        return None
+    names = dict.fromkeys(node.name for node in nodes if isinstance(node, FilterParameter))
+    return SavedFilter(text, tuple(names))
 
 
 def _sources(section: Section) -> tuple[frozenset[str] | None, tuple[tuple[str, float], ...] | None]:
@@ -114,14 +141,14 @@ def _weights(section: Section) -> tuple[tuple[str, float], ...]:
     before = len(section.faults.found)
     section.has_only(sorted(NAMED_SOURCES))
     found = {}
-    for name in section.values:
+    for name in sorted(NAMED_SOURCES & section.values.keys()):
         weight = section.number(name, "a weight from 0 to 1,000,000", least=0.0, most=1e6)
         if weight:
             found[name] = weight
     if not found and len(section.faults.found) == before:
         what = "the weights sum to nothing" if section.values else "it names no source"
         section.fault(None, what, f"a weight above 0 for {one_of(NAMED_SOURCES)}")
-    return tuple(sorted(found.items()))
+    return tuple(found.items())
 
 
 def _mask_kinds(section: Section, repeat: str) -> frozenset[EventKind]:

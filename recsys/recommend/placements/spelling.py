@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
+from recsys.experiments import Experiment
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Fallback, Placement
 from recsys.recommend.placements.dates import spelled_moment
-from recsys.recommend.placements.words import HIDDEN_BY_REPEAT
+from recsys.recommend.placements.words import HIDDEN_BY_REPEAT, NAME
 
 
 def text_of(value: str) -> str:
@@ -28,7 +29,7 @@ def spelled(placement: Placement) -> dict[str, str]:
     if placement.fallback != (Fallback.POPULAR,):
         found["fallback"] = _list(map(text_of, placement.fallback))
     if placement.where is not None:
-        found["filter"] = text_of(placement.where)
+        found["filter"] = _expression(placement.where)
     found |= _repeat(placement)
     if placement.minimum_relevance:
         found["minimum_relevance"] = repr(float(placement.minimum_relevance))
@@ -40,6 +41,27 @@ def placement_toml(placement: Placement) -> str:
     """The whole table of a placement."""
     rules = [f"{key} = {value}\n" for key, value in spelled(placement).items()]
     return f"[placements.{placement.name}]\n{''.join(rules)}"
+
+
+def experiment_rules(experiment: Experiment) -> dict[str, str]:
+    """What an experiment says, key by key."""
+    arms = {}
+    for arm in experiment.arms:
+        names = {"placement": arm.placement, "bundle": arm.bundle}
+        said = {key: text_of(name) for key, name in names.items() if name is not None}
+        arms[arm.name] = _table(said | {"weight": repr(arm.weight)})
+    moments = {"starts": experiment.starts, "ends": experiment.ends}
+    return {
+        "placement": text_of(experiment.placement),
+        "arms": _table(arms),
+        "control": text_of(experiment.control),
+        "holdout": repr(experiment.holdout),
+        **{key: spelled_moment(at) for key, at in moments.items() if at is not None},
+        "salt": text_of(experiment.salt),
+        "primary": text_of(experiment.primary),
+        "smallest_lift": repr(experiment.smallest_lift),
+        "window_days": str(experiment.window_days),
+    }
 
 
 def policy_version(placement: Placement) -> int:
@@ -84,11 +106,17 @@ def _after_ranking(placement: Placement) -> dict[str, str]:
     if placement.boosts:
         found["boosts"] = _list(
             _table(
-                {"where": text_of(boost.where), "factor": repr(float(boost.factor))} | _period(boost.starts, boost.ends)
+                {"where": _expression(boost.where), "factor": repr(float(boost.factor))}
+                | _period(boost.starts, boost.ends)
             )
             for boost in placement.boosts
         )
     return found
+
+
+def _expression(where: str) -> str:
+    """An attribute alone is in brackets: it would be the name of a saved filter."""
+    return text_of(f"({where})" if NAME.fullmatch(where) else where)
 
 
 def _period(starts: int | None, ends: int | None) -> dict[str, str]:

@@ -166,8 +166,9 @@ class Partition:
         """The row of each event: int64, -1 for one that is not here."""
         return event_ids.find(wanted, hashes, self.ids, self.hashes, self.hash_rows)
 
-    def rows(self, part: slice | None = None) -> pl.DataFrame:
-        """Everything, or successive rows, as it was written: a frame in `ROWS`."""
+    def rows(self, part: slice | None = None, *, without_ids: bool = False) -> pl.DataFrame:
+        """Everything, or successive rows, as it was written: a frame in `ROWS`. Making texts of the events' ids takes
+        most of the time; where they are not needed they are null."""
         first, last = (part.start, part.stop) if part is not None else (0, len(self))
         size = last - first
         rows = np.arange(first, last)
@@ -180,7 +181,7 @@ class Partition:
             "seq": pl.Series(self.seq_of(slice(first, last))),
             "item": _series("item", item, item == 0),
             "kind": pl.Series(self.kind[first:last].astype(np.int64)),
-            "event_id": self.ids.texts(first, last),
+            **({} if without_ids else {"event_id": self.ids.texts(first, last)}),
             **numbers,
         }
         seldom = pl.scan_parquet(self.folder / _SELDOM_FILE)

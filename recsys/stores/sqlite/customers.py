@@ -13,6 +13,12 @@ from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.described import DescribedTable
 from recsys.stores.sqlite.forgotten import Forgotten, without_forgotten
 
+# Multiplying by this prime and keeping the last 32 bits puts numbers in an order that has nothing to do with theirs.
+_SAMPLE = """
+    SELECT customer_id FROM customers WHERE merged_into IS NULL
+    ORDER BY ((customer + ?) * 2654435761) % 4294967296, customer LIMIT ?
+"""
+
 
 class SqliteCustomers:
     """Implements `CustomerStore`."""
@@ -36,3 +42,7 @@ class SqliteCustomers:
     def get(self, customer_ids: Sequence[str]) -> pl.DataFrame:
         """See `CustomerStore`."""
         return self._rows.get(customer_ids)
+
+    def sample(self, size: int, seed: int) -> list[str]:
+        """See `CustomerStore`."""
+        return [customer_id for (customer_id,) in self._database.query(_SAMPLE, (seed, size))]

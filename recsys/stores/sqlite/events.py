@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
-from recsys.data.events import Event
+from recsys.data.events import Event, EventKind
 from recsys.data.interactions import EventTable
 from recsys.stores.admission import check_event_frame, check_events
 from recsys.stores.protocols import Ingested, Responses
-from recsys.stores.sqlite import ingest, responses, scan
+from recsys.stores.sqlite import ingest, period, responses, scan
 from recsys.stores.sqlite.archived import Archive
 from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.forgotten import Forgotten, without_forgotten
@@ -102,6 +102,12 @@ class SqliteEvents:
         """See `EventStore`."""
         with self._database.snapshot():
             return responses.read(self._database, self._archive, after, since, within)
+
+    def period(self, kinds: Collection[EventKind], since: int, until: int) -> pl.DataFrame:
+        """See `EventStore`."""
+        with self._database.snapshot():
+            names = (self._customers, self._items)
+            return period.period(self._database, self._archive, names, kinds, since, until)
 
     def summary(self) -> Mapping[str, Any]:
         """See `EventStore`."""

@@ -35,7 +35,7 @@ _ROWS = """
 _ITEMS = "SELECT item, item_id FROM items WHERE item IN (SELECT value FROM json_each(?))"
 _PENDING = "SELECT customer FROM erasures"
 _NEVER_AGAIN = "UPDATE meta SET value = max(value, ?) WHERE key = 'last_customer'"
-_TABLES = ("events", "consents", "profiles", "packed_histories", "customers")
+_TABLES = ("events", "consents", "profiles", "packed_histories", "exposures", "customers")
 
 
 class _Person(NamedTuple):
@@ -113,19 +113,20 @@ class SqlitePersons:
 
     def _remove(self, person: _Person, at: int) -> Erased:
         """Everything in the database at once; what the archive has of them is nobody's from now on."""
-        events = consents = 0
+        events = consents = exposures = 0
         for number in person.numbers:
             (live,) = self._database.one("SELECT count(*) FROM events WHERE customer = ?", (number,))
             (said,) = self._database.one("SELECT count(*) FROM consents WHERE customer = ?", (number,))
+            (served,) = self._database.one("SELECT count(*) FROM exposures WHERE customer = ?", (number,))
             closed = self._archive.events_of(number).height
-            events, consents = events + live + closed, consents + said
+            events, consents, exposures = events + live + closed, consents + said, exposures + served
             if closed:
                 self._database.run("INSERT INTO erasures (customer) VALUES (?)", (number,))
             for table in _TABLES:
                 self._database.run(f"DELETE FROM {table} WHERE customer = ?", (number,))  # noqa: S608 - of the list above
         self._database.run(_NEVER_AGAIN, (max(person.numbers),))
         self._forgotten.add(person.ids, at)
-        return Erased(tuple(person.ids), at, events, person.rows, consents)
+        return Erased(tuple(person.ids), at, events, person.rows, consents, exposures)
 
     def _finish(self) -> None:
         """Removes what is nobody's from the archive, and old pages from the log."""

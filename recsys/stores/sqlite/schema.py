@@ -172,4 +172,29 @@ VERSION_4 = (
     # Exploration: what became of items that were shown is read from where the last reading ended. Nothing else is
     # indexed by arrival. The codes are 5, 16 and 17, which never change.
     f"CREATE INDEX responses ON events (seq, kind, item, timestamp) WHERE kind IN ({RESPONSE_CODES})",
+    # Experiments: which arm a customer was served, the first time of each day in UTC. Clustered by customer, so that
+    # all of one are removed together.
+    """
+    CREATE TABLE exposures (
+        customer INTEGER NOT NULL REFERENCES customers,
+        experiment TEXT NOT NULL,
+        arm TEXT NOT NULL,
+        day INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (customer, experiment, arm, day)
+    ) WITHOUT ROWID
+    """,
+    # Experiments: how the answers of an arm were, for its guardrails; sums over all customers.
+    """
+    CREATE TABLE arm_answers (
+        experiment TEXT NOT NULL,
+        arm TEXT NOT NULL,
+        day INTEGER NOT NULL,
+        answers INTEGER NOT NULL,
+        short INTEGER NOT NULL,
+        seconds REAL NOT NULL,
+        seconds_squared REAL NOT NULL,
+        PRIMARY KEY (experiment, arm, day)
+    ) WITHOUT ROWID
+    """,
 )

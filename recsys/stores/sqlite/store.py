@@ -15,6 +15,7 @@ from recsys.stores.sqlite.catalog import SqliteCatalog
 from recsys.stores.sqlite.customers import SqliteCustomers
 from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.events import SqliteEvents
+from recsys.stores.sqlite.exposures import SqliteExposures
 from recsys.stores.sqlite.forgotten import Forgotten
 from recsys.stores.sqlite.histories import SqliteHistories
 from recsys.stores.sqlite.persons import SqlitePersons
@@ -36,6 +37,7 @@ class SqliteStore:
         self._persons = SqlitePersons(database, archive, forgotten)
         self._keys = SqliteKeys(database)
         self._audit = SqliteAudit(database)
+        self._exposures = SqliteExposures(database, forgotten)
         self._changes = 0
         self._seen = (0, 0)
         (secret,) = database.one("SELECT value FROM meta WHERE key = 'secret'")
@@ -113,6 +115,11 @@ class SqliteStore:
     def audit(self) -> SqliteAudit:
         """See `Store`."""
         return self._audit
+
+    @property
+    def exposures(self) -> SqliteExposures:
+        """See `Store`."""
+        return self._exposures
 
     def transaction(self) -> AbstractContextManager[None]:
         """See `Store`."""

@@ -151,7 +151,8 @@ async def get_customers(state: State, ids: WantedIds) -> Response:
     openapi_extra=WITH_ID,
 )
 async def export_customer(customer_id: PathId, request: Request, state: State) -> Response:
-    """Everything that is stored of a customer, to hand it over: every event and every statement."""
+    """Everything that is stored of a customer, to hand it over: every event, every statement and every arm of an
+    experiment."""
 
     def ask(store: Store) -> bytes:
         return orjson.dumps(export(store, customer_id))
@@ -294,6 +295,7 @@ async def _receipt(state: ServiceState, receipt: Receipt) -> dict[str, Any]:
         "events": erased.events,
         "rows": erased.rows,
         "consents": erased.consents,
+        "exposures": erased.exposures,
         "quarantined_rows": receipt.quarantined,
         "cached_lists": cached,
     }

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -268,3 +269,24 @@ def test_a_filter_selects_what_sqlite_selects(
     assert found.lets(np.arange(len(ids), dtype=np.int32)).tolist() == found.mask.tolist()
     again = made.where(table, asker, NOW, parameters)
     assert again.mask.tolist() == found.mask.tolist()
+
+
+def every_pair(one: str, other: str, values: Sequence[object]) -> list[dict[str, object]]:
+    """A row for each two of these values, and none."""
+    nothing = dict.fromkeys(["a", "b", "s", "t", "f", "published", "tags", "category"])
+    return [{**nothing, one: first, other: second} for first in (None, *values) for second in (None, *values)]
+
+
+@pytest.mark.parametrize(("one", "other", "values"), [("a", "b", NUMBERS), ("s", "t", TEXTS)])
+@pytest.mark.parametrize("shape", ["{} {} {}", "NOT {} {} {}", "({} {} {}) IS NOT FALSE", "NOT ({} {} {}) IS TRUE"])
+@pytest.mark.parametrize("sign", ["=", "<>", "<", "<=", ">", ">="])
+def test_every_comparison_of_every_pair(one: str, other: str, values: list[object], shape: str, sign: str) -> None:
+    """Two columns, and a column with a value on either side, and what is not known of either."""
+    rows = every_pair(one, other, values)
+    ids = [f"i{n:03}" for n in range(len(rows))] + ["z"]
+    table = table_of(rows, ids)
+    value = "0.5" if one == "a" else "'b_c'"
+    for left, right in ((one, other), (one, value), (value, other)):
+        text = shape.format(left, sign, right)
+        wanted = by_sqlite(text, rows, [[None] * len(rows)] * 5)
+        assert parse(text, table.kinds).mask(table)[:-1].tolist() == wanted, text

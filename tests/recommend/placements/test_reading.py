@@ -162,6 +162,7 @@ def test_a_placement_s_version_is_that_of_its_rules() -> None:
         ("[placements.x]\nsources = { als = -1 }", 2, "placements.x.sources.als", "found -1"),
         ("[placements.x]\nsources = { als = nan }", 2, "placements.x.sources.als", "found nan"),
         ("[placements.x]\nsources = { als = inf }", 2, "placements.x.sources.als", "found inf"),
+        ("[placements.x]\nsources = { sla = 1 }", 2, "placements.x.sources.sla", "one of als"),
         ("[placements.x]\nsources = ['sla']", 2, "placements.x.sources[0]", "one of als"),
         ("[placements.x]\nsources = [\n'als',\n'als',\n]", 4, "placements.x.sources[1]", "twice"),
         ("[placements.x]\nfallback = ['newest']", 2, "placements.x.fallback[0]", "one of new"),
@@ -233,6 +234,21 @@ pins = [{ item = 'a', slot = 1, until = 2026-12-24 },
         ("[placements.x]\nfilter = 'gifts'", 2, "placements.x.filter", "no filter is saved under the name 'gifts'"),
         ("[filters]\ngift = 'a = 1'\n[placements.x]\nfilter = 'gifts'", 4, "placements.x.filter", "one of gift "),
         ("[filters]\ncheap = 5", 2, "filters.cheap", "found 5"),
+        ("[filters]\ncheap = 'price <'", 2, "filters.cheap", "at character 8"),
+        ("[placements.x]\nfilter = 'price < )'", 2, "placements.x.filter", "at character 10"),
+        (
+            "[filters]\ncheap = 'price < :max'\n[placements.x]\nfilter = 'cheap'",
+            4,
+            "placements.x.filter",
+            "asks for :max, which nobody says",
+        ),
+        (
+            "[placements.x]\nboosts = [{ where = ':a = b', factor = 2 }]",
+            2,
+            "placements.x.boosts[0].where",
+            "asks for :a",
+        ),
+        ("[filters]\ncheap = 'price <'\n[placements.x]\nfilter = 'cheap'", 2, "filters.cheap", "at character 8"),
         ("[filters]\n'Cheap!' = 'a = 1'", 2, "filters.Cheap!", "a-z, 0-9"),
         ("[placements.Home]", 1, "placements.Home", "a-z, 0-9"),
         ("[placements]\nhome = 1", 2, "placements.home", "a table"),
@@ -255,6 +271,18 @@ bold = { placement = 'home-bold' }""",
         ("\n[placements.x\n", 2, "", "TOML"),
         ("a = 1\na = 2\n", 2, "", "TOML"),
         ("x = [", 1, "", "TOML"),
+        (f"x = {'[' * 5_000}", 1, "", "in too many others"),
+        (
+            """[[placements.x.boosts]]
+where = 'price < 3'
+factor = 2
+[[placements.x.boosts]]
+where = 'price < 4'
+factor = 0""",
+            6,
+            "placements.x.boosts[1].factor",
+            "above 0",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_line(said: str, line: int, field: str, says: str) -> None:
@@ -271,6 +299,18 @@ def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(PlacementsFileError) as caught:
         read(text)
     assert [f"shop.toml, line {line}: " in str(caught.value) for line in (2, 3, 6, 7)] == [True] * 4
+
+
+def test_a_long_file_with_a_fault_is_told_soon() -> None:
+    """Lines of a long array cost no more than reading it, and a message does not grow without end."""
+    pins = "".join(f'{{ item = "{number}", slot = 0 }},\n' for number in range(4_000))
+    text = f"[placements.x]\npins = [\n{pins}]\nsource = 1\n"
+    assert [line for line, _, _ in faults(text)] == [2, 4_004]
+    many = "".join(f"rule{number} = 1\n" for number in range(1_000))
+    with pytest.raises(PlacementsFileError) as caught:
+        read(f"[placements.x]\n{many}")
+    assert len(caught.value.faults) == 1_000
+    assert "and 900 more" in str(caught.value)
 
 
 def test_what_is_over_by_now_can_still_be_read() -> None:
@@ -302,7 +342,7 @@ def test_every_filter_is_checked_where_it_stands() -> None:
 
 MOMENTS = st.one_of(st.none(), st.integers(-62_135_596_800_000, 253_402_300_799_999))
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
-EXPRESSIONS = TEXTS.map(lambda text: f"title = '{text}'")
+EXPRESSIONS = st.from_regex(r"title = '[a-zA-Z éß]{0,9}'( AND price < [0-9]{1,3})?|\(new\)|NOT new", fullmatch=True)
 
 
 @st.composite
@@ -361,6 +401,17 @@ def placements(draw: st.DrawFn) -> Placement:
             for starts, ends in draw(st.lists(periods(), max_size=3))
         ),
         exploration=draw(st.none() | st.builds(Exploration, share=shares, cost=shares)),
+    )
+
+
+def test_an_attribute_alone_is_an_expression_in_brackets() -> None:
+    """A word alone is the name of a saved filter; where an attribute alone is one, it is written in brackets."""
+    (_, _, says), *none = faults("[placements.home]\nfilter = 'new'")
+    assert "(new)" in says
+    assert none == []
+    placement = replace(DEFAULT_PLACEMENT, name="home", where="new")
+    assert read(placement_toml(placement)).placements["home"] == replace(
+        placement, where="(new)", version=policy_version(placement)
     )
 
 
