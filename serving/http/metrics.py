@@ -125,14 +125,6 @@ class Metrics:
         self.bundle_load_seconds = self._seconds(
             "bundle_load", "From a published bundle to the first answer from it.", LOAD_BUCKETS
         )
-        self.placement_loads = self._counter(
-            "placement_loads", "Versions of placements taken into use or refused.", "result"
-        )
-        self.placements_version = self._gauge(
-            "placements_version",
-            "The version of the placements in force, 0 for the built-in one; of several workers the oldest.",
-            together="livemin",
-        )
         self.bundle_loaded_at = self._gauge(
             "bundle_loaded_timestamp_seconds",
             "When the bundle in use was loaded; of several workers the one that is furthest behind.",
