@@ -3,6 +3,7 @@ tools for that."""
 
 from __future__ import annotations
 
+from recsys.stores.sqlite.checkup import Survey, faults, store_version, survey
 from recsys.stores.sqlite.copying import (
     NEWEST_VERSION,
     StoreFile,
@@ -18,13 +19,17 @@ from recsys.stores.sqlite.upgrading import Upgraded, rehearse, upgrade
 __all__ = [
     "NEWEST_VERSION",
     "StoreFile",
+    "Survey",
     "Upgraded",
     "archive_of",
     "check_store_file",
     "copy_store",
+    "faults",
     "forget_again",
     "read_store_file",
     "rehearse",
     "settle_log",
+    "store_version",
+    "survey",
     "upgrade",
 ]

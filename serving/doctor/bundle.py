@@ -8,7 +8,7 @@ from typing import Final
 
 from recsys.bundle import BundleRepository
 from recsys.errors import BundleError
-from recsys.stores.sqlite.checkup import Survey
+from recsys.stores.embedded import Survey
 from serving.doctor.findings import Finding, mib, problem, problem_of, warning, well
 
 _DAY_MS: Final = 86_400_000

@@ -9,7 +9,7 @@ from typing import Final
 
 from recsys.errors import StoreError
 from recsys.stores import open_store
-from recsys.stores.sqlite.checkup import NEWEST_VERSION, Survey, faults, store_version, survey
+from recsys.stores.embedded import NEWEST_VERSION, Survey, faults, store_version, survey
 from serving.doctor.circumstances import Circumstances
 from serving.doctor.findings import Finding, mib, note, problem, problem_of, warning, well
 
@@ -50,7 +50,7 @@ def integrity(path: Path, seen: Circumstances) -> Finding:
             "store integrity",
             f"{path} is damaged: {'; '.join(wrong)}",
             "a file that SQLite finds whole",
-            "stop the service and bring back a backup, or save what can be read with `sqlite3 FILE .recover`",
+            "stop the service and bring back a backup, or save what can be read with `.recover` of the SQLite command",
         )
     return well("store integrity", f"{path} is whole, version {NEWEST_VERSION}")
 

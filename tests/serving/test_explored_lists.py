@@ -84,7 +84,6 @@ def test_what_is_explored_keeps_every_other_rule(exploring: Service) -> None:
     assert all(explored(each) == {} for each in many(exploring, f"{TARGET}&placement=strict"))
     unwanted = "&".join(f"exclude={each}" for each in NEW[:10])
     seen = {e for reply in many(exploring, f"{TARGET}&placement=home&{unwanted}") for e in explored(reply).values()}
-    assert seen & set(NEW[10:])
     assert not seen & set(NEW[:10])
     for reply in many(exploring, f"{TARGET}&placement=mixed"):
         assert reply.items[0] == item(1, 2)

@@ -18,7 +18,20 @@ from tests.serving.service import FakeClock, Service
 from tests.serving.shop import DAY, START, train_shop
 
 FAMILIES = [each for each in vars(Metrics()).values() if isinstance(each, Counter | Gauge | Histogram)]
-UNITS = ("seconds", "bytes", "items", "entries", "fds", "copies", "writes", "waiting", "workers", "ready", "info")
+UNITS = (
+    "seconds",
+    "bytes",
+    "items",
+    "entries",
+    "fds",
+    "copies",
+    "writes",
+    "waiting",
+    "workers",
+    "ready",
+    "info",
+    "version",
+)
 
 
 def samples(service: Service, name: str) -> list[Sample]:
