@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -82,11 +82,13 @@ def retrain(
     stages: StageLog,
     *,
     keep: int,
+    used: Collection[str] = (),
     forced: Forced | None = None,
 ) -> Retrained:
     """Trains when there is reason to, judges the result, and puts it in force unless it is clearly worse.
 
-    A bundle that was refused stays in the repository, where `promote` finds it. `keep` bundles stay there.
+    A bundle that was refused stays in the repository, where `promote` finds it. `keep` bundles stay there,
+    and those that are `used` elsewhere.
 
     Raises what `train` raises; TrainingUnderWayError when another process trains for the shop.
     """
@@ -104,7 +106,7 @@ def retrain(
         outcome = Outcome.PUBLISHED if verdict is None or verdict.admits or forced else Outcome.REFUSED
         if outcome is Outcome.PUBLISHED:
             repository.put_in_force(trained.bundle_id, run.now)
-        removed = tuple(repository.prune(keep))
+        removed = tuple(repository.prune(keep, used))
     return Retrained(outcome, reason, newer, age, before, trained, verdict, removed)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -123,15 +123,16 @@ class BundleRepository:
         with self._locked():
             self._put_in_force(Publication(bundle_id, "publish", now))
 
-    def prune(self, keep: int) -> list[str]:
+    def prune(self, keep: int, used: Collection[str] = ()) -> list[str]:
         """Removes bundles, and returns their ids: all but the one in force, those that rolling back leads to, `keep`
-        together (1 or more), and the newest that was never in force. Who has a removed one open goes on reading it."""
+        together (1 or more), the newest that was never in force, and those that are `used` by somebody else, such as
+        experiments. Who has a removed one open goes on reading it."""
         with self._locked():
             published = {entry.bundle for entry in self.publications()}
             way_back = list(dict.fromkeys(reversed(self._way_back())))
             there = self.bundle_ids()
             never = [bundle_id for bundle_id in there if bundle_id not in published]
-            kept = {*way_back[:keep], self.current_id(), *sorted(never, key=self._age_of)[:1]}
+            kept = {*way_back[:keep], self.current_id(), *used, *sorted(never, key=self._age_of)[:1]}
             gone = [bundle_id for bundle_id in there if bundle_id not in kept]
             for bundle_id in gone:
                 # Under another name first: what is half removed is no bundle.

@@ -110,14 +110,16 @@ def prune(
     keep: Annotated[int, typer.Option(min=1, metavar="N", help="So many stay: those that rolling back leads to.")] = 5,
     home: Home = DEFAULT_HOME,
 ) -> None:
-    """Remove old bundles; never the one in force, nor the newest that was never in force."""
+    """Remove old bundles; never the one in force, those of experiments, nor the newest that was never in force."""
     from recsys.access.audit import Act
     from recsys.bundle import BundleRepository
     from recsys.cli.auditing import audit_command
+    from recsys.recommend.placements import PlacementRepository
     from recsys.shop import ShopFolder
 
-    repository = BundleRepository(ShopFolder(home).models)
-    gone = repository.prune(keep)
+    shop = ShopFolder(home)
+    repository = BundleRepository(shop.models)
+    gone = repository.prune(keep, PlacementRepository(shop.placements).current().bundles)
     if gone:
         audit_command(home, Act.BUNDLES_PRUNED, gone)
     typer.echo(f"removed {len(gone)} bundles, {len(repository.bundle_ids())} stay")

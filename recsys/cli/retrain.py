@@ -89,6 +89,7 @@ def _run(
     from recsys.bundle import BundleRepository
     from recsys.cli.auditing import now
     from recsys.cli.progress import Bars
+    from recsys.recommend.placements import PlacementRepository
     from recsys.shop import ShopFolder
     from recsys.shop_lock import shop_in_use
     from recsys.stores import open_store
@@ -105,7 +106,10 @@ def _run(
     with shop_in_use(home), closing(open_store(shop.store, create=False)) as store:
         with Bars(visible=sys.stderr.isatty()) as bars:
             config = TrainingConfig(seed=seed, threads=threads)
-            done = train_again(store, repository, config, run, when, StageLog(bars), keep=keep, forced=forced)
+            used = PlacementRepository(shop.placements).current().bundles
+            done = train_again(
+                store, repository, config, run, when, StageLog(bars), keep=keep, used=used, forced=forced
+            )
         report = retraining_report.as_json(done, at, forced)
         if done.outcome is not Outcome.NOTHING_NEW:
             report["report"] = str(retraining_report.write(repository.reports, report))

@@ -17,6 +17,7 @@ import pytest
 from recsys.access.audit import Act
 from recsys.bundle import BundleRepository
 from recsys.data.events import Event, EventKind
+from recsys.recommend.placements import PlacementRepository
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
 from tests.cli.conftest import Terminal
@@ -200,15 +201,19 @@ def test_an_age_that_is_none_is_refused(home: Path, terminal: Terminal) -> None:
 
 
 def test_old_bundles_go_and_the_way_back_stays(home: Path, terminal: Terminal) -> None:
-    """`models prune` keeps what rolling back leads to."""
+    """`models prune` keeps what rolling back leads to, and what an arm of an experiment answers from."""
     repository = BundleRepository(ShopFolder(home).models)
     first = repository.current_id()
     ids = [first]
     for number in range(1, 4):
         add_events(home, number)
         ids.append(typed(terminal, home, "--keep", "9")[1]["bundle"])
-    assert terminal("models", "prune", "--keep", "2", "--home", str(home))[:2] == (0, "removed 2 bundles, 2 stay\n")
-    assert repository.bundle_ids() == ids[-2:]
+    arms = f'control = "new"\narms = {{ old = {{ bundle = "{first}" }}, new = {{ placement = "default" }} }}'
+    PlacementRepository(ShopFolder(home).placements).publish(
+        f'[experiments.models]\nplacement = "default"\n{arms}\n', by="a test", why="to see", now=START
+    )
+    assert terminal("models", "prune", "--keep", "2", "--home", str(home))[:2] == (0, "removed 1 bundles, 3 stay\n")
+    assert repository.bundle_ids() == [first, *ids[-2:]]
     repository.rollback(START)
     assert repository.current_id() == ids[-2]
     assert list(repository.reports.iterdir())

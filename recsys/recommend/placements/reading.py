@@ -42,6 +42,12 @@ class PlacementsFile:
     source: str = ""
     text: str = ""
 
+    @property
+    def bundles(self) -> frozenset[str]:
+        """The ids of the bundles that arms of experiments answer from."""
+        arms = (arm for experiment in self.experiments for arm in experiment.arms)
+        return frozenset(arm.bundle for arm in arms if arm.bundle is not None)
+
     def placement(self, name: str) -> Placement:
         """The placement with this name; InputError where there is none."""
         if name not in self.placements:
