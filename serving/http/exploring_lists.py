@@ -48,8 +48,9 @@ def with_explored(
     size, rules = min(len(ranked.positions), asked.limit), asked.rules or NO_RULES
     listed, taste = ranked.positions[:size], spot.taste(asked.person.history)
     passing = rules.passing
-    if passing is None and asked.person.history.unknown_items:
-        # Which newcomers this customer had or refused is not known by position: none is proposed.
+    if passing is None and (asked.person.history.unknown_items or len(layout.codes)):
+        # Which newcomers this customer had or refused is not known by position, nor what they agree in with others:
+        # then none is proposed.
         passing = np.ones(len(asked.engine.bundle.items), dtype=np.bool_)
     hidden = np.concatenate(
         [
@@ -84,7 +85,7 @@ def _unwanted_newcomers(asked: Asked, followed: Followed) -> Items:
 
 
 def _alike(listed: Items, layout: Layout, explored: Items) -> Items:
-    """Explored items that agree in an attribute with as many of the list as may. Of newcomers no attribute is known."""
+    """Explored items that agree in an attribute with as many of the list as may; newcomers are not among them."""
     alike = np.zeros(len(explored), dtype=np.bool_)
     for of_all, at_most in zip(layout.codes, layout.at_most.tolist(), strict=True):
         known = explored < len(of_all)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from recsys.data.catalog import ITEM_SCHEMA
 from recsys.data.profile import Consent
 from serving.http.settings import Settings
 from tests.serving.service import FakeClock, Reply, Service
-from tests.serving.shop import item, store_of
+from tests.serving.shop import PER_SHELF, SHELVES, item, store_of
 from tests.serving.test_placements import publish
 
 NEW = [f"new/{number:02}" for number in range(12)]
+AUTHORS = {item(shelf, place): f"a{place // 3}" for shelf in range(SHELVES) for place in range(PER_SHELF)}
 RULES = """
 [placements.home]
 explore = { share = 0.3, cost = 0.5 }
@@ -36,6 +38,7 @@ TARGET = "/v1/customers/fresh/recommendations?limit=10"
 def exploring(home: Path, clock: FakeClock) -> Iterator[Service]:
     """A service with items that came after training, all looked at once."""
     rows = [{"item_id": each, "category": "shelf", "author": "a", "price": 5.0} for each in NEW]
+    rows += [{"item_id": each, "author": author, "price": 99.0} for each, author in AUTHORS.items()]
     with store_of(home) as store:
         store.catalog.put(pl.DataFrame(rows, schema=ITEM_SCHEMA))
     publish(home, RULES)
@@ -85,9 +88,16 @@ def test_what_is_explored_keeps_every_other_rule(exploring: Service) -> None:
     unwanted = "&".join(f"exclude={each}" for each in NEW[:10])
     seen = {e for reply in many(exploring, f"{TARGET}&placement=home&{unwanted}") for e in explored(reply).values()}
     assert not seen & set(NEW[:10])
+    tried = 0
     for reply in many(exploring, f"{TARGET}&placement=mixed"):
         assert reply.items[0] == item(1, 2)
-        assert 0 not in explored(reply)
+        own = explored(reply)
+        assert 0 not in own
+        assert not set(own.values()) & set(NEW)
+        tried += len(own)
+        authors = Counter(AUTHORS[each] for slot, each in enumerate(reply.items) if slot not in own)
+        assert all(authors[AUTHORS[each]] < 2 for each in own.values())
+    assert tried
 
 
 def test_a_newcomer_that_was_refused_stays_away(exploring: Service) -> None:
