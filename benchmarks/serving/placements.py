@@ -40,6 +40,10 @@ rotation = {{ after = 3, step = 5, days = 14 }}
 pins = [{{ item = "i000007", slot = 1 }}, {{ item = "i000011", slot = 4 }}]
 boosts = [{{ where = "author = 'a7'", factor = 1.5 }}, {{ where = "price > 20", factor = 0.8 }}]
 
+[placements.tried]
+sources = {{ item_item = 1.0, als = 0.5, content = 0.1, popular = 0.2 }}
+explore = {{ share = 0.1, cost = 0.02 }}
+
 [placements.none]
 sources = {{ item_item = 1.0, als = 0.5, content = 0.1, popular = 0.2 }}
 """

@@ -404,7 +404,7 @@ class Answerer:
             "masked": ranked.masked,
             "short": short,
             "degraded": degraded,
-            "propensities": list(ranked.explored.propensity) or None if ranked.explored is not None else None,
+            "propensities": ranked.explored.propensity or None if ranked.explored is not None else None,
         }
         return b'{"items":[%b],"served_from":%b,"recommendation_id":%b}' % (
             ranked.first(asked.limit),

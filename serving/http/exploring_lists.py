@@ -52,35 +52,32 @@ def with_explored(
         # Which newcomers this customer had or refused is not known by position, nor what they agree in with others:
         # then none is proposed.
         passing = np.ones(len(asked.engine.bundle.items), dtype=np.bool_)
-    hidden = np.concatenate(
-        [
-            spot.hidden(asked.person.history, asked.request(), rules),
-            _unwanted_newcomers(asked, followed),
-            _alike(listed, layout, followed.beliefs.explored),
-        ]
-    )
+    hidden = spot.hidden(asked.person.history, asked.request(), rules)
+    if asked.exclude or asked.on_page:
+        hidden = np.concatenate([hidden, _newcomers(asked.exclude | asked.on_page, followed)])
+    if len(layout.codes):
+        hidden = np.concatenate([hidden, _alike(listed, layout, followed.beliefs.explored)])
     found = explore(
         seed, listed, (taste.items, taste.strengths), followed, asked.engine.catalog, exploration, asked.now,
         hidden=hidden, passing=passing, fixed=pinned,
     )  # fmt: skip
-    propensity = tuple(round(each, _DIGITS) for each in found.propensity.tolist())
+    propensity, slots = np.round(found.propensity, _DIGITS).tolist(), found.slots.tolist()
+    if not slots:
+        return ranked._replace(explored=Explored(seed, propensity, 0, {}, None))
     parts, newcomers = ranked.parts(range(size)), {}
-    for slot in found.slots.tolist():
+    for slot in slots:
         position = int(found.item[slot])
         item_id = followed.index.id_of(position)
         if position >= len(asked.engine.bundle.items):
             newcomers[position] = item_id
         parts[slot] = _explored(item_id)
-    shown = ranked.of(parts, found.item) if len(found.slots) else ranked
-    return shown._replace(explored=Explored(seed, propensity, len(found.slots), newcomers, None))
+    explored = Explored(seed, propensity, len(slots), newcomers, None)
+    return ranked.of(parts, found.item)._replace(explored=explored)
 
 
-def _unwanted_newcomers(asked: Asked, followed: Followed) -> Items:
-    """What the request does not want, of what the bundle does not know."""
-    unwanted = asked.exclude | asked.on_page
-    if not unwanted or not len(followed.index.newcomers):
-        return np.zeros(0, dtype=np.int32)
-    found = followed.index.newcomers.positions(sorted(unwanted))
+def _newcomers(ids: frozenset[str], followed: Followed) -> Items:
+    """Where those of these items are that the bundle does not know."""
+    found = followed.index.newcomers.positions(sorted(ids))
     return np.asarray(found[found >= 0] + len(followed.index.items), dtype=np.int32)
 
 
