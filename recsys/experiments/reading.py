@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from collections.abc import Collection, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import combinations
 from typing import Final, NoReturn
 
@@ -15,6 +15,9 @@ from recsys.outcomes.metric import Metric
 
 MAX_SALT_LENGTH = 256
 MAX_ARMS = 20
+MOST_WEIGHT: Final = 1e6
+"""Of an arm. Shares are sums and ratios of weights: of numbers without bounds these mean nothing."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
 _NAMED: Final = "1 to 64 of a-z, 0-9, `_` and `-`"
 _KEYS: Final = (
@@ -133,8 +136,9 @@ def _arm(
     if placement is None and bundle is None:
         _refuse(key, "an arm that names neither a placement nor a bundle", "one of the two, or both")
     weight = _number(f"{key}.weight", fields.get("weight", 1.0))
-    if not weight > 0:
-        _refuse(f"{key}.weight", f"{weight:g}", "a number above 0", "leave out an arm that nobody is to see")
+    if not 1 / MOST_WEIGHT <= weight <= MOST_WEIGHT:
+        expected = f"a number above 0, from {1 / MOST_WEIGHT:g} to {MOST_WEIGHT:,.0f}"
+        _refuse(f"{key}.weight", f"{weight:g}", expected, "leave out an arm that nobody is to see")
     return Arm(name=name, placement=placement, bundle=bundle, weight=weight)
 
 
@@ -165,7 +169,8 @@ def _known(key: str, said: object, known: Collection[str], noun: str) -> str:
 
 
 def _number(key: str, said: object) -> float:
-    if not isinstance(said, int | float) or isinstance(said, bool) or not math.isfinite(said):
+    # Whole numbers of any length are TOML; those beyond all floats are none here.
+    if not isinstance(said, int | float) or isinstance(said, bool) or not abs(said) <= sys.float_info.max:
         _refuse(key, "nothing" if said is None else f"{said!a}", "a number")
     return float(said)
 
@@ -180,4 +185,7 @@ def _moment(key: str, said: object) -> int | None:
         moment = datetime.combine(said, time(), UTC)
     else:
         _refuse(key, f"{said!a}", "a date such as 2026-12-01, or a time such as 2026-12-01T08:00:00Z")
-    return int(moment.timestamp() * 1000)
+    try:
+        return (moment.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
+    except OverflowError:
+        _refuse(key, f"{said!a}", "a time in the years 1 to 9999, in UTC too")

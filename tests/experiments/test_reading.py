@@ -143,3 +143,17 @@ def test_two_at_once_with_one_salt_are_refused() -> None:
     second = HOME.replace("winter", "spring").replace('placement = "home"\n', 'placement = "default"\n', 1)
     with pytest.raises(InputError, match=r"experiments\.spring\.salt"):
         read(f'{HOME}salt = "same"\n{second}salt = "same"\n')
+
+
+@pytest.mark.parametrize("weight", ["1e308", "1e-320", "0", "-1", "1" + "0" * 400])
+def test_weights_that_make_no_shares_are_refused(weight: str) -> None:
+    """Two arms of 1e308 sum to infinity: everybody would be in the last one."""
+    arms = f'arms = {{ control = {{ placement = "home", weight = {weight} }}, new = {{ placement = "home-bold" }} }}'
+    with pytest.raises(InputError, match=r"winter\.arms\.control\.weight"):
+        read(HOME.replace(ARMS, arms))
+
+
+def test_a_time_of_no_year_in_utc_is_refused() -> None:
+    """The last second of the year 9999 lies in the year 10000 of UTC, west of Greenwich."""
+    with pytest.raises(InputError, match=r"winter\.ends"):
+        read(f"{HOME}ends = 9999-12-31T23:59:59-05:00\n")

@@ -33,7 +33,8 @@ def moment(section: Section, key: str, zone: tzinfo) -> int | None:
         section.fault(key, shown(value), _A_DATE)
         return None
     try:
-        return (in_zone(value, zone) - _EPOCH) // timedelta(milliseconds=1)
+        # Of the first and the last day of all years a zone may make one that no calendar has.
+        return (in_zone(value, zone).astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
     except OverflowError:
         section.fault(key, shown(value), _A_DATE)
         return None

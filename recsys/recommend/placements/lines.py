@@ -11,6 +11,10 @@ KeyPath = tuple[str | int, ...]
 MOST_LINES = 500
 """Of an array whose elements have lines of their own; those of a longer one have that of the array."""
 
+MOST_CHARACTERS = 3_000_000
+"""The parser is given as many, to find lines; what stands behind that has the line of the table that it is in. Each file
+that people write needs a small part of it, a text of thousands of brackets would take minutes."""
+
 _CLOSING = ("]", '"""', "'''")
 """One of these is on the last line of a statement of several."""
 
@@ -22,10 +26,11 @@ class Lines:
     def __init__(self, text: str) -> None:
         self._known: dict[KeyPath, int] = {}
         self._tables: dict[KeyPath, int] = {}
+        self._left = MOST_CHARACTERS
         lines = text.replace("\r\n", "\n").split("\n")
         first, below = 0, KeyPath()
         while first < len(lines):
-            last, said = _statement(lines, first)
+            last, said = self._statement(lines, first)
             if lines[first].lstrip().startswith("["):
                 below = self._header(said, first + 1)
             else:
@@ -67,17 +72,21 @@ class Lines:
                 at = line + ends[number] if number < len(ends) else line
                 self._note((*below, number), element, lines[:1], at)
 
-
-def _statement(lines: list[str], first: int) -> tuple[int, Mapping[str, object]]:
-    """The last line of the statement that begins on a line, and what it says. No part of a statement parses."""
-    for last in range(first, len(lines)):
-        if last > first and not any(mark in lines[last] for mark in _CLOSING):
-            continue
-        try:
-            return last, tomllib.loads("\n".join(lines[first : last + 1]))
-        except tomllib.TOMLDecodeError:
-            continue
-    return len(lines) - 1, {}
+    def _statement(self, lines: list[str], first: int) -> tuple[int, Mapping[str, object]]:
+        """The last line of the statement that begins on a line, and what it says. No part of a statement parses."""
+        size = 0
+        for last in range(first, len(lines)):
+            size += len(lines[last]) + 1
+            if last > first and not any(mark in lines[last] for mark in _CLOSING):
+                continue
+            self._left -= size
+            if self._left < 0:
+                break
+            try:
+                return last, tomllib.loads("\n".join(lines[first : last + 1]))
+            except tomllib.TOMLDecodeError:
+                continue
+        return len(lines) - 1, {}
 
 
 def _ends(lines: list[str], size: int) -> list[int]:

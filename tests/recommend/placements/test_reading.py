@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
+from time import process_time as time_of_process
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -317,6 +318,26 @@ def test_what_is_over_by_now_can_still_be_read() -> None:
     """A published file goes on being read when its pins are over: `now` is only asked of files to be published."""
     text = "[placements.x]\npins = [{ item = 'a', slot = 1, until = 2020-01-01 }]"
     assert read(text, now=None).placements["x"].pins[0].ends == ms(datetime(2020, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [("America/New_York", "until = 9999-12-31T23:59:59"), ("Europe/Berlin", "from = 0001-01-01")],
+)
+def test_a_moment_of_no_year_in_utc_is_a_fault(zone: str, said: str) -> None:
+    """The ends of the calendar lie outside of it where the shop's zone is not that of the calendar."""
+    text = f"time_zone = '{zone}'\n[placements.x]\npins = [{{ item = 'a', slot = 1, {said} }}]"
+    assert [(line, field.rpartition(".")[0]) for line, field, _ in faults(text)] == [(3, "placements.x.pins[0]")]
+
+
+@pytest.mark.parametrize("body", ["]\n" * 30_000, "a = ]\n" * 20_000])
+def test_a_long_text_full_of_brackets_is_told_soon(body: str) -> None:
+    """Looking for the end of a statement is given up after a while; the fault is told all the same, and of what stands
+    before it the line."""
+    started = time_of_process()
+    found = faults(f'[placements.x]\nsource = 1\nrepeat = """\n{body}"""\n')
+    assert (2, "placements.x.source") in [(line, field) for line, field, _ in found]
+    assert time_of_process() - started < 10
 
 
 def test_every_filter_is_checked_where_it_stands() -> None:
