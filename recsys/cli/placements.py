@@ -130,14 +130,14 @@ def publish(
     from recsys.cli.auditing import audit_command, whoever_runs_this
     from recsys.cli.trying import Wanted, open_trial
     from recsys.errors import BundleError
-    from recsys.recommend.placements import PlacementRepository, PlacementsFileError, placements_text
+    from recsys.recommend.placements import EmptyListsError, PlacementRepository, placements_text
     from recsys.shop import ShopFolder
 
     text, forced = placements_text(file), False
     try:
         with open_trial(ShopFolder(home), Wanted((), sample, seed, limit)) as shop:
             shop.check(shop.read(text, str(file)))
-    except (PlacementsFileError, BundleError) as error:
+    except (EmptyListsError, BundleError) as error:
         if not force:
             raise
         typer.echo(f"published all the same: {error}", err=True)

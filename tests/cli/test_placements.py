@@ -162,6 +162,23 @@ def test_force_publishes_what_empties_lists_and_records_it(home: Path, terminal:
     assert published(home) == [1, 2]
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "filter = 'prise < 3'",
+        "diversity = [{ by = 'prise', at_most = 1 }]",
+        "pins = [{ item = 'c5', slot = 1 }]",
+        "[experiments.w]\nplacement = 'home'\narms = { control = { placement = 'home' }, b = { bundle = 'nosuch' } }",
+    ],
+)
+def test_force_goes_past_empty_lists_alone(home: Path, terminal: Terminal, file: Written, fault: str) -> None:
+    """What does not fit the shop would be refused by the service, or show nothing to anybody: no --force publishes it,
+    also where lists are empty besides."""
+    words = ("--sample", "100", "--home", str(home), "--force", "--why", "a try")
+    assert terminal("placements", "publish", file(EMPTYING + fault), *words)[0] == 1
+    assert published(home) == []
+
+
 def test_diff_shows_what_changes_rule_by_rule(home: Path, terminal: Terminal, file: Written) -> None:
     """A file is compared with the version in force, that one with the one before, and either with any other."""
     words = ("--home", str(home))

@@ -49,6 +49,10 @@ class PlacementsFileError(InputError):
         super().__init__("\n".join(told), remedy="correct the file; what was in force before stays")
 
 
+class EmptyListsError(PlacementsFileError):
+    """A file of placements has no fault but that it would empty lists."""
+
+
 def _told(fault: Fault) -> str:
     where = f"{fault.field}: " if fault.field else ""
     return f"{where}{fault.found}{f'; expected {fault.expected}' if fault.expected else ''}"
@@ -64,13 +68,11 @@ class Faults:
         """One more, at a value of the file."""
         self.found.append((path, found, expected))
 
-    def raise_any(self, source: str, text: str) -> None:
-        """Raises PlacementsFileError where there is a fault."""
+    def raise_any(self, source: str, text: str, error: type[PlacementsFileError] = PlacementsFileError) -> None:
+        """Raises the error, with all of them, where there is a fault."""
         if self.found:
             lines = Lines(text)
-            raise PlacementsFileError(
-                source, [Fault(lines.of(path), spelled_path(path), *rest) for path, *rest in self.found]
-            )
+            raise error(source, [Fault(lines.of(path), spelled_path(path), *rest) for path, *rest in self.found])
 
 
 def spelled_path(path: KeyPath) -> str:

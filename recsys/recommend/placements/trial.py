@@ -15,7 +15,7 @@ from recsys.errors import InputError
 from recsys.recommend.filters import AskerFacts
 from recsys.recommend.placed import Placed, placed
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Pin, Placement
-from recsys.recommend.placements.faults import Faults
+from recsys.recommend.placements.faults import EmptyListsError, Faults, PlacementsFileError
 from recsys.recommend.placements.reading import PlacementsFile
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Request
@@ -141,8 +141,9 @@ class Trial:
 
     def check(self, file: PlacementsFile) -> None:
         """Raises PlacementsFileError, with lines, where a file of placements empties lists, pins items that are not
-        there or may not be shown, or wants different values of an attribute that does not tell items apart."""
-        faults = Faults()
+        there or may not be shown, or wants different values of an attribute that does not tell items apart;
+        EmptyListsError where it does nothing but empty lists."""
+        faults, emptied = Faults(), 0
         for placement in file.placements.values():
             for number, rule in enumerate(placement.diversity):
                 where = ("placements", placement.name, "diversity", number, "by")
@@ -160,11 +161,13 @@ class Trial:
                     faults.add(where, f"the item {pin.item_id[:80]!r} {why}", "an item that may be shown")
             empty = self.empty_lists(placement)
             if empty:
+                emptied += 1
                 told = "; ".join(map(_told, empty[:_TOLD]))
                 more = f"; and {len(empty) - _TOLD} more" if len(empty) > _TOLD else ""
                 found = f"it empties the lists of {len(empty)} of {len(self.customers)} customers ({told}{more})"
                 faults.add(("placements", placement.name), found, "something for everybody")
-        faults.raise_any(file.source, file.text)
+        nothing_else = emptied == len(faults.found)
+        faults.raise_any(file.source, file.text, EmptyListsError if nothing_else else PlacementsFileError)
 
     def _why_hidden(self, pin: Pin) -> str | None:
         """Why a pinned item cannot be shown when the pin begins to hold; None where it can."""
