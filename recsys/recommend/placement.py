@@ -77,7 +77,7 @@ class Boost:
     Attributes
     ----------
     where : a filter that says which.
-    factor : above 0; 2 doubles the score.
+    factor : 0.01 to 100; 2 doubles the score.
     starts, ends : as of a pin.
     """
 

@@ -72,6 +72,9 @@ class Rules(NamedTuple):
 
 NO_RULES = Rules()
 
+MOST_BOOSTED = 1e4
+"""So much all boosts of an item do together at most, and the inverse at least: beyond it scores lose their order."""
+
 _LONG_AGO, _NEVER = -(1 << 62), 1 << 62
 
 
@@ -129,7 +132,14 @@ class PlacementRules:
                     expected="a filter without: nobody gives them",
                 )
 
-    def now(self, catalog: Catalog, now: int, table: ItemTable | None = None, asker: AskerFacts = NOBODY) -> Rules:
+    def now(
+        self,
+        catalog: Catalog,
+        now: int,
+        table: ItemTable | None = None,
+        asker: AskerFacts = NOBODY,
+        liked: AskerFacts | None = None,
+    ) -> Rules:
         """What they come to at `now` (milliseconds UTC) for whoever asks.
 
         A filter that does not fit the catalogue any more lets nothing through, and a boost counts for nothing.
@@ -137,6 +147,7 @@ class PlacementRules:
         Parameters
         ----------
         table : of the same version as the catalogue. None where no rule needs it, else raises InputError.
+        liked : what boosts are told of whoever asks; as filters are where it is None.
         """
         if not self.need_a_table:
             fillings, state = self._filled_with(catalog, None)
@@ -153,7 +164,7 @@ class PlacementRules:
                 showable, barred, filtered = self._showable(catalog.showable(now), where, asker.history)
             except InputError as error:
                 trouble, among = f"the filter does not fit the catalogue: {error}", np.zeros(table.size, np.bool_)
-        boost, base, state = self._boosted(table, asker, now)
+        boost, base, state = self._boosted(table, liked or asker, now)
         fillings, filled_by = self._filled_with(catalog, base)
         key = "" if where is None else where.key
         return Rules(where, among, showable, barred, filtered, boost, fillings, f"{key};{state};{filled_by}", trouble)
@@ -211,9 +222,7 @@ class PlacementRules:
         spots = np.concatenate([where.spots for _, where in in_force])
         if base is None or not len(spots):
             return base, base, state
-        own = np.ones(len(spots))
-        for boost, where in in_force:
-            own[where.lets(spots)] *= boost.factor
+        own = _multiplied(len(spots), [(boost.factor, where.lets(spots)) for boost, where in in_force])
         factors = base.copy()
         factors[spots] = own
         return factors, base, f"{state},{blake2b(spots.tobytes() + own.tobytes(), digest_size=16).hexdigest()}"
@@ -224,10 +233,8 @@ class PlacementRules:
             return None, ""
         state = ",".join(f"{boost.factor!r}{self._digest(where.items)}" for boost, where in in_force)
         if self._factors is None or self._factors[0] != state:
-            factors = np.ones(size)
-            for boost, where in in_force:
-                factors[where.items] *= boost.factor
-            self._factors = state, factors
+            factors = [(boost.factor, where.items) for boost, where in in_force]
+            self._factors = state, _multiplied(size, factors)
         return self._factors[1], state
 
     def _filled_with(self, catalog: Catalog, boost: Floats | None) -> tuple[tuple[Filling, ...] | None, str]:
@@ -255,3 +262,12 @@ class PlacementRules:
         digest = blake2b(np.packbits(items).tobytes(), digest_size=16).hexdigest()
         self._digests = [(items, digest), *self._digests[: len(self._boosts)]]
         return digest
+
+
+def _multiplied(size: int, factors: Sequence[tuple[float, Flags]]) -> Floats:
+    """The product of the factors of each item, within `MOST_BOOSTED`."""
+    product = np.ones(size)
+    with np.errstate(over="ignore", under="ignore"):
+        for factor, items in factors:
+            product[items] *= factor
+    return np.clip(product, 1 / MOST_BOOSTED, MOST_BOOSTED)

@@ -15,10 +15,11 @@ from recsys.bundle import ModelBundle
 from recsys.data.catalog import ITEM_SCHEMA, Catalog
 from recsys.data.events import EventKind
 from recsys.data.history import History, StoredHistory
+from recsys.data.item_table import ItemTable
 from recsys.data.packed import HistoryRow
 from recsys.models.blend import BlendWeights
 from recsys.models.relevance import Relevance
-from recsys.recommend.placement import DEFAULT_PLACEMENT, Fallback, Placement
+from recsys.recommend.placement import DEFAULT_PLACEMENT, Boost, Fallback, Placement
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.rules import Rules
 from recsys.recommend.types import Answer, Request
@@ -182,6 +183,21 @@ def test_a_boost_multiplies_scores_and_shares(
         assert item.score == pytest.approx(by_id[item.item_id].score * times[item.item_id], abs=2e-5 * max(1.0, factor))
         assert item.relevance == pytest.approx(by_id[item.item_id].relevance or 0.0, abs=1e-9)
     sums(answer)
+
+
+@pytest.mark.parametrize(
+    ("factor", "number", "together"), [(100.0, 2, 1e4), (100.0, 200, 1e4), (0.01, 200, 1e-4), (1.5, 2, 2.25)]
+)
+def test_many_boosts_of_one_item_do_not_lose_the_order(
+    bundle: ModelBundle, factor: float, number: int, together: float
+) -> None:
+    """Two hundred of them would make scores infinite, or nothing; together they do so much at most."""
+    every = catalog(bundle, "c0")
+    table = ItemTable.from_items(pl.DataFrame([{"item_id": "c1", "price": 1.0}], schema=ITEM_SCHEMA), bundle.items)
+    several = (Boost(where="price < 2", factor=factor),) * number
+    rules = Recommender(bundle, spot(boosts=several)).rules.now(every, NOW, table)
+    assert rules.boost is not None
+    assert {round(each, 9) for each in rules.boost.tolist()} == {1.0, together}
 
 
 def test_what_may_be_bought_again_and_nothing_else(tmp_path: Path) -> None:

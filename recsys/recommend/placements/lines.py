@@ -12,7 +12,7 @@ MOST_LINES = 500
 """Of an array whose elements have lines of their own; those of a longer one have that of the array."""
 
 MOST_CHARACTERS = 3_000_000
-"""The parser is given as many, to find lines; what stands behind that has the line of the table that it is in. Each file
+"""The parser is given as many, to find lines; what stands behind that has the line of the table that it is in. A file
 that people write needs a small part of it, a text of thousands of brackets would take minutes."""
 
 _CLOSING = ("]", '"""', "'''")

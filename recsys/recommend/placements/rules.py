@@ -26,6 +26,7 @@ from recsys.recommend.placements.faults import Section, one_of, shown
 from recsys.recommend.placements.spelling import policy_version
 from recsys.recommend.placements.words import (
     HIDDEN_BY_REPEAT,
+    LEAST_FACTOR,
     MOST_CHARACTERS_OF_A_FILTER,
     MOST_FACTOR,
     MOST_SLOTS,
@@ -215,8 +216,8 @@ def _boosts(section: Section, around: Surroundings) -> tuple[Boost, ...]:
     for each in section.sections("boosts", _MOST_TABLES):
         each.has_only(("where", "factor", "from", "until"), ("where", "factor"))
         where = expression(each, "where", around)
-        expected = f"a factor above 0, at most {MOST_FACTOR:g}; 2 doubles the score"
-        factor = each.number("factor", expected, least=0.0, most=MOST_FACTOR, above=True)
+        expected = f"a factor from {LEAST_FACTOR:g} to {MOST_FACTOR:g}; 2 doubles the score"
+        factor = each.number("factor", expected, least=LEAST_FACTOR, most=MOST_FACTOR)
         starts, ends = period(each, around.zone, around.now)
         if where is not None and factor is not None:
             found.append(Boost(where=where, factor=factor, starts=starts, ends=ends))

@@ -26,8 +26,8 @@ MOST_CHARACTERS_OF_A_FILTER = 4_000
 MOST_SLOTS = 200
 """As many items as a list has at most."""
 
-MOST_FACTOR = 100.0
-"""Of a boost. What has to come first whatever the customer likes is a pin."""
+LEAST_FACTOR, MOST_FACTOR = 0.01, 100.0
+"""Of a boost. What is not to be seen is filtered; what has to come first whatever the customer likes is a pin."""
 
 _UNWANTED = frozenset({EventKind.RETURN, EventKind.NOT_INTERESTED})
 

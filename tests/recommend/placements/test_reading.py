@@ -213,7 +213,12 @@ pins = [{ item = 'a', slot = 1, until = 2026-12-24 },
             "'a' is pinned to slot 1",
         ),
         ("[placements.x]\npins = [{ item = '', slot = 1 }]", 2, "placements.x.pins[0].item", "1 to 256"),
-        ("[placements.x]\nboosts = [{ where = 'a = 1', factor = 0 }]", 2, "placements.x.boosts[0].factor", "above 0"),
+        (
+            "[placements.x]\nboosts = [{ where = 'a = 1', factor = 0 }]",
+            2,
+            "placements.x.boosts[0].factor",
+            "from 0.01 to 100",
+        ),
         (
             "[placements.x]\nboosts = [{ where = 'a = 1', factor = 2, until = 2020-01-01 }]",
             2,
@@ -282,7 +287,7 @@ where = 'price < 4'
 factor = 0""",
             6,
             "placements.x.boosts[1].factor",
-            "above 0",
+            "from 0.01 to 100",
         ),
     ],
 )
@@ -399,7 +404,7 @@ def placements(draw: st.DrawFn) -> Placement:
         weights = tuple((name, draw(st.floats(1e-300, 1e6))) for name in sorted(names))
     shares = st.floats(0, 0.5, exclude_min=True)
     kinds = [kind for kind in EventKind if kind.needs_item and not kind.is_exposure]
-    factor = st.floats(0, 100, exclude_min=True)
+    factor = st.floats(0.01, 100)
     return Placement(
         name="home",
         mask_kinds=draw(st.frozensets(st.sampled_from(kinds)) | st.just(DEFAULT_PLACEMENT.mask_kinds)),
