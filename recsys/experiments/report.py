@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from recsys.experiments.definition import Experiment
+from recsys.experiments.definition import HOLDOUT, Experiment
 from recsys.outcomes.attribution import BEFORE_DAYS, OUTCOME_KINDS, Outcomes, first_exposures, outcomes_of, values_of
 from recsys.outcomes.click_through import SEEN_KINDS, click_through
 from recsys.outcomes.exposure import DAY_MS
-from recsys.outcomes.guardrails import NAMES, Guardrail, guardrails
+from recsys.outcomes.guardrails import LATENCY, NAMES, Guardrail, guardrails
 from recsys.outcomes.lift import Lift, Mean, adjusted, lift_of, mean_of, ratio_of
 from recsys.outcomes.metric import Metric
 from recsys.outcomes.sample_ratio import SampleRatio, sample_ratio
@@ -104,6 +104,8 @@ def report_on(experiment: Experiment, store: Store, as_of: int, arm_of: Callable
         (name, rail)
         for name in others
         for rail in guardrails(outcomes, answered, name, experiment.control, experiment.window_days, alpha)
+        # Lists of the holdout are made for each answer and those of the arms are kept: that is no fault of an arm.
+        if not (name == HOLDOUT and rail.name == LATENCY)
     ]
     split = _split(experiment, people)
     return Report(

@@ -12,11 +12,13 @@ import polars as pl
 from recsys.outcomes.attribution import Outcomes, summed
 from recsys.outcomes.lift import Lift, Mean, lift_of, mean_of, ratio_of
 
-MARGINS: Final = {"latency": 0.2, "short_lists": 0.1, "returns": 0.1, "unsubscribes": 0.1}
+LATENCY: Final = "latency"
+
+MARGINS: Final = {LATENCY: 0.2, "short_lists": 0.1, "returns": 0.1, "unsubscribes": 0.1}
 """How much worse than the control, as a share of it, an arm may look before it is warned of."""
 
 NAMES: Final = {
-    "latency": "seconds of computing per answer",
+    LATENCY: "seconds of computing per answer",
     "short_lists": "lists with fewer items than asked for",
     "returns": "items returned per item bought",
     "unsubscribes": "customers who unsubscribed or complained",
@@ -56,7 +58,7 @@ def guardrails(
     """
     found = []
     pairs = {
-        "latency": [_latency(answered, each) for each in (arm, control)],
+        LATENCY: [_latency(answered, each) for each in (arm, control)],
         "short_lists": [_short(answered, each) for each in (arm, control)],
         "returns": [_returns(outcomes, each, window_days) for each in (arm, control)],
         "unsubscribes": [_left(outcomes, each, window_days) for each in (arm, control)],

@@ -73,7 +73,7 @@ class Run:
             first = {each: STARTS + int(rng.integers(0, 20 * DAY_MS)) for each in customers}
             arms = {each: drawn(self.experiment, each).name for each in customers}
             store.exposures.record([Exposure("winter", arms[each], each, first[each]) for each in customers])
-            slow = {"control": 0.001, "holdout": 0.001, "bolder": 0.002}
+            slow = {"control": 0.001, "holdout": 0.009, "bolder": 0.002}
             store.exposures.record(
                 [],
                 [
