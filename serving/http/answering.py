@@ -27,6 +27,7 @@ from serving.http.asker_input import Asker
 from serving.http.asking import (
     NOBODY,
     OVER_BUDGET,
+    RECOMMENDATIONS_OFF,
     Asked,
     Budget,
     InArm,
@@ -53,9 +54,6 @@ from serving.http.rank_input import Ranking
 from serving.http.session_input import Session
 from serving.http.shared_lists import HIT, MISS, OFF, RECOMPUTED, CacheNote, SharedLists, Wanted
 from serving.http.tokens import AnswerIdentity, RecommendationTokens
-
-RECOMMENDATIONS_OFF = "recommendations_off"
-"""The fallback of an answer to somebody who switched personal recommendations off."""
 
 log = structlog.get_logger("bookmatch.serving")
 
@@ -178,9 +176,14 @@ class Answerer:
             if arm.bundle not in self._engines.others:
                 return Placed(moment, spot, person, None)
             engine, confirmed = await self._engines.current(moment.stamp, arm.bundle)
-            moment = moment._replace(engine=engine, confirmed=confirmed)
-            person = self.customer(moment, served.customer_id)
-        return Placed(moment, moment.engine.spots[arm.placement or placement], person, served)
+            own = engine.spots.get(arm.placement or placement)
+            if own is not None:
+                moment = moment._replace(engine=engine, confirmed=confirmed)
+                person = self.customer(moment, served.customer_id)
+        else:
+            own = moment.engine.spots.get(arm.placement or placement)
+        # Where the placements changed while the catalogue was read an engine may have those of before or after.
+        return Placed(moment, spot, person, None) if own is None else Placed(moment, own, person, served)
 
     async def session(self, session: Session) -> bytes:
         """The body for somebody who is only known by what they did just now, JSON. Raises Problem as above."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from recsys.data.history import History
 from recsys.experiments import Arm, Experiment, assign, experiment_on
 from recsys.models.related import Relation
+from recsys.recommend.filters import NOBODY as NOBODY_KNOWN
 from recsys.recommend.filters import AskerFacts
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.rules import NO_RULES, Rules
@@ -24,6 +25,9 @@ from serving.http.problems import Fault, invalid, shortened
 
 HOLDOUT = "holdout"
 """The fallback of an answer to somebody in the holdout of an experiment."""
+
+RECOMMENDATIONS_OFF = "recommendations_off"
+"""The fallback of an answer to somebody who switched personal recommendations off."""
 
 OVER_BUDGET = "over_budget"
 """The fallback of an answer that would have been more work than its budget."""
@@ -104,8 +108,13 @@ class Person(NamedTuple):
 
     @property
     def facts(self) -> AskerFacts:
-        """What rules and filters may ask."""
+        """What filters may ask."""
         return AskerFacts(self.history, self.attributes)
+
+    @property
+    def liked(self) -> AskerFacts:
+        """What boosts may ask: nothing of those whose lists nothing personal goes into."""
+        return NOBODY_KNOWN if self.why_not in (HOLDOUT, RECOMMENDATIONS_OFF) else self.facts
 
 
 NOBODY = Person(None, History.empty())
@@ -227,10 +236,10 @@ def in_arm(moment: Moment, placement: str, person: Person) -> InArm | None:
 
 
 def held_out(person: Person) -> Person:
-    """The same person as if nothing were known of their taste. Their list is not kept: what is kept under the
-    customer's name is personal."""
+    """The same person as if nothing were known of their taste, nor of what they were shown and left. Their list is not
+    kept: what is kept under the customer's name is personal."""
     subject = person.subject if not person.history.version else None
-    return person._replace(history=person.history.without_taste(), subject=subject, why_not=HOLDOUT)
+    return person._replace(history=person.history.without_taste(), subject=subject, why_not=HOLDOUT, customer_id=None)
 
 
 def for_person(
@@ -247,7 +256,7 @@ def for_person(
     """The question what somebody is most likely to want; in the default placement unless another is given. `where` is
     what a filter beside the placement's lets through of what that one does."""
     spot = spot or moment.engine.recommender
-    rules = moment.engine.rules(spot, person.facts, moment.now)
+    rules = moment.engine.rules(spot, person.facts, moment.now, person.liked)
     rules = rules if where is None else rules.narrowed(where)
     return Asked(
         route=route,

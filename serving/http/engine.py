@@ -115,11 +115,11 @@ class Engine:
             held = HeldVersions.only(version)
         return replace(self, catalog=read.catalog, table=read.table, origin=read.origin, held=held)
 
-    def rules(self, spot: Recommender, asker: AskerFacts, now: int) -> Rules:
-        """What the rules of one of `spots` come to for whoever asks."""
+    def rules(self, spot: Recommender, asker: AskerFacts, now: int, liked: AskerFacts | None = None) -> Rules:
+        """What the rules of one of `spots` come to for whoever asks; `liked` as of `PlacementRules.now`."""
         if spot.rules.plain:
             return NO_RULES
-        return spot.rules.now(self.catalog, now, self.table, asker)
+        return spot.rules.now(self.catalog, now, self.table, asker, liked)
 
     def for_customer(
         self, spot: Recommender, history: History, request: Request, rules: Rules | None = None

@@ -11,8 +11,8 @@ from recsys.data.catalog import Catalog
 from recsys.data.history import History
 from recsys.recommend.own_items import buy_again, recently_viewed
 from recsys.recommend.types import Answer, Request
-from serving.http.answering import RECOMMENDATIONS_OFF, Answerer
-from serving.http.asking import Moment, Person
+from serving.http.answering import Answerer
+from serving.http.asking import RECOMMENDATIONS_OFF, Moment, Person
 from serving.http.filtering import FilterAsked
 from serving.http.live import HISTORY_UNAVAILABLE
 from serving.http.shared_lists import OFF, CacheNote

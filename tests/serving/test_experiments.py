@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
+import polars as pl
 import pytest
 
 from recsys.bundle import BundleRepository
+from recsys.data.catalog import ITEM_SCHEMA
 from recsys.experiments import Experiment
 from recsys.experiments.assignment import drawn
 from recsys.recommend.placements import PlacementRepository
@@ -107,6 +109,59 @@ def test_the_holdout_gets_nothing_personal(running: Service, home: Path) -> None
         shelves |= {found.split("/")[0] for found in reply.items}
         assert all(entry["reason"]["code"] == "popular" for entry in reply.json()["items"])
     assert len(shelves) > 1
+
+
+def ruled(rule: str) -> str:
+    """The file with a rule of `home`."""
+    return FILE.format(again='placement = "again"').replace("[placements.again]", f"{rule}\n[placements.again]")
+
+
+@pytest.mark.parametrize("off", [False, True])
+def test_boosts_are_not_personal_where_nothing_is(home: Path, clock: FakeClock, off: bool) -> None:
+    """What the shop knows of somebody in the holdout, or who wants no recommendations, moves nothing on their list."""
+    boosts = "boosts = [{ where = 'category = customer.likes', factor = 100 }]"
+    publish(home, ruled(boosts))
+    clock.ms -= (100 - OVER + 2) * DAY
+    held = [f"new{n}" for n in range(200) if drawn(experiment_of(home), f"new{n}").is_holdout][:2]
+    told, other = ("off1", "off2") if off else held
+    with store_of(home) as store:
+        rows = [{"item_id": item(shelf, 1), "category": f"shelf {shelf}"} for shelf in range(4)]
+        store.catalog.put(pl.DataFrame(rows, schema=ITEM_SCHEMA))
+    with Service(Settings(home=home), clock) as service:
+        for customer, says in ((told, {"attributes": {"likes": "shelf 3"}}), (other, {})):
+            body = says | ({"recommendations": False} if off else {})
+            target = f"/v1/customers/{customer}"
+            assert service.ask("PUT", target, orjson.dumps(body), content_type="application/json").status == 201
+        lists = [service.get(f"/v1/customers/{each}/recommendations?placement=home&limit=5") for each in (told, other)]
+    assert lists[0].served_from["fallback"] == ("recommendations_off" if off else "holdout")
+    assert lists[0].items == lists[1].items
+
+
+def test_the_holdout_is_not_rotated(home: Path, clock: FakeClock) -> None:
+    """What was shown to somebody, and clicked or not, moves nothing either: else what they clicked would sink."""
+    rotation = "rotation = { after = 0, step = 50, days = 14 }"
+    publish(home, ruled(rotation))
+    clock.ms -= (100 - OVER + 2) * DAY
+    held = next(f"c{n}" for n in range(CUSTOMERS) if drawn(experiment_of(home), f"c{n}").is_holdout)
+    with Service(Settings(home=home), clock) as service:
+        target = f"/v1/customers/{held}/recommendations?placement=home&limit=5"
+        before = service.get(target)
+        assert before.served_from["fallback"] == "holdout"
+        for kind in ("impression", "click"):
+            event = {"event_id": kind, "customer_id": held, "kind": kind, "item_id": before.items[0]}
+            assert post(service, "/v1/events", {"events": [event]}).status == 200
+        assert service.get(target).items == before.items
+
+
+def test_an_arm_whose_placement_is_not_there_yet_is_served_to_nobody(running: Service, home: Path) -> None:
+    """While the store does not answer a list may be made by placements of before: then it is nobody's arm."""
+    engines = running.state.engines
+    placements = engines.policies.in_force.placements
+    assert engines.in_force is not None
+    engines._engine = engines.in_force.under({name: placements[name] for name in ("default", "home")})
+    customer = next(f"c{n}" for n in range(CUSTOMERS) if drawn(experiment_of(home), f"c{n}").name == "again")
+    reply = running.get(f"/v1/customers/{customer}/recommendations?placement=home")
+    assert (reply.status, arm_of(running, reply)) == (200, "")
 
 
 def test_once_it_is_over_nobody_is_in_it(running: Service, home: Path, clock: FakeClock) -> None:
