@@ -42,6 +42,7 @@ from serving.http.asking import (
     in_arm,
     spot_of,
 )
+from serving.http.catalog_reading import FEW_CHANGES
 from serving.http.engine import Engines, ranked_list
 from serving.http.exploring import Explorer
 from serving.http.exploring_lists import EXPLORE, with_explored
@@ -293,7 +294,11 @@ class Answerer:
         if spot.placement.exploration is not None:
             followed = self._explorer.believed(asked.engine.bundle)
             pinned = tuple(slot for slot in layout.slots.tolist() if slot < len(ranked.positions))
-            ranked = with_explored(asked, spot, ranked, pinned, layout, followed, self._next_seed())
+            changed: frozenset[str] | None = frozenset()
+            if followed is not None:
+                version = asked.engine.catalog.version
+                changed = self._live.changed_items(followed.index.version, version, FEW_CHANGES)
+            ranked = with_explored(asked, spot, ranked, pinned, layout, followed, changed, self._next_seed())
         return ranked, note
 
     async def _arranged(self, asked: Asked, spot: Recommender, layout: Layout) -> tuple[RankedList, CacheNote]:

@@ -27,7 +27,7 @@ _DIGITS = 6
 
 def with_explored(
     asked: Asked, spot: Recommender, ranked: RankedList, pinned: tuple[int, ...], layout: Layout,
-    followed: Followed | None, seed: str,
+    followed: Followed | None, changed: frozenset[str] | None, seed: str,
 ) -> RankedList:  # fmt: skip
     """The first items of a list with what its placement explores; `asked.limit` at most.
 
@@ -38,6 +38,8 @@ def with_explored(
     pinned : slots, from 0, that are not explored.
     layout : whose rules of diversity hold for what is explored, too.
     followed : what is believed of new items; None where nothing was read yet: then the list stays as it is and says so.
+    changed : items whose rows changed since that was read; None where they are many. What they say of newcomers is not
+        known here: then those are left out.
     seed : of the answer.
     """
     exploration = spot.placement.exploration
@@ -48,13 +50,14 @@ def with_explored(
     size, rules = min(len(ranked.positions), asked.limit), asked.rules or NO_RULES
     listed, taste = ranked.positions[:size], spot.taste(asked.person.history)
     passing = rules.passing
-    if passing is None and (asked.person.history.unknown_items or len(layout.codes)):
+    if passing is None and (changed is None or asked.person.history.unknown_items or len(layout.codes)):
         # Which newcomers this customer had or refused is not known by position, nor what they agree in with others:
         # then none is proposed.
         passing = np.ones(len(asked.engine.bundle.items), dtype=np.bool_)
     hidden = spot.hidden(asked.person.history, asked.request(), rules)
-    if asked.exclude or asked.on_page:
-        hidden = np.concatenate([hidden, _newcomers(asked.exclude | asked.on_page, followed)])
+    unwanted = asked.exclude | asked.on_page | (changed or frozenset())
+    if unwanted:
+        hidden = np.concatenate([hidden, _newcomers(unwanted, followed)])
     if len(layout.codes):
         hidden = np.concatenate([hidden, _alike(listed, layout, followed.beliefs.explored)])
     found = explore(

@@ -102,6 +102,7 @@ class LiveStore:
         pack: Callable[[str], None] = lambda _: None,
         timed: Callable[[str], AbstractContextManager[object]] = lambda _: nullcontext(),
     ) -> None:
+        self._changed: tuple[tuple[int, int], frozenset[str] | None] | None = None
         self._handle = handle
         self._history_limit = history_limit
         self._max_copies = max_copies
@@ -243,6 +244,20 @@ class LiveStore:
 
         with self._timed("catalog"):
             return self._handle.use(ask)
+
+    def changed_items(self, since: int, version: int, at_most: int) -> frozenset[str] | None:
+        """The items of which anything changed between two versions of the catalogue, or after; None for more than
+        `at_most`, and while the store does not answer."""
+        if version <= since:
+            return frozenset()
+        if self._changed is None or self._changed[0] != (since, version):
+            try:
+                changes = self._handle.use(lambda store: store.catalog.changes(since, at_most))
+            except StoreError:
+                return None
+            changed = None if changes is None else frozenset([*changes.items["item_id"], *changes.removed])
+            self._changed = (since, version), changed
+        return self._changed[1]
 
     def attributes(self, customer_id: str, now: Stamp | None = None) -> Mapping[str, object]:
         """What the shop knows of a customer, as parsed JSON, as of `now` or later, as in `history`; `account_id` is

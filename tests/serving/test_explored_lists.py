@@ -100,6 +100,19 @@ def test_what_is_explored_keeps_every_other_rule(exploring: Service) -> None:
     assert tried
 
 
+@pytest.mark.parametrize("many_changes", [False, True])
+def test_a_newcomer_that_is_sold_out_is_not_tried(exploring: Service, home: Path, many_changes: bool) -> None:
+    """From the moment on at which its row changes, whenever what became of items is read again; so one that is gone."""
+    target = f"{TARGET}&placement=home"
+    assert {e for reply in many(exploring, target) for e in explored(reply).values()} & set(NEW)
+    rows = [{"item_id": each, "available": False} for each in NEW[:11]]
+    rows += [{"item_id": f"x{number}", "available": False} for number in range(2_000 if many_changes else 0)]
+    with store_of(home) as store:
+        store.catalog.put(pl.DataFrame(rows, schema=ITEM_SCHEMA))
+        store.catalog.remove([NEW[11]])
+    assert not {e for reply in many(exploring, target) for e in explored(reply).values()} & set(NEW)
+
+
 def test_a_newcomer_that_was_refused_stays_away(exploring: Service) -> None:
     """Also one that the models do not know: then none is proposed until they do."""
     event = {"customer_id": "fresh", "item_id": NEW[0], "kind": "not_interested", "event_id": "no"}
