@@ -11,13 +11,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from serving.http.problems import MEDIA_TYPE, Problem
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Of a request's line and headers that come in pieces; in one piece they are no longer than one read."""
+"""Of a request's line and headers that come in pieces; in one piece they are no longer than one read. The same of the
+trailers after a body in chunks."""
 
 
 class ProblemProtocol(HttpToolsProtocol):
     """uvicorn's protocol over httptools; the application never sees a request that this answers."""
 
     _in_head = False
+    _in_trailers = False
     _head_bytes = 0
 
     def on_message_begin(self) -> None:
@@ -33,13 +35,36 @@ class ProblemProtocol(HttpToolsProtocol):
         if getattr(self.server_state, "stopping", False) and self.cycle is not None:
             self.cycle.keep_alive = False
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header. Trailers are dropped: nobody here asks for one, and who may ask was decided by the head alone."""
+        if not self._in_trailers:
+            super().on_header(name, value)
+
+    def on_chunk_header(self) -> None:
+        """A chunk of the body begins; of the last one, which is empty, trailers follow."""
+        self._in_trailers, self._head_bytes = True, 0
+
+    def on_body(self, body: bytes) -> None:
+        """Some of the body."""
+        self._in_trailers = False
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._in_trailers = False
+        super().on_message_complete()
+
     def data_received(self, data: bytes) -> None:
-        """Reads on. A head that goes on and on is refused: the parser would keep all of it."""
-        is_going_on = self._in_head
+        """Reads on. A head that goes on and on is refused, and so are trailers: the parser would keep all of it."""
+        is_going_on = self._in_head or self._in_trailers
         if is_going_on:
             self._head_bytes += len(data)
         super().data_received(data)
-        if is_going_on and self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+        if not is_going_on or self._head_bytes <= MAX_HEAD_BYTES:
+            return
+        if self._in_trailers and self.cycle.response_started:
+            self.transport.close()  # It has its answer.
+        elif self._in_head or self._in_trailers:
             detail = f"The request's line and headers have more than {MAX_HEAD_BYTES} bytes. Send less."
             self._refuse(Problem(431, "head-too-large", detail))
 

@@ -109,6 +109,22 @@ def test_a_head_that_goes_on_and_on_is_refused(two_workers: Server) -> None:
         assert sent <= 3 * MAX_HEAD_BYTES
 
 
+def test_trailers_are_bounded_and_say_nothing(two_workers: Server) -> None:
+    """Whoever has no key must not fill memory after a body's last chunk, nor add headers that the head did not have."""
+    host, _, port = two_workers.url.removeprefix("http://").partition(":")
+    head = b"POST /v1/events HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(head + b"2\r\n{}\r\n0\r\nx-request-id: of-a-trailer\r\n\r\n")
+        answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 401 "), answer
+    assert b"of-a-trailer" not in answer
+    for piece in (b"x" * 4096, b"x-more: y\r\n" * 400):
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(head + b"0\r\nx-long: ")
+            with pytest.raises(ConnectionError):
+                connection.sendall(piece * (100 * MAX_HEAD_BYTES // len(piece)))
+
+
 def test_without_keys_it_starts_on_this_machine_alone(trained_shop: Path, tmp_path: Path) -> None:
     """Elsewhere it refuses and says how to make keys, or what --no-keys means; here it says that it is open."""
     home = Path(shutil.copytree(trained_shop, tmp_path / "shop"))
