@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from recsys.errors import StoreError
 from recsys.stores import open_store
-from recsys.stores.embedded import NEWEST_VERSION, StoreFile, forget_again, read_store_file
+from recsys.stores.embedded import NEWEST_VERSION, StoreFile, archive_of, copy_store, forget_again, read_store_file
 from recsys.stores.protocols import Store
 
 
@@ -21,7 +20,7 @@ class Carried:
     forgotten : customers of the backup who were forgotten since, and were removed again.
     foreign : hashes of forgotten ids of another shop's store: they protect nobody who is not in the backup.
     keys : keys that were made or revoked since.
-    unreadable : stores whose lists could not be read, and why.
+    unreadable : why nobody knows what the replaced store knew, where nobody does.
     """
 
     forgotten: int = 0
@@ -30,22 +29,45 @@ class Carried:
     unreadable: tuple[str, ...] = ()
 
 
-def carry_over(old: Sequence[Path], new: Path) -> Carried:
-    """Applies what the old stores know to the new one, which nobody uses."""
+def carry_over(replaced: Path, named: Path | None, new: Path, scratch: Path) -> Carried:
+    """Applies to the store at `new`, which nobody uses, what the replaced one knows and another that somebody named.
+
+    `scratch` is an empty folder. Raises StoreError when the one that was named cannot be read.
+    """
     lists: list[StoreFile] = []
-    unreadable = []
+    unreadable: list[str] = []
     keys = 0
-    for path in old:
+    if replaced.exists():
         try:
-            file = read_store_file(path)
-            if file.version == NEWEST_VERSION:
-                keys += _keys_and_audit(path, new)
+            if read_store_file(replaced).version < NEWEST_VERSION:
+                replaced = _of_this_release(replaced, scratch / "replaced")
+            keys += _keys_and_audit(replaced, new)
+            lists.append(read_store_file(replaced))
         except StoreError as error:
             unreadable.append(str(error))
-            continue
-        lists.append(file)
+    elif named is None:
+        unreadable.append(f"there was no store at {replaced}.")
+    if named is not None:
+        there = _of_this_release(named, scratch / "named")
+        keys += _keys_and_audit(there, new)
+        lists.append(read_store_file(there))
     forgotten, foreign = forget_again(new, [(file.secret, file.forgotten) for file in lists])
     return Carried(forgotten, foreign, keys, tuple(unreadable))
+
+
+def _of_this_release(store: Path, folder: Path) -> Path:
+    """A copy of a store, brought to this release's version. A store in a backup stays as it is, and alone in its place.
+
+    Raises StoreError.
+    """
+    folder.mkdir()
+    copy = folder / store.name
+    copy_store(store, copy, untouched=not store.with_name(f"{store.name}-wal").exists())
+    read_store_file(copy)  # A new file for what is none would be made into a store.
+    if archive_of(store).is_dir():
+        archive_of(copy).symlink_to(archive_of(store).absolute())
+    open_store(copy, create=False).close()
+    return copy
 
 
 def _keys_and_audit(old: Path, new: Path) -> int:

@@ -41,9 +41,16 @@ def restore(source: Path, shop: ShopFolder, forgotten_in: Path | None = None, *,
     Whoever was forgotten since the backup is forgotten again, keys stay as they are now and the audit goes on: as the
     store that is replaced says, and another one at `forgotten_in`.
 
-    Raises InputError when somebody uses the shop, when there is a store and not `force`, or for a backup that is
-    damaged; StoreError for a store of a newer release.
+    Raises InputError when somebody uses the shop, when there is a store and not `force`, when nothing is at
+    `forgotten_in`, or for a backup that is damaged; StoreError for a store of a newer release, and when the one at
+    `forgotten_in` cannot be read.
     """
+    if forgotten_in is not None and not forgotten_in.is_file():
+        raise InputError(
+            f"there is no store at {forgotten_in}",
+            expected="with --forgotten-in a file like store.db of a shop or of a later backup",
+            remedy="correct the path; nothing was restored",
+        )
     with shop_alone(shop.home):
         if shop.store.exists() and not force:
             raise InputError(
@@ -55,9 +62,8 @@ def restore(source: Path, shop: ShopFolder, forgotten_in: Path | None = None, *,
             backup = _checked(source, folder)
             # Brings it to this release's version, and shows that it can be served.
             open_store(folder / STORE, create=False).close()
-            carried = carry_over(
-                [path for path in (shop.store, forgotten_in) if path and path.exists()], folder / STORE
-            )
+            (folder / "others").mkdir()
+            carried = carry_over(shop.store, forgotten_in, folder / STORE, folder / "others")
             _swap_store(folder, shop.store)
             _swap_placements(folder / PLACEMENTS, shop.home / PLACEMENTS)
             _add_models(folder / MODELS, shop.models)

@@ -85,7 +85,8 @@ def _carried(carried: Carried) -> list[str]:
     if carried.foreign:
         lines.append(f"{carried.foreign:,} hashes of forgotten ids are another shop's and were not kept")
     lines += [
-        f"warning: {cause} So nobody knows who was forgotten since the backup: forget them again, from your receipts"
+        f"warning: {cause} So nobody knows who was forgotten and which keys were revoked since the backup: forget them "
+        "again, from your receipts, and revoke the keys again, before you serve"
         for cause in carried.unreadable
     ]
     return lines

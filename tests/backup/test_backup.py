@@ -15,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from recsys.backup import back_up, restore
+from recsys.access.audit import Act, Actor, audit
+from recsys.access.keys import ApiKey, Role
+from recsys.backup import back_up, carrying, restore
 from recsys.backup.contents import Backup
+from recsys.backup.restoring import check_backup
 from recsys.bundle import BundleRepository
 from recsys.data.events import Event, EventKind
 from recsys.errors import InputError, StoreError
@@ -24,7 +27,7 @@ from recsys.shop import ShopFolder
 from recsys.shop_lock import shop_in_use
 from recsys.stores import open_store
 from recsys.stores.protocols import Store
-from recsys.stores.sqlite import ingest
+from recsys.stores.sqlite import copying, ingest, migrations
 from recsys.stores.sqlite.copying import read_store_file
 from tests.worlds import event_frame, published, two_tastes
 
@@ -171,8 +174,6 @@ def test_whoever_was_forgotten_since_stays_forgotten(home: Path, tmp_path: Path)
 
 def test_keys_and_the_audit_are_not_put_back(home: Path, tmp_path: Path) -> None:
     """A key that was revoked since stays so, one that was made since stays; no line of the audit is lost."""
-    from recsys.access.audit import Act, Actor, audit
-    from recsys.access.keys import ApiKey, Role
 
     def key(name: str) -> ApiKey:
         return ApiKey(name, name.encode(), Role.ADMIN, name, NOW, (), (), None, None, None)
@@ -189,6 +190,48 @@ def test_keys_and_the_audit_are_not_put_back(home: Path, tmp_path: Path) -> None
     assert restore(tmp_path / "backup", ShopFolder(home), force=True).carried.keys == 2
     with store_of(home) as store:
         assert (store.keys.all(), store.audit.read()) == (keys, lines)
+
+
+def test_a_key_that_was_revoked_in_a_store_of_an_older_release_stays_so(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The release is new, the store not yet upgraded, and a backup is put back: the key opens nothing again."""
+    with store_of(home) as store:
+        store.keys.add(ApiKey("leaked", b"leaked", Role.ADMIN, "leaked", NOW))
+    back_up(ShopFolder(home), tmp_path / "backup", NOW)
+    with store_of(home) as store:
+        store.keys.revoke("leaked", NOW + 1)
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, lambda database: None))
+    for module in (copying, carrying):
+        monkeypatch.setattr(module, "NEWEST_VERSION", len(migrations.MIGRATIONS))
+    assert restore(tmp_path / "backup", ShopFolder(home), force=True).carried.keys == 1
+    with store_of(home) as store:
+        assert [key.revoked for key in store.keys.all()] == [NOW + 1]
+
+
+def test_a_newer_store_that_is_named_has_to_be_there_and_is_left_as_it_is(home: Path, tmp_path: Path) -> None:
+    """A mistyped path must not bring back who was forgotten; the store of a later backup stays one that is good."""
+    back_up(ShopFolder(home), tmp_path / "old", NOW)
+    with store_of(home) as store:
+        store.persons.forget("ann", NOW + 5)
+    back_up(ShopFolder(home), tmp_path / "new", NOW)
+    other = ShopFolder(tmp_path / "other")
+    (tmp_path / "odd.db").write_bytes(b"no database at all" * 999)
+    with pytest.raises(InputError, match="there is no store at"):
+        restore(tmp_path / "old", other, tmp_path / "mistyped" / "store.db")
+    with pytest.raises(StoreError):
+        restore(tmp_path / "old", other, tmp_path / "odd.db")
+    assert not other.store.exists()
+    done = restore(tmp_path / "old", other, tmp_path / "new" / "store.db")
+    assert (done.carried.forgotten, done.carried.unreadable) == (1, ())
+    assert check_backup(tmp_path / "new", tmp_path / "scratch").files
+
+
+def test_a_restore_where_no_store_is_says_that_nobody_knows_who_was_forgotten(home: Path, tmp_path: Path) -> None:
+    """Nothing could be taken over, which is no less than when the old store cannot be read."""
+    back_up(ShopFolder(home), tmp_path / "backup", NOW)
+    (cause,) = restore(tmp_path / "backup", ShopFolder(tmp_path / "other")).carried.unreadable
+    assert cause.startswith("there was no store at ")
 
 
 def test_restoring_into_a_shop_with_a_store_needs_force(home: Path, tmp_path: Path) -> None:

@@ -46,14 +46,15 @@ def archive_of(store: Path) -> Path:
     return store.with_name(f"{store.name}-archive")
 
 
-def copy_store(source: Path, target: Path) -> None:
+def copy_store(source: Path, target: Path, *, untouched: bool = False) -> None:
     """Writes a copy of one state of the store into a new file, flushed to the disk. Others go on reading and writing.
+    `untouched` as in `read_store_file`.
 
     Raises StoreError.
     """
     try:
         with (
-            closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as reading,
+            closing(sqlite3.connect(_read_only(source, untouched=untouched), uri=True)) as reading,
             closing(sqlite3.connect(target)) as writing,
         ):
             # In one step: a copy in many would begin anew with every event that somebody writes meanwhile.
@@ -69,9 +70,8 @@ def read_store_file(path: Path, *, untouched: bool = False) -> StoreFile:
 
     Raises StoreError for a file that is no store of ours or is damaged, StoreVersionError for one of a newer release.
     """
-    mode = "mode=ro&immutable=1" if untouched else "mode=ro"
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as connection:
+        with closing(sqlite3.connect(_read_only(path, untouched=untouched), uri=True)) as connection:
             connection.execute("BEGIN")
             version = _version(connection, path)
             tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -95,7 +95,7 @@ def read_store_file(path: Path, *, untouched: bool = False) -> StoreFile:
 def check_store_file(path: Path) -> None:
     """Reads the whole file, which nobody has open; StoreError when it is damaged."""
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        with closing(sqlite3.connect(_read_only(path, untouched=True), uri=True)) as connection:
             found = [text for (text,) in connection.execute("PRAGMA quick_check")]
             orphans = connection.execute("PRAGMA foreign_key_check").fetchmany(1)
     except sqlite3.Error as error:
@@ -110,6 +110,10 @@ def settle_log(store: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for suffix in ("-wal", "-shm"):
         store.with_name(f"{store.name}{suffix}").unlink(missing_ok=True)
+
+
+def _read_only(path: Path, *, untouched: bool) -> str:
+    return f"{path.absolute().as_uri()}?mode=ro" + ("&immutable=1" if untouched else "")
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
