@@ -33,10 +33,11 @@ def doctor(
     from serving.doctor.findings import Severity, worst
     from serving.http.app import wall_clock
     from serving.http.settings import Settings
+    from serving.http.settings_file import with_file
 
     os.environ["BOOKMATCH_HOME"] = str(home)
     seen = Circumstances(
-        settings=Settings.from_environment(os.environ),
+        settings=Settings.from_environment(with_file(os.environ)),
         environment=os.environ,
         now=wall_clock,
         timer=time.perf_counter,

@@ -41,3 +41,12 @@ def test_a_setting_that_does_not_fit_stops_it_as_it_stops_the_service(tmp_path: 
     """With the same message."""
     refused = doctor(tmp_path, BOOKMATCH_CACHE_TTL="soon")
     assert (refused.returncode, "BOOKMATCH_CACHE_TTL is 'soon'" in refused.stderr) == (1, True)
+
+
+def test_the_file_of_settings_counts_as_it_does_for_the_service(tmp_path: Path) -> None:
+    """Else it would find all well with a cache that the service never uses."""
+    file = tmp_path / "settings"
+    file.write_text("BOOKMATCH_CACHE_SIZE=7\n")
+    shown = doctor(tmp_path / "none", "--json", BOOKMATCH_SETTINGS_FILE=str(file), BOOKMATCH_CACHE_SIZE="9")
+    found = {each["check"]: each["found"] for each in orjson.loads(shown.stdout)["findings"]}
+    assert found["redis"] == "not used: each worker keeps up to 7 MiB of lists by itself"
