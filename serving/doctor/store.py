@@ -29,7 +29,7 @@ def usable(path: Path) -> Iterator[Finding]:
                 "store",
                 f"{path} is of version {store_version(path)}",
                 f"version {NEWEST_VERSION}",
-                "copy the shop's folder; then `bookmatch serve` or `bookmatch import` brings it to this version",
+                "`bookmatch upgrade`, which rehearses on a copy and takes a backup first",
             )
             return
         open_store(path, create=False, read_only=True).close()

@@ -59,7 +59,7 @@ def prepare(
         raise StoreError(
             f"the store {database.path} is of version {version} and is opened to read only",
             expected=f"version {len(migrations)}",
-            remedy="start `bookmatch serve` or `bookmatch import` once: either brings it to this version",
+            remedy="bring it to this version with `bookmatch upgrade`, which takes a backup first",
         )
     if version == 0:
         _use_write_ahead_log(database, busy_seconds)

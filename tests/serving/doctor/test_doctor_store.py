@@ -43,12 +43,13 @@ def test_a_file_that_is_no_store_is_a_problem(examined: Examine, healthy: Path) 
 
 @pytest.mark.parametrize(("step", "severity"), [(-1, WARNING), (1, PROBLEM)])
 def test_a_store_of_another_version_says_so(examined: Examine, healthy: Path, step: int, severity: Severity) -> None:
-    """An older one is brought to this version by the service; a newer one cannot be read."""
+    """An older one is brought to this version by a command that takes a backup first; a newer one cannot be read."""
     with sqlite3.connect(ShopFolder(healthy).store) as connection:
         connection.execute(f"PRAGMA user_version = {NEWEST_VERSION + step}")
     connection.close()
     found = examined()["store"]
     assert (found.severity, f"version {NEWEST_VERSION + step}" in found.found) == (severity, True)
+    assert ("`bookmatch upgrade`" in found.remedy) == (step < 0)
 
 
 def test_a_look_that_takes_too_long_is_given_up(healthy: Path) -> None:
