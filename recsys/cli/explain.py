@@ -32,8 +32,9 @@ def explain(
     from serving.http.filtering import FilterAsked
     from serving.http.logs import configure_logging
     from serving.http.settings import Settings
+    from serving.http.settings_file import with_file
 
-    settings = Settings.from_environment({**os.environ, "BOOKMATCH_HOME": str(home)})
+    settings = Settings.from_environment(with_file({**os.environ, "BOOKMATCH_HOME": str(home)}))
     configure_logging(logging.WARNING, settings.log_format)
     filtered = None if wanted is None else FilterAsked(wanted, parameter_texts(parameters), None, ())
     excluded = frozenset(exclude or ())

@@ -142,6 +142,17 @@ def test_people_are_told_the_same(home: Path, terminal: Terminal) -> None:
         assert text in out
 
 
+def test_the_file_of_settings_counts_as_it_does_for_the_service(
+    home: Path, tmp_path: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would explain the list of another history than the service reads."""
+    file = tmp_path / "settings"
+    file.write_text("BOOKMATCH_HISTORY_LIMIT=many\n")
+    monkeypatch.setenv("BOOKMATCH_SETTINGS_FILE", str(file))
+    code, _, err = terminal("explain", "c0", "--home", str(home))
+    assert (code, "BOOKMATCH_HISTORY_LIMIT is 'many'" in err) == (1, True)
+
+
 def test_before_training_it_says_what_to_do(tmp_path: Path, terminal: Terminal) -> None:
     """Exit code 1 and one paragraph, without a store and without a model."""
     code, out, err = terminal("explain", "c1", "--home", str(tmp_path))
