@@ -16,17 +16,22 @@ from recsys.errors import InputError, StoreUnavailableError
 _LOCK = ".in-use"
 
 
+class ShopReplacedError(StoreUnavailableError):
+    """Somebody replaces what is in the shop."""
+
+
 def use_shop(home: Path) -> IO[str]:
     """Says that this process uses the shop, until the file that this returns is closed or the process ends.
 
-    Raises StoreUnavailableError while somebody replaces what is in the shop.
+    Raises ShopReplacedError while somebody replaces what is in the shop, StoreUnavailableError when its folder cannot
+    be written.
     """
     lock = _opened(home)
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        raise StoreUnavailableError(
+        raise ShopReplacedError(
             f"the shop in {home} is being restored or upgraded", remedy="start again when that has ended"
         ) from None
     return lock

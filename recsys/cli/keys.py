@@ -64,6 +64,9 @@ def create(
         raise InputError(f"--kind is {unknown[0]!r}", expected=f"one of {', '.join(EventKind)}")
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
         raise InputError(f"--name is {name!r}", expected=f"1 to {LONGEST_NAME} printable characters")
+    lifetime = None if expires is None else span_ms(expires, "--expires")
+    if lifetime == 0:
+        raise InputError(f"--expires is {expires!r}", expected="more than 0: such a key would never open anything")
     at = now()
     wanted = wanted_key(
         Role(role),
@@ -72,7 +75,7 @@ def create(
         origins=tuple(dict.fromkeys(parse_origin(each) for each in origin or ())),
         kinds=tuple(EventKind(each) for each in dict.fromkeys(kind or ())),
         rate=None if rate is None else Rate.parse(rate),
-        expires=None if expires is None else at + span_ms(expires, "--expires"),
+        expires=None if lifetime is None else at + lifetime,
     )
     new = NewKey.like(wanted)
     with _opened(home) as store, store.transaction():
@@ -157,14 +160,15 @@ def rotate(
 
 @contextmanager
 def _opened(home: Path) -> Iterator[Store]:
+    from contextlib import closing
+
     from recsys.shop import ShopFolder
+    from recsys.shop_lock import shop_in_use
     from recsys.stores import open_store
 
-    store = open_store(ShopFolder(home).store, create=False)
-    try:
+    # A restore that has read the keys already would bring back what is revoked now.
+    with shop_in_use(home), closing(open_store(ShopFolder(home).store, create=False)) as store:
         yield store
-    finally:
-        store.close()
 
 
 def _show_once(new: NewKey, *, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from recsys.access.audit import Act, customer_mark
 from recsys.access.keys import KEY, digest
 from recsys.data.catalog import ITEM_SCHEMA
 from recsys.shop import ShopFolder
+from recsys.shop_lock import shop_alone
 from recsys.stores import open_store
 from tests.cli.conftest import Terminal
 from tests.worlds import two_tastes
@@ -79,6 +80,7 @@ def test_every_option_reaches_the_key(terminal: Terminal, home: Path) -> None:
         (("--role", "admin", "--name", ""), "--name is ''"),
         (("--role", "admin", "--name", "x", "--rate", "often"), "such as 50/s"),
         (("--role", "admin", "--name", "x", "--expires", "soon"), "--expires is 'soon'"),
+        (("--role", "admin", "--name", "x", "--expires", "0s"), "--expires is '0s'"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_makes_nothing(
@@ -138,6 +140,15 @@ def test_files_and_bundles_leave_lines(terminal: Terminal, home: Path, tmp_path:
         (Act.BUNDLE_ROLLED_BACK, [bundles[1]]),
     ]
     assert {line["actor"] for line in told(terminal, home, "audit")} == {f"user:{getpass.getuser()}"}
+
+
+def test_keys_stay_as_they_are_while_the_shop_is_replaced(terminal: Terminal, home: Path) -> None:
+    """What a restore has read already would win over a revocation that came meanwhile."""
+    made = told(terminal, home, "keys", "create", "--role", "admin", "--name", "me")
+    with shop_alone(home):
+        code, _, err = terminal("keys", "revoke", made["id"], "--home", str(home))
+    assert (code, "is being restored or upgraded" in err) == (1, True)
+    assert [key["state"] for key in told(terminal, home, "keys", "list")] == ["valid"]
 
 
 def test_the_audit_is_read_by_time_and_by_customer(terminal: Terminal, home: Path) -> None:
