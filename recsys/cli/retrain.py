@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recsys.errors import BookmatchError
+    from recsys.stores.protocols import Store
     from training.retraining import Forced, Retrained, When
 
 DEFAULT_KEEP = 5
@@ -61,7 +64,8 @@ def retrain(
     why: Annotated[str, typer.Option(metavar="TEXT", help="With --force: for what reason.")] = "",
 ) -> None:
     """Train when there is something new, compare with the bundle in force, and publish what is not clearly worse."""
-    from recsys.errors import BookmatchError, NotEnoughDataError, StoreUnavailableError
+    from recsys.errors import BookmatchError, NotEnoughDataError
+    from recsys.shop_lock import ShopReplacedError
     from training.checkpoints import TrainingUnderWayError
 
     when, forced = _when(if_newer_events, max_age), _forced(by, why, force=force)
@@ -71,11 +75,11 @@ def retrain(
         give_way()
     try:
         report = _run(home, when, forced, seed, threads or available_cores(), tune_budget, keep)
-    except (TrainingUnderWayError, StoreUnavailableError) as error:
+    except (TrainingUnderWayError, ShopReplacedError) as error:
         _end_with("locked", ExitCode.LOCKED, error)
     except NotEnoughDataError as error:
         _end_with("too_little", ExitCode.TOO_LITTLE, error)
-    except BookmatchError as error:
+    except (BookmatchError, OSError) as error:
         _end_with("failed", ExitCode.FAILED, error)
     _end(report, ExitCode[report["outcome"].upper()])
 
@@ -111,23 +115,38 @@ def _run(
                 store, repository, config, run, when, StageLog(bars), keep=keep, used=used, forced=forced
             )
         report = retraining_report.as_json(done, at, forced)
-        if done.outcome is not Outcome.NOTHING_NEW:
-            report["report"] = str(retraining_report.write(repository.reports, report))
-        typer.echo(retraining_report.paragraph(report))
-        if done.outcome is Outcome.PUBLISHED:
+        # What is in force is so whatever fails from here on: nobody must be told that the bundle before stayed.
+        with _noted(report, "the audit has no line"):
             _account(store, done, forced)
+        if done.outcome is not Outcome.NOTHING_NEW:
+            with _noted(report, "there is no report"):
+                report["report"] = str(retraining_report.write(repository.reports, report))
+    typer.echo(retraining_report.paragraph(report))
     return report
 
 
-def _account(store: Any, done: Retrained, forced: Forced | None) -> None:
-    """Leaves a line in the audit."""
+@contextmanager
+def _noted(report: dict[str, Any], what: str) -> Iterator[None]:
+    """Says what could not be kept, in the report and to people, and goes on."""
+    from recsys.errors import StoreError
+
+    try:
+        yield
+    except (StoreError, OSError) as error:
+        report.setdefault("trouble", []).append(f"{what}: {error}")
+        typer.echo(f"warning: {what}: {error}", err=True)
+
+
+def _account(store: Store, done: Retrained, forced: Forced | None) -> None:
+    """Leaves lines in the audit for what was published and what was removed."""
     from recsys.access.audit import DONE, Act, audit
     from recsys.cli.auditing import now, whoever_runs_this
+    from training.retraining import Outcome
 
-    assert done.trained is not None  # noqa: S101 - it is in force
-    overruled = forced is not None and done.verdict is not None and not done.verdict.admits
-    result = f"forced by {forced.by}: {forced.why}" if overruled and forced is not None else DONE
-    audit(store, Act.BUNDLE_PUBLISHED, [done.trained.bundle_id], whoever_runs_this(), now(), result)
+    if done.outcome is Outcome.PUBLISHED and done.trained is not None:
+        overruled = forced is not None and done.verdict is not None and not done.verdict.admits
+        result = f"forced by {forced.by}: {forced.why}" if overruled and forced is not None else DONE
+        audit(store, Act.BUNDLE_PUBLISHED, [done.trained.bundle_id], whoever_runs_this(), now(), result)
     if done.removed:
         audit(store, Act.BUNDLES_PRUNED, done.removed, whoever_runs_this(), now())
 
@@ -153,7 +172,7 @@ def _forced(by: str, why: str, *, force: bool) -> Forced | None:
     return Forced(by.strip(), why.strip()) if force else None
 
 
-def _end_with(outcome: str, code: ExitCode, error: BookmatchError) -> NoReturn:
+def _end_with(outcome: str, code: ExitCode, error: BookmatchError | OSError) -> NoReturn:
     """Tells an error, for people and for programs."""
     typer.echo(f"error: {error}", err=True)
     _end({"outcome": outcome, "error": str(error), "bundle": None, "before": None}, code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
@@ -11,17 +12,20 @@ import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from recsys.access.audit import Act
 from recsys.bundle import BundleRepository
 from recsys.data.events import Event, EventKind
+from recsys.errors import StoreUnavailableError
 from recsys.recommend.placements import PlacementRepository
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
 from tests.cli.conftest import Terminal
 from tests.worlds import DAY, START, two_tastes
+from training import retraining
 from training.checkpoints import training_alone
 
 QUICK = ("--tune-budget", "0", "--threads", "1")
@@ -123,7 +127,6 @@ def test_an_old_bundle_is_a_reason(home: Path, terminal: Terminal, monkeypatch: 
 
 def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gate that refuses everything."""
-    import training.retraining as retraining
     from training.gate import Verdict
 
     monkeypatch.setattr(retraining, "judge", lambda *_: Verdict(("it is worse",), {}))
@@ -167,6 +170,44 @@ def test_two_at_once_there_are_not(home: Path, terminal: Terminal) -> None:
         code, line = typed(terminal, home)
     assert (code, line["outcome"]) == (5, "locked")
     assert "another process is training" in line["error"]
+
+
+def test_a_store_or_a_disk_that_fails_is_no_lock(
+    home: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 1 and a line, where a scheduler that heard `locked` would come back in silence for ever."""
+    for failure in (StoreUnavailableError("disk I/O error"), OSError(errno.ENOSPC, "No space left on device")):
+        monkeypatch.setattr(retraining, "learn", Mock(side_effect=failure))
+        code, line = typed(terminal, home)
+        assert (code, line["outcome"]) == (1, "failed")
+        assert str(failure) in line["error"]
+
+
+def test_what_is_in_force_is_told_whatever_fails_afterwards(
+    home: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`published`, with what is missing: neither the audit nor the report could be written."""
+    add_events(home, 5)
+    monkeypatch.setattr("recsys.access.audit.audit", Mock(side_effect=StoreUnavailableError("locked for long")))
+    monkeypatch.setattr("training.retraining_report.write", Mock(side_effect=OSError(errno.ENOSPC, "full")))
+    code, line = typed(terminal, home)
+    assert (code, line["outcome"], len(line["trouble"])) == (0, "published", 2)
+    assert line["bundle"] == BundleRepository(ShopFolder(home).models).current_id()
+
+
+def test_what_a_refused_retraining_removes_is_in_the_audit(
+    home: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old bundles go, whatever the gate says of the new one."""
+    refusing(monkeypatch)
+    for number in (1, 2):
+        add_events(home, number)
+        code, line = typed(terminal, home, "--keep", "1")
+    assert (code, len(line["removed"])) == (4, 1)
+    with closing(open_store(ShopFolder(home).store)) as store:
+        assert [each.subjects for each in store.audit.read() if each.act is Act.BUNDLES_PRUNED] == [
+            tuple(line["removed"])
+        ]
 
 
 def test_the_lock_of_a_killed_process_is_none(home: Path) -> None:
