@@ -6,4 +6,17 @@ set -eu
 if [ -d /opt/bookmatch/compiled ] && [ -w "$NUMBA_CACHE_DIR" ]; then
     cp -R /opt/bookmatch/compiled/. "$NUMBA_CACHE_DIR"/
 fi
-exec bookmatch "$@"
+[ -n "${SUCCESS_CODES:-}" ] || exec bookmatch "$@"
+# What SuccessExitStatus= is to systemd: exit codes of this command that are no failures. Kubernetes knows none but 0.
+trap '[ -z "${!:-}" ] || kill -TERM "$!"' TERM INT
+bookmatch "$@" &
+child=$!
+code=0
+wait "$child" || code=$?
+# A signal ends the waiting, but not yet the command.
+while kill -0 "$child" 2>/dev/null; do
+    code=0
+    wait "$child" || code=$?
+done
+case " $SUCCESS_CODES " in *" $code "*) code=0 ;; esac
+exit "$code"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,40 @@ def test_every_call_is_of_a_command_and_of_options_that_there_are(where: str, wo
         pytest.skip("this release has no `bookmatch retrain` yet")
     assert words[0] in commands(), where
     assert {word for word in words if word.startswith("--")} <= commands()[words[0]], where
+
+
+@pytest.mark.parametrize(("codes", "ended", "told"), [("3 5", 3, 0), ("3 5", 4, 4), ("3 5", 0, 0), ("", 3, 3)])
+def test_a_job_for_which_there_is_nothing_to_do_has_not_failed(
+    tmp_path: Path, codes: str, ended: int, told: int
+) -> None:
+    """Kubernetes has no list of exit codes that are no failures, as systemd has: the entry point has one."""
+    (tmp_path / "bookmatch").write_text(f"#!/bin/sh\nexit {ended}\n")
+    (tmp_path / "bookmatch").chmod(0o755)
+    variables = {"PATH": f"{tmp_path}:/usr/bin:/bin", "NUMBA_CACHE_DIR": str(tmp_path), "SUCCESS_CODES": codes}
+    script = ["sh", str(DEPLOY / "entrypoint.sh"), "retrain"]
+    assert subprocess.run(script, env=variables, check=False, timeout=20).returncode == told
+
+
+def test_a_job_that_is_stopped_tells_the_training(tmp_path: Path) -> None:
+    """The entry point waits for it to end, and its exit code is the training's."""
+    (tmp_path / "bookmatch").write_text("#!/bin/sh\ntrap 'exit 7' TERM\necho there\nwhile :; do sleep 0.05; done\n")
+    (tmp_path / "bookmatch").chmod(0o755)
+    variables = {"PATH": f"{tmp_path}:/usr/bin:/bin", "NUMBA_CACHE_DIR": str(tmp_path), "SUCCESS_CODES": "3 5"}
+    script = ["sh", str(DEPLOY / "entrypoint.sh"), "retrain"]
+    with subprocess.Popen(script, env=variables, stdout=subprocess.PIPE, text=True) as job:
+        assert job.stdout is not None
+        assert job.stdout.readline() == "there\n"
+        job.terminate()
+        assert job.wait(timeout=20) == 7
+
+
+def test_the_clock_s_jobs_agree_on_what_is_no_failure() -> None:
+    """systemd's unit and the chart's job name the same exit codes."""
+    (unit,) = re.findall(
+        r"^SuccessExitStatus=(.*)$", (DEPLOY / "systemd" / "bookmatch-retrain.service").read_text(), re.M
+    )
+    job = (DEPLOY / "helm" / "bookmatch" / "templates" / "cronjob.yaml").read_text()
+    assert re.findall(r"- name: SUCCESS_CODES\n +value: \"([^\"]*)\"", job) == [unit]
 
 
 def test_every_variable_that_is_set_is_a_setting() -> None:
