@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from recsys.errors import InputError, StoreUnavailableError
+from recsys.shop import ShopFolder
 
 _LOCK = ".in-use"
 
@@ -39,8 +40,8 @@ def use_shop(home: Path) -> IO[str]:
 
 @contextmanager
 def shop_in_use(home: Path) -> Iterator[None]:
-    """The same for a block; a folder that is not there is in nobody's use."""
-    with use_shop(home) if home.is_dir() else nullcontext():
+    """The same for a block; a folder without a store is in nobody's use, and stays as it is."""
+    with use_shop(home) if ShopFolder(home).store.exists() else nullcontext():
         yield
 
 

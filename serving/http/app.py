@@ -126,7 +126,11 @@ def create_app(
             async with _traced(tracing), open_state(settings, metrics, clocks) as state:
                 app.state.service = state
                 log.info("worker starts", version=__version__, tracing=settings.tracing)
-                yield
+                try:
+                    yield
+                finally:
+                    # The framework keeps in mind every application that it ever made routes of, for good.
+                    del app.state.service
                 log.info("worker stops")
 
     # Its page at /docs comes from this machine: FastAPI's own loads its scripts from a public server, and stays blank

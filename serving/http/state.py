@@ -176,6 +176,8 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
     audiences = Audiences(settings.shop.store, settings.history_limit)
     writer.start()
     await engines.look()
+    # The keys are known from now on, even if the store is gone when the first request comes.
+    live.look()
     limits = Limits(clocks.monotonic, settings.workers)
     state = ServiceState(
         settings,

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from recsys.cli.app import main
+from recsys.metrics.ranking import PER_CUSTOMER
 
 
 class Typed:
@@ -59,7 +60,7 @@ def test_the_tables_and_the_report_say_the_same(typed: Typed) -> None:
             assert f"no {name}: {metrics['causes'][name]}" in out
             continue
         for k in (2, 5):
-            order = ("recall", "ndcg", "hit_rate", "mrr", "coverage")
+            order = (*PER_CUSTOMER, "coverage")
             assert ["", name, *(f"{each[f'{metric}@{k}']:.4f}" for metric in order), ""] in lines
     low = metrics["differences"]["popular"]["recall@5"]["low"]
     assert any(line[1] == "popular" and f"[{low:+.4f}," in line[2] for line in lines)
