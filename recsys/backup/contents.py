@@ -16,6 +16,7 @@ import orjson
 
 from recsys.durable import file_sha256
 from recsys.errors import InputError
+from recsys.processes import runs
 
 FORMAT = 1
 """Raised when a backup of one version cannot be restored by an older one."""
@@ -124,7 +125,7 @@ def unfinished(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     for path in target.parent.glob(f"{mark}*"):
         pid = path.name.removeprefix(mark).partition("-")[0]
-        if pid.isdigit() and not _runs(int(pid)):
+        if pid.isdigit() and not runs(int(pid)):
             shutil.rmtree(path, ignore_errors=True)
     folder = target.parent / f"{mark}{os.getpid()}-{token_hex(4)}"
     folder.mkdir(mode=0o700)
@@ -166,13 +167,3 @@ def unpack(source: Path, folder: Path) -> None:
 
 def _damaged(folder: Path, what: str) -> InputError:
     return InputError(f"the backup {folder} is damaged: {what}", remedy="use another backup")
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # It is somebody else's, but it is there.
-    return True

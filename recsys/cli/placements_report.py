@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys.cli.text import utc, verbatim
-from recsys.recommend.placed import PINNED, Placed
+from recsys.recommend.arrangement import PINNED
+from recsys.recommend.placed import Placed
 from recsys.recommend.placements import Fault, PlacementVersion
 from recsys.recommend.placements.comparing import Change
 from recsys.recommend.placements.trial import Compared

@@ -18,6 +18,9 @@ from recsys.models.kernels import Items, Places
 
 ROTATION, DIVERSITY, PINS = "rotation", "diversity", "pins"
 
+PINNED = "pinned"
+"""The code of the reason of an item in the slot of a pin."""
+
 NOWHERE = -1
 """The place of a pinned item that was not on the ranked list."""
 

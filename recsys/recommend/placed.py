@@ -9,12 +9,11 @@ from typing import NamedTuple
 from recsys.data.catalog import Catalog
 from recsys.data.item_table import ItemTable
 from recsys.data.shown import NOTHING_SHOWN, Shown
-from recsys.recommend.arrangement import NOWHERE, Arranged, Layout, arrange
+from recsys.recommend.arrangement import NOWHERE, PINNED, Arranged, Layout, arrange
 from recsys.recommend.filters import AskerFacts
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Answer, Evidence, Reason, Recommendation, Request
 
-PINNED = "pinned"
 _ONLY_PINNED = Reason(PINNED, (Evidence(None, PINNED, 0.0),))
 
 

@@ -58,6 +58,11 @@ class Rules(NamedTuple):
         return self._replace(where=where, showable=None, barred=_NO_ITEMS, filtered=None, state=state)
 
     @property
+    def filters(self) -> bool:
+        """Whether there is anything to pass."""
+        return self.where is not None or self.among is not None
+
+    @property
     def passing(self) -> Flags | None:
         """What passes everything: bool, shape (items,); None where there is nothing to pass. Takes a while."""
         if self.where is None:

@@ -289,7 +289,7 @@ class Answerer:
         spot = asked.spot
         if spot is None or not (spot.layout.arranges or spot.placement.exploration) or asked.among is not None:
             return await self._whole(asked)
-        layout = self._layout(asked, spot)
+        layout = self._layout(asked, spot) if spot.layout.arranges else Layout()
         ranked, note = await self._arranged(asked, spot, layout)
         if spot.placement.exploration is not None:
             followed = self._explorer.believed(asked.engine.bundle)

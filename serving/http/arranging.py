@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import orjson
 
-from recsys.recommend.arrangement import NOWHERE, Arranged, Layout, arrange
+from recsys.recommend.arrangement import NOWHERE, PINNED, Arranged, Layout, arrange
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.rules import NO_RULES
 from serving.cache.payload import RankedList
@@ -16,8 +16,6 @@ from serving.http.asking import OVER_BUDGET, Asked
 
 _BEFORE_CODE: Final = b'"reason":{"code":"'
 """No id can have it inside: quotes are escaped there."""
-
-PINNED: Final = "pinned"
 
 
 def arranged_anew(asked: Asked, spot: Recommender, layout: Layout, ranked: RankedList, found: Arranged) -> RankedList:
@@ -44,20 +42,14 @@ def shown(asked: Asked, spot: Recommender, ranked: RankedList, found: Arranged) 
         size = len(found.place)
         head = ranked._replace(items=ranked.first(size), ends=ranked.ends[:size], positions=ranked.positions[:size])
         return head._replace(short=short, moved=found.moved)
-    parts, ends, texts = [], [], ranked.items
-    begins, stops = [0, *(ranked.ends + 1).tolist()], ranked.ends.tolist()
-    pinned, at = set(found.pinned.tolist()), -1
+    pinned, parts = set(found.pinned.tolist()), []
+    ranked_parts = ranked.parts(range(len(ranked.ends)))
     for slot, place in enumerate(found.place.tolist()):
-        text = texts[begins[place] : stops[place]] if place != NOWHERE else b""
-        if slot in pinned:
-            text = _pinned(text) if text else _only_pinned(asked.engine.bundle.items[int(found.item[slot])])
-        parts.append(text)
-        at += len(text) + 1
-        ends.append(at)
-    return ranked._replace(
-        items=b",".join(parts), ends=np.array(ends, dtype=np.int32), positions=found.item, short=short,
-        moved=found.moved,
-    )  # fmt: skip
+        if place == NOWHERE:
+            parts.append(there_for(PINNED, asked.engine.bundle.items[int(found.item[slot])]))
+        else:
+            parts.append(_pinned(ranked_parts[place]) if slot in pinned else ranked_parts[place])
+    return ranked.of(parts, found.item)._replace(short=short, moved=found.moved)
 
 
 def _pinned(text: bytes) -> bytes:
@@ -66,8 +58,8 @@ def _pinned(text: bytes) -> bytes:
     return head + mark + PINNED.encode() + rest[rest.index(b'"') :]
 
 
-@lru_cache(maxsize=1_000)
-def _only_pinned(item_id: str) -> bytes:
-    """An item that is there for its pin alone."""
-    reason = {"code": PINNED, "evidence": [{"item_id": None, "kind": PINNED, "share": 0.0}]}
+@lru_cache(maxsize=10_000)
+def there_for(code: str, item_id: str) -> bytes:
+    """The JSON of an item that only a rule brought; `code` is that of its reason, and the kind of its evidence."""
+    reason = {"code": code, "evidence": [{"item_id": None, "kind": code, "share": 0.0}]}
     return orjson.dumps({"item_id": item_id, "score": 0.0, "relevance": None, "reason": reason})

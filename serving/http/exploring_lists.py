@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from recsys.models.kernels import Items
 from recsys.recommend.arrangement import Layout
 from recsys.recommend.exploration import Followed, explore
 from recsys.recommend.recommender import Recommender
-from recsys.recommend.rules import NO_RULES
+from recsys.recommend.rules import NO_RULES, Rules
 from serving.cache.payload import Explored, RankedList
+from serving.http.arranging import there_for
 from serving.http.asking import OVER_BUDGET, Asked
 
 EXPLORE: Final = "explore"
@@ -49,11 +48,11 @@ def with_explored(
         return ranked._replace(explored=Explored(seed, (), 0, {}, NOT_READ_YET))
     size, rules = min(len(ranked.positions), asked.limit), asked.rules or NO_RULES
     listed, taste = ranked.positions[:size], spot.taste(asked.person.history)
-    passing = rules.passing
-    if passing is None and (changed is None or asked.person.history.unknown_items or len(layout.codes)):
-        # Which newcomers this customer had or refused is not known by position, nor what they agree in with others:
-        # then none is proposed.
-        passing = np.ones(len(asked.engine.bundle.items), dtype=np.bool_)
+    # Which newcomers this customer had or refused is not known by position, nor what they agree in with others, what a
+    # filter says of them, or what became of them where that cannot be read: then none is proposed.
+    unknown = changed is None or asked.person.history.unknown_items or len(layout.codes)
+    newcomers_too = not (unknown or rules.filters)
+    passing = None if newcomers_too else _passing(rules, followed.beliefs.explored, len(asked.engine.bundle.items))
     hidden = spot.hidden(asked.person.history, asked.request(), rules)
     unwanted = asked.exclude | asked.on_page | (changed or frozenset())
     if unwanted:
@@ -73,9 +72,19 @@ def with_explored(
         item_id = followed.index.id_of(position)
         if position >= len(asked.engine.bundle.items):
             newcomers[position] = item_id
-        parts[slot] = _explored(item_id)
+        parts[slot] = there_for(EXPLORE, item_id)
     explored = Explored(seed, propensity, len(slots), newcomers, None)
     return ranked.of(parts, found.item)._replace(explored=explored)
+
+
+def _passing(rules: Rules, explored: Items, size: int) -> npt.NDArray[np.bool_]:
+    """Which of the explored items pass everything: bool, shape (size,); the others are not asked about, as a whole mask
+    takes a while."""
+    passing = np.zeros(size, dtype=np.bool_)
+    known = explored[explored < size]
+    lets = np.ones(len(known), dtype=np.bool_) if rules.where is None else rules.where.lets(known)
+    passing[known] = lets if rules.among is None else lets & rules.among[known]
+    return passing
 
 
 def _newcomers(ids: frozenset[str], followed: Followed) -> Items:
@@ -93,10 +102,3 @@ def _alike(listed: Items, layout: Layout, explored: Items) -> Items:
         alike[known] |= np.isin(of_all[explored[known]], own[(count >= at_most) & (own >= 0)])
     chosen: npt.NDArray[np.int32] = explored[alike]
     return chosen
-
-
-@lru_cache(maxsize=10_000)
-def _explored(item_id: str) -> bytes:
-    """An item that is there to be tried."""
-    reason = {"code": EXPLORE, "evidence": [{"item_id": None, "kind": EXPLORE, "share": 0.0}]}
-    return orjson.dumps({"item_id": item_id, "score": 0.0, "relevance": None, "reason": reason})

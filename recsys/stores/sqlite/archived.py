@@ -20,6 +20,7 @@ import polars as pl
 
 from recsys.durable import sync
 from recsys.errors import StoreUnavailableError
+from recsys.processes import runs
 from recsys.stores.archive import partition as partitions
 from recsys.stores.archive.event_ids import HashSet, IdColumn, Places
 from recsys.stores.archive.partition import Partition
@@ -167,7 +168,7 @@ class Archive:
         """Removes what processes that were killed left of `erase`."""
         for path in self._folder.glob(f"{_ERASING}*"):
             pid = path.name.removeprefix(_ERASING).partition("-")[0]
-            if pid.isdigit() and not _runs(int(pid)):
+            if pid.isdigit() and not runs(int(pid)):
                 shutil.rmtree(path, ignore_errors=True)
 
     def seqs(self, event_ids: Sequence[str]) -> list[tuple[int, str, int]]:
@@ -295,16 +296,6 @@ class Archive:
             f"the store's archive {self._folder} cannot be written: {error}; nothing of this write was stored",
             remedy="see that there is room on that disk and that this user may write there, then try again",
         )
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # It is somebody else's, but it is there.
-    return True
 
 
 def _new_name(rows: pl.DataFrame) -> str:

@@ -14,11 +14,7 @@ import orjson
 from recsys.stores.archive.partition import Partition
 from recsys.stores.sqlite.archived import Archive
 from recsys.stores.sqlite.database import Database
-from recsys.stores.sqlite.migrations import MIGRATIONS
 from recsys.stores.sqlite.scan import summary
-
-NEWEST_VERSION: Final = len(MIGRATIONS)
-"""The version of stores that this release writes."""
 
 _BUSY_SECONDS: Final = 1.0
 _EXAMPLES: Final = 3
