@@ -16,7 +16,7 @@ from typing import Final, ParamSpec, TypeVar
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, format_trace_id
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -48,6 +48,8 @@ STEPS: Final[tuple[tuple[type, str, str], ...]] = (
 """Class, method and the name of its span. Spans name no customer: who is forgotten must not be found in old traces."""
 
 CLOSE_SECONDS: Final = 2.0
+_GIVING_UP_SECONDS: Final = 0.5
+"""Enough to end the wait between two tries; a request that is on its way is not waited for."""
 _TRACE_PARENT: Final = b"traceparent"
 _CONTEXT_HEADERS: Final = frozenset({_TRACE_PARENT, b"tracestate"})
 _EXPECTED: Final = (BookmatchError, Problem)
@@ -60,10 +62,12 @@ class Tracing:
     Parameters
     ----------
     provider : where finished spans go; closed with this.
+    exporter : what sends the provider's spans elsewhere and may be told to give up, if anything does.
     """
 
-    def __init__(self, provider: TracerProvider) -> None:
+    def __init__(self, provider: TracerProvider, exporter: SpanExporter | None = None) -> None:
         self._provider = provider
+        self._exporter = exporter
         self._tracer = provider.get_tracer("bookmatch")
         self._before = [(owner, name, inspect.getattr_static(owner, name)) for owner, name, _ in STEPS]
         for owner, name, span in STEPS:
@@ -77,10 +81,13 @@ class Tracing:
         """Sends what is left, for at most `CLOSE_SECONDS`, and takes the steps' spans out of their classes again."""
         for owner, name, method in self._before:
             setattr(owner, name, method)
-        # Where nobody listens the library tries again for longer than stopping may take.
         sending = threading.Thread(target=self._provider.shutdown, daemon=True)
         sending.start()
         sending.join(CLOSE_SECONDS)
+        if sending.is_alive() and self._exporter is not None:
+            # Where nobody listens the library tries again for longer than stopping may take: this ends its tries.
+            self._exporter.shutdown()
+            sending.join(_GIVING_UP_SECONDS)
 
 
 def exported_traces(version: str) -> Tracing:
@@ -88,8 +95,9 @@ def exported_traces(version: str) -> Tracing:
     named = Resource.create({"service.name": "bookmatch", "service.version": version})
     # What the environment says comes last, so that it counts.
     provider = TracerProvider(resource=named.merge(OTELResourceDetector().detect()))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return Tracing(provider)
+    exporter = OTLPSpanExporter()
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return Tracing(provider, exporter)
 
 
 def _traced(method: Callable[P, R], name: str, tracer: Tracer) -> Callable[P, R]:

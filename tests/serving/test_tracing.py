@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -176,7 +177,8 @@ def test_the_standard_variables_name_the_service(monkeypatch: pytest.MonkeyPatch
 
 
 def test_stopping_does_not_wait_for_a_collector_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What could not be sent is lost; the service stops in time all the same."""
+    """What could not be sent is lost; the service stops in time all the same, and no thread goes on trying."""
+    before = set(threading.enumerate())
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     tracing = exported_traces("1.2")
     with tracing._tracer.start_as_current_span("lost"):
@@ -184,3 +186,6 @@ def test_stopping_does_not_wait_for_a_collector_that_is_gone(monkeypatch: pytest
     started = time.monotonic()
     tracing.close()
     assert time.monotonic() - started < CLOSE_SECONDS + 1
+    for thread in set(threading.enumerate()) - before:
+        thread.join(1)
+        assert not thread.is_alive(), thread.name
