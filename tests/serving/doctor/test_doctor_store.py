@@ -11,7 +11,8 @@ import pytest
 
 from recsys.bundle import BundleRepository
 from recsys.shop import ShopFolder
-from recsys.stores.sqlite.checkup import NEWEST_VERSION, survey
+from recsys.stores.sqlite.checkup import survey
+from recsys.stores.sqlite.copying import NEWEST_VERSION
 from recsys.stores.sqlite.database import Database
 from serving.doctor.findings import Severity
 from serving.doctor.store import log_size
