@@ -52,6 +52,7 @@ from serving.http.live import HISTORY_TOO_LONG, CustomerAttributes, LiveStore, S
 from serving.http.metrics import Metrics
 from serving.http.parameters import DEFAULT
 from serving.http.rank_input import Ranking
+from serving.http.repeated import RepeatedAnswers, Told
 from serving.http.session_input import Session
 from serving.http.shared_lists import HIT, MISS, OFF, RECOMPUTED, CacheNote, SharedLists, Wanted
 from serving.http.tokens import AnswerIdentity, RecommendationTokens
@@ -60,6 +61,8 @@ log = structlog.get_logger("bookmatch.serving")
 
 Lists = MemoryCache[tuple[bytes | None, Question], RankedList]
 """Lists in this process's own memory, by the store's secret and the question."""
+
+_BODY = b'{"items":[%b],"served_from":%b,"recommendation_id":%b}'
 
 _NOWHERE = np.zeros(0, dtype=np.int32)
 """The positions of a list that is not kept as it is."""
@@ -105,8 +108,9 @@ class Answerer:
         self._budget = budget
         self.filters = FiltersAsked(lambda: engines.policies.in_force.file.filters)
         self._signing: tuple[bytes, Sealer, RecommendationTokens] | None = None
+        self._repeated = RepeatedAnswers()
         if isinstance(cache, MemoryCache):
-            live.when_forgotten.append(cache.clear)
+            live.when_forgotten += [cache.clear, self._repeated.clear]
 
     async def moment(self, filtered: object = None, looked: Stamp | None = None) -> Moment:
         """What every list of one call is made from, with what a filter needs where there is one; `looked` is what
@@ -152,16 +156,58 @@ class Answerer:
         exclude: frozenset[str] = frozenset(),
         placement: str = DEFAULT,
         filtered: FilterAsked | None = None,
-        looked: Stamp | None = None,
     ) -> bytes:
-        """The body for a customer, JSON; `looked` as for `moment`. Raises Problem while nothing can answer, for an
-        unknown placement and for a filter that does not fit."""
-        moment = await self.moment(filtered, looked)
+        """The body for a customer, JSON. Raises Problem while nothing can answer, for an unknown placement and for a
+        filter that does not fit."""
+        moment = await self.moment(filtered)
         person = self.customer(moment, customer_id)
+        asked = await self._of_customer(moment, person, limit, placement, exclude, filtered)
+        return self.body(asked, *await self.ranked(asked))
+
+    async def plain_recommendations(self, customer_id: str, limit: int, placement: str, looked: Stamp | None) -> bytes:
+        """The same without exceptions and filters, which is what pages ask for; `looked` as for `moment`."""
+        moment = await self.moment(None, looked)
+        spot, cache = (customer_id, limit, placement), self._cache
+        told = self._repeated.find(spot)
+        if told is not None and isinstance(cache, MemoryCache):
+            seen = self._live.history(customer_id, moment.engine.bundle, moment.stamp)
+            if told.holds(moment, seen):
+                kept = cache.get(told.key)
+                if kept is not None and kept.ends is told.ends():
+                    return self._repeat(told, moment.now, limit, kept)
+        asked = await self._of_customer(moment, self.customer(moment, customer_id), limit, placement)
+        ranked, note = await self.ranked(asked)
+        if note.status == HIT and isinstance(cache, MemoryCache):
+            key = (self._live.secret, self._question(asked))
+            # Of a list that lost items since it was ranked less is told than stands in the cache.
+            if cache.get(key) is ranked:
+                self._repeated.remember(spot, asked, key, ranked, self._about(asked, ranked, note))
+        return self.body(asked, ranked, note)
+
+    def _repeat(self, told: Told, now: int, limit: int, kept: RankedList) -> bytes:
+        """As `body`, of an answer that was given before."""
+        self._metrics.answered("recommendations", told.basis, HIT)
+        if told.short:
+            self._metrics.short_answers.labels("recommendations").inc()
+        return _BODY % (
+            kept.first(limit),
+            told.served_from(max(0, now - kept.computed_at) / 1000),
+            orjson.dumps(self._token(told.engine.bundle.bundle_id, told.placement, "", None, now)),
+        )
+
+    async def _of_customer(
+        self,
+        moment: Moment,
+        person: Person,
+        limit: int,
+        placement: str,
+        exclude: frozenset[str] = frozenset(),
+        filtered: FilterAsked | None = None,
+    ) -> Asked:
+        """The question for a customer, as the placement and the experiments there have it."""
         moment, spot, person, arm = await self.placed(moment, placement, ("query",), person)
         where = self.where(moment, person, filtered, spot)
-        asked = for_person("recommendations", moment, person, limit, exclude, spot=spot, where=where, arm=arm)
-        return self.body(asked, *await self.ranked(asked))
+        return for_person("recommendations", moment, person, limit, exclude, spot=spot, where=where, arm=arm)
 
     async def placed(self, moment: Moment, placement: str, asked_in: tuple[str | int, ...], person: Person) -> Placed:
         """What answers somebody at a placement, or as their arm says where an experiment runs there. Raises Problem
@@ -392,7 +438,7 @@ class Answerer:
 
     def body(self, asked: Asked, ranked: RankedList, note: CacheNote, basis: str | None = None) -> bytes:
         """The answer with this list, JSON; it is counted, as personal unless it fell back or has another `basis`."""
-        short = ranked.short if len(ranked.ends) < asked.limit else None
+        short = _short(asked, ranked)
         fallback, degraded = asked.person.why_not or ranked.fallback, asked.degraded
         self._metrics.answered(asked.route, fallback or basis or "personal", note.status)
         if short is not None:
@@ -401,24 +447,34 @@ class Answerer:
             self._metrics.degraded.labels(degraded).inc()
         if asked.arm is not None:
             self._expose(asked.arm, asked.now, short is not None)
-        spot = asked.spot
+        explored = ranked.explored
+        spot, arm = asked.spot, asked.arm
+        token = self._token(
+            asked.engine.bundle.bundle_id,
+            asked.route if spot is None else spot.placement.name,
+            "" if arm is None else arm.label,
+            None if explored is None else explored.seed,
+            asked.now,
+        )
+        return _BODY % (ranked.first(asked.limit), self._about(asked, ranked, note), orjson.dumps(token))
+
+    @staticmethod
+    def _about(asked: Asked, ranked: RankedList, note: CacheNote) -> bytes:
+        """`served_from`, JSON."""
+        spot, explored = asked.spot, ranked.explored
         about = {
             "bundle": asked.engine.bundle.bundle_id,
             "placement": None if spot is None else _placement(spot, ranked, asked.rules),
             "sources": ranked.sources,
             "relevance": asked.engine.foreseen if spot is not None and spot.relevance is not None else None,
-            "fallback": fallback,
+            "fallback": asked.person.why_not or ranked.fallback,
             "cache": {"status": note.status, "age_s": note.age_s, "trouble": note.trouble},
             "masked": ranked.masked,
-            "short": short,
-            "degraded": degraded,
-            "propensities": ranked.explored.propensity or None if ranked.explored is not None else None,
+            "short": _short(asked, ranked),
+            "degraded": asked.degraded,
+            "propensities": None if explored is None else explored.propensity or None,
         }
-        return b'{"items":[%b],"served_from":%b,"recommendation_id":%b}' % (
-            ranked.first(asked.limit),
-            orjson.dumps(about),
-            orjson.dumps(self._token(asked, None if ranked.explored is None else ranked.explored.seed)),
-        )
+        return orjson.dumps(about)
 
     def _expose(self, served: InArm, now: int, short: bool) -> None:
         """Notes who was served which arm, and how the answer was."""
@@ -439,20 +495,12 @@ class Answerer:
         """Random for this worker, then counted: no system call for each answer."""
         return f"{self._seed}{next(self._answers):x}"
 
-    def _token(self, asked: Asked, seed: str | None) -> str | None:
+    def _token(self, bundle: str, placement: str, arm: str, seed: str | None, now: int) -> str | None:
+        """As `AnswerIdentity` has it; None while there is nothing to sign with."""
         signing = self._signed_with()
         if signing is None:
             return None
-        engine = asked.engine
-        return signing[1].sign(
-            AnswerIdentity(
-                engine.bundle.bundle_id,
-                asked.route if asked.spot is None else asked.spot.placement.name,
-                "" if asked.arm is None else asked.arm.label,
-                seed or self._next_seed(),
-                asked.now,
-            )
-        )
+        return signing[1].sign(AnswerIdentity(bundle, placement, arm, seed or self._next_seed(), now))
 
 
 def _placement(spot: Recommender, ranked: RankedList, rules: Rules | None) -> dict[str, object]:
@@ -462,6 +510,11 @@ def _placement(spot: Recommender, ranked: RankedList, rules: Rules | None) -> di
         trouble, moved = trouble or explored.trouble, {**moved, EXPLORE: explored.slots}
     placement = spot.placement
     return {"name": placement.name, "version": placement.version, "moved": moved, "trouble": trouble}
+
+
+def _short(asked: Asked, ranked: RankedList) -> str | None:
+    """Why there are fewer items than asked for, if there are."""
+    return ranked.short if len(ranked.ends) < asked.limit else None
 
 
 def _age(ranked: RankedList, asked: Asked) -> float:

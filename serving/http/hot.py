@@ -45,7 +45,7 @@ class HotRoutes:
         try:
             customer_id, limit, placement = asked
             looked = scope.get("bookmatch.looked")
-            body = await state.answerer.recommendations(customer_id, limit, placement=placement, looked=looked)
+            body = await state.answerer.plain_recommendations(customer_id, limit, placement, looked)
         except BookmatchError as error:
             problem = of_domain(error)
             if problem is None:

@@ -61,7 +61,9 @@ class Metrics:
                 counter.labels(value)
         if folder is None:
             ProcessCollector(registry=self._registry)
-        self._children: dict[tuple[str, ...], Counter | Histogram] = {}
+        # Looking a child up in the library takes longer than counting.
+        self._answered: dict[tuple[str, str, str], Counter] = {}
+        self._requested: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"bookmatch_{name}", text, labels, registry=self._registry)
@@ -181,24 +183,20 @@ class Metrics:
 
     def answered(self, route: str, basis: str, cache: str) -> None:
         """Counts one list."""
-        self._child(self.answers, route, basis, cache).inc()
+        counted = self._answered.get((route, basis, cache))
+        if counted is None:
+            counted = self._answered[route, basis, cache] = self.answers.labels(route, basis, cache)
+        counted.inc()
 
     def requested(self, route: str, method: str, status: str, seconds: float) -> None:
         """Counts one request."""
-        self._child(self.requests, route, method, status).inc()
-        timed = self._children.get(("seconds", route))
-        if timed is None:
-            timed = self._children["seconds", route] = self.request_seconds.labels(route)
-        assert isinstance(timed, Histogram)  # noqa: S101 - the only one under such a name
+        found = self._requested.get((route, method, status))
+        if found is None:
+            found = self.requests.labels(route, method, status), self.request_seconds.labels(route)
+            self._requested[route, method, status] = found
+        counted, timed = found
+        counted.inc()
         timed.observe(seconds)
-
-    def _child(self, counter: Counter, *labels: str) -> Counter:
-        """The counter of these labels; looking it up in the library takes longer than counting."""
-        child = self._children.get(labels)
-        if child is None:
-            child = self._children[labels] = counter.labels(*labels)
-        assert isinstance(child, Counter)  # noqa: S101 - label sets of different counters differ
-        return child
 
     def exposition(self) -> bytes:
         """All values in Prometheus' text format, added up over all workers."""

@@ -36,7 +36,7 @@ def routable_path(scope: Scope) -> str:
 
 def decoded_segment(segment: str) -> str:
     """The text of one segment that the router matched."""
-    return unquote(segment)
+    return unquote(segment) if "%" in segment else segment
 
 
 def _segment(raw: bytes) -> str:

@@ -39,6 +39,7 @@ class StoreHandle:
         pause: float = PAUSE_AFTER_FAILURE,
     ) -> None:
         self._path = path
+        self._path_text = str(path)
         self._open_at = open_at
         self._clock = clock
         self._pause = pause
@@ -82,7 +83,7 @@ class StoreHandle:
     def _opened(self) -> Store:
         # A file that was deleted or replaced stays readable through an open connection: answers would go on from a
         # store that is gone, and never see the new one.
-        file = file_identity(self._path)
+        file = file_identity(self._path_text)
         if self._store is not None and file == self._file:
             return self._store
         self.close()
@@ -103,7 +104,7 @@ def reading(path: Path, ask: Callable[[Store], T]) -> T:
         store.close()
 
 
-def file_identity(path: Path) -> tuple[int, int]:
+def file_identity(path: Path | str) -> tuple[int, int]:
     """Device and inode of a store's file. Raises StoreUnavailableError when it cannot be reached."""
     try:
         # The plain call: it is made for every answer.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import orjson
@@ -14,6 +15,7 @@ from itsdangerous.signer import SigningAlgorithm
 _SALT: Final = b"bookmatch.recommendation"
 _VERSION: Final = 1
 _SIGNATURE_BYTES: Final = 20
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class AnswerIdentity(NamedTuple):
@@ -38,7 +40,12 @@ class _Blake2(SigningAlgorithm):
     """Keyed BLAKE2b (RFC 7693): a fraction of HMAC's time, and every answer waits for it."""
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
-        return hashlib.blake2b(value, key=key, digest_size=_SIGNATURE_BYTES).digest()
+        return blake2b(value, key=key, digest_size=_SIGNATURE_BYTES).digest()
+
+
+def _encoded(value: bytes) -> bytes:
+    """URL-safe base64 without padding."""
+    return b2a_base64(value, newline=False).translate(_URL_SAFE, b"=")
 
 
 class RecommendationTokens:
@@ -56,10 +63,10 @@ class RecommendationTokens:
         What the library's serializer would give, without the tenfold time that its layers take: every answer waits for
         this. `verify` is the library's.
         """
-        payload = urlsafe_b64encode(orjson.dumps((_VERSION, *identity))).rstrip(b"=")
-        signed = hashlib.blake2b(payload, key=self._key, digest_size=_SIGNATURE_BYTES).digest()
-        signature = urlsafe_b64encode(signed).rstrip(b"=")
-        return f"{payload.decode()}.{signature.decode()}"
+        payload = _encoded(orjson.dumps((_VERSION, *identity)))
+        return (
+            payload + b"." + _encoded(blake2b(payload, key=self._key, digest_size=_SIGNATURE_BYTES).digest())
+        ).decode()
 
     def sign_receipt(self, customer_ids: Sequence[str], at: int) -> str:
         """A token that says that these customers were forgotten at that time (milliseconds UTC)."""

@@ -164,7 +164,8 @@ def break_store(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise StoreUnavailableError("the disk is gone")
 
-    monkeypatch.setattr("recsys.stores.sqlite.database.Database.query", fail)
+    for way in ("query", "state"):
+        monkeypatch.setattr(f"recsys.stores.sqlite.database.Database.{way}", fail)
 
 
 def test_answers_go_on_when_the_store_is_gone(service: Service, clock: FakeClock) -> None:

@@ -95,6 +95,14 @@ class Database:
         """How many rows this connection has written since it was opened, taken back or not."""
         return self._connection.total_changes
 
+    def state(self) -> tuple[int, int]:
+        """What other connections committed and this one wrote, as numbers that differ when anything was written; asked
+        for every answer, so without a step between."""
+        try:
+            return self._connection.execute("PRAGMA data_version").fetchone()[0], self._connection.total_changes
+        except sqlite3.Error as error:
+            raise translated(error, self.path) from error
+
     def query(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
         """All rows of a statement."""
         try:

@@ -128,8 +128,7 @@ class SqliteStore:
     def changes(self) -> int:
         """See `Store`."""
         # data_version tells of commits by other connections only; the rows that this one wrote are counted beside it.
-        (others,) = self._database.one("PRAGMA data_version")
-        seen = (others, self._database.changed_rows)
+        seen = self._database.state()
         if seen != self._seen:
             self._seen = seen
             self._changes += 1
