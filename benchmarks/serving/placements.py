@@ -28,6 +28,7 @@ COMMAND = "python -m benchmarks.serving --only placements"
 _WITH = {"every": "with every rule but exploring", "tried": "that explores", "all": "with every rule"}
 """Placements, and what they do."""
 RELOADS = 200
+CALM_SECONDS = 60.0
 SECONDS = 5.0
 ROUNDS = 5
 NONE = "[placements.none]\n"
@@ -62,7 +63,7 @@ sources = {{ item_item = 1.0, als = 0.5, content = 0.1, popular = 0.2 }}
 
 
 def measure(home: Path, paths: Sequence[str], small: Path, few: Sequence[str]) -> list[Row]:
-    """All rows; bundles are published in the smaller shop, ten a second. Items get authors, categories and prices."""
+    """All rows; bundles are published in the smaller shop, one a second. Items get authors, categories and prices."""
     _furnish(home)
     _furnish(small)
     return [*_cost(home, paths), *_reloading(small, few)]
@@ -156,15 +157,15 @@ def _reloading(home: Path, paths: Sequence[str]) -> list[Row]:
             ("a bundle is put in force", _other_bundle(home)),
         )
         for what, put in publications:
-            calm = _tail(running, asked, rate, RELOADS * 0.1)
+            calm = _tail(running, asked, rate, CALM_SECONDS)
             done = threading.Event()
             publisher = threading.Thread(target=_publishing, args=(put, done))
             publisher.start()
-            busy = _tail(running, asked, rate, RELOADS * 0.1)
+            busy = _tail(running, asked, rate, RELOADS)
             publisher.join()
             rows.append(
                 Row(
-                    f"p99 while {what} {RELOADS} times, ten a second, at {rate:,.0f} requests/s, half the most",
+                    f"p99 while {what} {RELOADS} times, one a second, at {rate:,.0f} requests/s, half the most",
                     COMMAND,
                     f"no failed request; {busy:.2f} ms, else {calm:.2f} ms; ratio {busy / calm:.2f}",
                     f"no failed request, ≤ 2 ×: {_verdict(busy <= 2 * calm)}",
@@ -179,7 +180,7 @@ def _publishing(put: Callable[[int], None], done: threading.Event) -> None:
     started = time.perf_counter()
     for number in range(RELOADS):
         put(number)
-        time.sleep(max(0.0, started + 0.1 * (number + 1) - time.perf_counter()))
+        time.sleep(max(0.0, started + number + 1 - time.perf_counter()))
     done.set()
 
 

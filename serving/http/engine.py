@@ -31,6 +31,7 @@ from recsys.recommend.rules import NO_RULES, Rules
 from recsys.recommend.sources import popular_order
 from recsys.recommend.types import Answer, Recommendation, Request
 from serving.cache.payload import RankedList
+from serving.http.background import Background
 from serving.http.catalog_reading import FEW_CHANGES, ReadCatalog, read_catalog
 from serving.http.live import LiveStore, Stamp
 from serving.http.metrics import Metrics
@@ -228,6 +229,7 @@ class Engines:
     store_path : where the catalogue is.
     live : the worker's view of the store.
     policies : the placements.
+    background : where what takes long and no answer waits for is done.
     poll : seconds between two looks for a new bundle.
     now : milliseconds UTC.
     """
@@ -241,8 +243,10 @@ class Engines:
         poll: float,
         now: Callable[[], int],
         policies: PolicyWatch,
+        background: Background,
     ) -> None:
         self.policies = policies
+        self._background = background
         self._looking = asyncio.Lock()
         self._repository = repository
         self._store_path = store_path
@@ -365,12 +369,12 @@ class Engines:
         if wanted is None:
             return
         try:
-            policies = await asyncio.to_thread(self.policies.load, wanted)
+            policies = await self._background.run(self.policies.load, wanted)
             engine = self._engine
             if engine is not None and _ask_for_attributes(policies.placements):
                 engine = await self.tabled(engine)
             if engine is not None:
-                spots = (await asyncio.to_thread(self._rehearsed, engine, policies)).spots
+                spots = (await self._background.run(self._rehearsed, engine, policies)).spots
                 # Meanwhile the catalogue may have changed; the bundle changes in here alone.
                 self._engine = replace(self._engine or engine, spots=spots)
         except Exception as error:
@@ -402,7 +406,7 @@ class Engines:
             if self._refused is not None and self._refused[0] == wanted and self._now() < self._refused[1]:
                 return
             with self._metrics.bundle_load_seconds.time():
-                engine = await asyncio.to_thread(self._load, wanted)
+                engine = await self._background.run(self._load, wanted)
             published = next((each.at for each in self._repository.publications()[::-1] if each.bundle == wanted), None)
         except Exception as error:
             # Whatever is wrong with a bundle, the one that answers stays.
@@ -436,7 +440,7 @@ class Engines:
                 continue
             try:
                 # With attributes, whatever the placements ask for: a filter may come with any question.
-                self._others[name] = await asyncio.to_thread(self._load, name, tabled=True)
+                self._others[name] = await self._background.run(self._load, name, tabled=True)
             except Exception as error:
                 # Its arm is served to nobody: whoever is in it gets what everybody gets, and is not counted.
                 self._refused_others[name] = now + int(RETRY_REFUSED * 1000)

@@ -12,6 +12,7 @@ from recsys.bundle.bundle import ModelBundle
 from recsys.errors import StoreError
 from recsys.recommend.exploration.following import Followed, follow
 from recsys.stores.protocols import Store
+from serving.http.background import Background
 from serving.http.store_handle import Origin, file_identity, reading
 
 log = structlog.get_logger("bookmatch.serving")
@@ -29,6 +30,7 @@ class Explorer:
     bundle : the one that answers, or None while none does.
     wanted : whether any placement explores; nothing is read while none does.
     now : milliseconds UTC.
+    background : where it is read.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class Explorer:
         bundle: Callable[[], ModelBundle | None],
         wanted: Callable[[], bool],
         now: Callable[[], int],
+        background: Background,
     ) -> None:
         self._store_path = store_path
         self._bundle = bundle
         self._wanted = wanted
         self._now = now
+        self._background = background
         self._followed: tuple[Origin, Followed] | None = None
         self.trouble: str | None = None
         """Why the last reading failed; None when it did not."""
@@ -59,7 +63,7 @@ class Explorer:
         if bundle is None or not self._wanted():
             return
         try:
-            self._followed = await asyncio.to_thread(self._read, bundle)
+            self._followed = await self._background.run(self._read, bundle)
             self.trouble = None
         except StoreError as error:
             self.trouble = str(error)

@@ -22,6 +22,7 @@ from serving.cache.protocol import Cache
 from serving.http.answering import Answerer, Lists
 from serving.http.asking import Budget
 from serving.http.audiences import Audiences
+from serving.http.background import Background
 from serving.http.engine import Engines
 from serving.http.exploring import Explorer
 from serving.http.exposures import Exposures
@@ -164,12 +165,15 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
     cache = _open_cache(settings, clocks.monotonic)
     repository = BundleRepository(settings.shop.models)
     policies = PolicyWatch(PlacementRepository(settings.shop.placements), metrics, clocks.now)
-    engines = Engines(repository, settings.shop.store, live, metrics, settings.bundle_poll, clocks.now, policies)
+    background = Background()
+    engines = Engines(
+        repository, settings.shop.store, live, metrics, settings.bundle_poll, clocks.now, policies, background
+    )
     budget = Budget(settings.budget_ms / 1000, clocks.worked)
     exposures = Exposures(writer, metrics)
     live.when_forgotten.append(exposures.forget)
     explorer = Explorer(
-        settings.shop.store, lambda: _bundle_of(engines), lambda: policies.in_force.explores, clocks.now
+        settings.shop.store, lambda: _bundle_of(engines), lambda: policies.in_force.explores, clocks.now, background
     )
     answerer = Answerer(engines, live, cache, metrics, settings.history_limit, clocks.now, budget, exposures, explorer)
     shop_lists = ShopLists(answerer, settings.shop.store, clocks.monotonic)
@@ -204,6 +208,7 @@ async def open_state(settings: Settings, metrics: Metrics, clocks: Clocks) -> As
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        background.close()
         await exposures.write()
         await asyncio.to_thread(writer.close)
         await answerer.close()

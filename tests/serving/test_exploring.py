@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from recsys.bundle import ModelBundle
 from recsys.data.events import Event, EventKind
 from recsys.stores import open_store
+from serving.http.background import Background
 from serving.http.exploring import Explorer
 from tests.worlds import DAY, START, published, two_tastes
 
@@ -18,7 +19,7 @@ NOW = START + 40 * DAY
 
 def explorer(path: Path, bundle: ModelBundle | None, *, wanted: bool = True) -> Explorer:
     """One that looks when it is told to."""
-    return Explorer(path, lambda: bundle, lambda: wanted, lambda: NOW)
+    return Explorer(path, lambda: bundle, lambda: wanted, lambda: NOW, Background())
 
 
 def shown(number: int, item: str = "c1") -> Event:
