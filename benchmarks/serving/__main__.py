@@ -21,6 +21,8 @@ from benchmarks.serving import events, items, library, load, memory, placements
 from benchmarks.serving.shop import Size, customer_ids, home_of, prepared
 
 LARGE, SMALL = Size(90_000, 20_000), Size(9_000, 2_000)
+HUGE = Size(140_000, 20_000)
+"""Its bundle is larger than 1 GB."""
 COMMAND = "python -m benchmarks.serving"
 ROUNDS = 3
 SECONDS = 5.0
@@ -116,7 +118,7 @@ PARTS: dict[str, Callable[[Path], list[Row]]] = {
     "placements": lambda folder: placements.measure(
         home_of(prepared(folder, LARGE)), asked(LARGE), home_of(prepared(folder, SMALL)), asked(SMALL)
     ),
-    "memory": lambda folder: memory.measure(home_of(prepared(folder, LARGE))),
+    "memory": lambda folder: memory.measure(home_of(prepared(folder, LARGE)), home_of(prepared(folder, HUGE))),
 }
 
 

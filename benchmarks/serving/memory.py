@@ -12,15 +12,18 @@ WORKERS = 3
 _COMMAND = "python -m benchmarks.serving --only memory"
 
 
-def measure(home: Path) -> list[Row]:
-    """Both rows."""
+def measure(home: Path, huge: Path) -> list[Row]:
+    """Both rows; `huge` is a shop whose bundle has 1 GB or more."""
     with load.bookmatch(home, workers=WORKERS) as running:
         paths = [f"/v1/customers/c{number:06}/recommendations" for number in range(500)]
         load.requests_per_second(running.url, paths, 3.0, headers=running.headers)
         private = [_private_bytes(each) / 1e6 for each in _leaves(str(running.process.pid)) if _answers(each)]
-    models = sum(file.stat().st_size for file in home.rglob("*.npy")) / 1e9
-    with load.bookmatch(home) as running:
-        ready = running.seconds_to_ready
+    models = sum(file.stat().st_size for file in huge.rglob("*.npy")) / 1e9
+    seconds = []
+    for _ in range(3):
+        with load.bookmatch(huge) as running:
+            seconds.append(running.seconds_to_ready)
+    ready = statistics.median(seconds)
     return [
         Row(
             f"private memory of each of {len(private)} workers",
@@ -31,7 +34,7 @@ def measure(home: Path) -> list[Row]:
         Row(
             f"ready after start with a bundle of {models:.2f} GB",
             _COMMAND,
-            f"{ready:.1f} s",
+            f"{ready:.1f} s (of three starts {min(seconds):.1f} to {max(seconds):.1f})",
             f"≤ 3 s with 1 GB (stretch 1 s): {'met' if ready <= 3 and models >= 1 else 'not comparable'}",
         ),
     ]
