@@ -50,7 +50,7 @@ def intra_list_diversity(ranked: Ranked, k: int, features: sparse.csr_matrix) ->
     return np.asarray(np.maximum(found, 0.0))
 
 
-def miscalibration(ranked: Ranked, k: int, category: npt.NDArray[np.int32], mix: sparse.csr_matrix) -> Values:
+def miscalibration(ranked: Ranked, k: int, category: sparse.csr_matrix, mix: sparse.csr_matrix) -> Values:
     """How far the categories of a list are from those of the customer's history (Steck 2018): shape (customers,), in
     nats, 0 is the same mix; NaN for customers without a history in any category, and for lists without one.
 
@@ -59,28 +59,25 @@ def miscalibration(ranked: Ranked, k: int, category: npt.NDArray[np.int32], mix:
 
     Parameters
     ----------
-    category : of each item, −1 for none; shape (items,).
+    category : shape (items, categories); which share of an item belongs to each, p(c|i) in the paper: rows sum to 1, or
+        are empty for items without a category, which do not count.
     mix : how much of each category each customer's history holds, 0 or more; shape (customers, categories).
 
     >>> import numpy as np
     >>> from scipy import sparse
     >>> mix = sparse.csr_matrix(np.array([[1.0, 1.0], [2.0, 0.0], [0.0, 0.0]]))
     >>> lists = np.array([[0, 1], [0, -1], [0, 1]], dtype=np.int32)
-    >>> miscalibration(lists, 2, np.array([0, 1], dtype=np.int32), mix)
+    >>> miscalibration(lists, 2, sparse.csr_matrix(np.eye(2)), mix)
     array([ 0.,  0., nan])
     """
-    categories = mix.shape[1]
-    known = category >= 0
-    of_item = sparse.csr_matrix(
-        (np.ones(int(known.sum())), (np.flatnonzero(known), category[known])), shape=(len(category), categories)
-    )
+    known = np.diff(category.indptr) > 0
     whole = np.asarray(mix.sum(axis=1)).ravel()
     found = np.full(len(ranked), np.nan)
     for start in range(0, len(ranked), _ROWS_AT_ONCE):
         listed, count = _listed(ranked[start : start + _ROWS_AT_ONCE, :k], known)
         rows = slice(start, start + len(count))
         own = sparse.csr_matrix(_scaled(mix[rows], whole[rows]))
-        shown = _scaled(sparse.csr_matrix(listed @ of_item), count)
+        shown = _scaled(sparse.csr_matrix(listed @ category), count)
         # Only where the history has something does anything count.
         own.eliminate_zeros()
         row, column = own.nonzero()

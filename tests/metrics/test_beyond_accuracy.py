@@ -143,25 +143,24 @@ def test_diversity_is_the_mean_over_pairs(data: st.DataObject, rows: list[list[i
 @settings(max_examples=100, deadline=None)
 @given(st.data(), LISTS, st.integers(1, 7))
 def test_miscalibration_is_the_divergence_of_two_mixes(data: st.DataObject, rows: list[list[int]], k: int) -> None:
-    """Of the history's categories from the list's, smoothed; never below 0."""
-    category = data.draw(st.lists(st.integers(-1, TERMS - 1), min_size=ITEMS, max_size=ITEMS))
+    """Of the history's categories from the list's, smoothed; an item of two categories is half of each."""
+    categories = data.draw(st.lists(st.sets(st.integers(0, TERMS - 1)), min_size=ITEMS, max_size=ITEMS))
+    belongs = np.array([[(c in own) / max(len(own), 1) for c in range(TERMS)] for own in categories])
     amounts = st.lists(st.sampled_from([0.0, 0.5, 2.0]), min_size=TERMS, max_size=TERMS)
     mix = data.draw(st.lists(amounts, min_size=len(rows), max_size=len(rows)))
 
     def divergence(row: list[int], own: list[float]) -> float:
-        listed = [category[i] for i in row[:k] if category[i] >= 0]
+        listed = [i for i in row[:k] if categories[i]]
         if not listed or not sum(own):
             return math.nan
         total = 0.0
         for each, amount in enumerate(own):
             p = amount / sum(own)
-            q = 0.99 * listed.count(each) / len(listed) + 0.01 * p
+            q = 0.99 * sum(belongs[i, each] for i in listed) / len(listed) + 0.01 * p
             total += p * math.log(p / q) if p else 0.0
         return total
 
-    found = variety.miscalibration(
-        filled(rows), k, np.array(category, dtype=np.int32), sparse.csr_matrix(np.array(mix))
-    )
+    found = variety.miscalibration(filled(rows), k, sparse.csr_matrix(belongs), sparse.csr_matrix(np.array(mix)))
     same(found, [divergence(row, own) for row, own in zip(rows, mix, strict=True)])
     assert (found[~np.isnan(found)] >= -EXACT).all()
 

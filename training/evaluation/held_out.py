@@ -65,6 +65,7 @@ class HeldOut:
     customer_ids : String, length n.
     row : int32, shape (n,); positions in `training.customers`, `UNKNOWN` for those absent from it.
     relevant : what they turned out to want, in positions of `training.items`.
+    wanted : the same as `customer_id`, `item_id`; with what has no position, each pair once.
     masked : bool, shape (n, items); what must not be listed.
     hidden : as `masked`, but only what follows from events of kinds that models may not see; None when there are none.
     rules, until : as given; `until` as in `Part`.
@@ -74,6 +75,7 @@ class HeldOut:
     customer_ids: pl.Series
     row: npt.NDArray[np.int32]
     relevant: Relevant
+    wanted: pl.DataFrame
     masked: sparse.csr_matrix
     hidden: sparse.csr_matrix | None
     rules: Rules
@@ -123,6 +125,7 @@ def hold_out(part: Part, rules: Rules, further_items: pl.Series) -> HeldOut:
         customer_ids=customers,
         row=training.customers.positions(customers),
         relevant=_relevant(wanted, customers, training),
+        wanted=wanted,
         masked=_matrix(masked, customers, training),
         hidden=_matrix(unseen, customers, training) if unseen.height else None,
         rules=rules,

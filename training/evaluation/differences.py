@@ -1,0 +1,108 @@
+"""How sure differences between models are, and what they say in words.
+
+The *family* of a track's differences is all of them, the first model against every other by every metric at every k:
+Holm's correction over it makes the verdicts right all together in 95 of 100 evaluations, so that a reader may look for
+the ones that are clear. Slices are a family of their own, again all of them together: a slice in which a model is
+"better" was not picked for being so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.metrics.uncertainty import CONFIDENCE, Clusters, Interval, Verdict, holm, intervals
+from training.evaluation.measuring import LOWER_IS_BETTER, NEITHER_IS_BETTER, STABILITY
+
+Floats = npt.NDArray[np.float64]
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first model minus another.
+
+    Attributes
+    ----------
+    p_holm : the p-value, corrected for its family.
+    """
+
+    interval: Interval
+    p_holm: float
+    verdict: Verdict
+
+    def to_json(self) -> dict[str, Any]:
+        """As `metrics.json` has it."""
+        found = self.interval
+        bounds = {"mean": found.mean, "low": found.low, "high": found.high}
+        return bounds | {"p": found.p, "p_holm": self.p_holm, "verdict": str(self.verdict)}
+
+
+Differences = Mapping[str, Mapping[str, Difference]]
+"""Other model → metric → the first model minus it."""
+
+
+def resampled(
+    each: Mapping[str, Mapping[str, Floats]],
+    first: str,
+    seed: int,
+    resamples: int,
+    cluster: Clusters | None,
+) -> tuple[dict[str, dict[str, Interval]], dict[str, dict[str, Interval]]]:
+    """The interval of every mean, and of every difference from the first model; one set of resamples for all."""
+    single = [(name, metric) for name, metrics in each.items() for metric in metrics]
+    paired = [
+        (name, metric)
+        for name, metrics in each.items()
+        if name != first and first in each
+        for metric in metrics
+        if metric in each[first] and not metric.startswith(STABILITY)
+    ]
+    columns = [each[name][metric] for name, metric in single]
+    columns += [each[first][metric] - each[name][metric] for name, metric in paired]
+    if not columns:
+        return {}, {}
+    found = intervals(np.stack(columns, axis=1), seed, resamples, cluster=cluster)
+    means: dict[str, dict[str, Interval]] = {name: {} for name in each}
+    between: dict[str, dict[str, Interval]] = {name: {} for name in each if name != first and first in each}
+    for (name, metric), interval in zip(single, found[: len(single)], strict=True):
+        means[name][metric] = interval
+    for (name, metric), interval in zip(paired, found[len(single) :], strict=True):
+        between[name][metric] = interval
+    return means, between
+
+
+def judged_together(
+    family: Mapping[Key, Mapping[str, Mapping[str, Interval]]],
+) -> dict[Key, dict[str, dict[str, Difference]]]:
+    """What the differences of a family say, corrected for all of them."""
+    places = [
+        (key, name, metric) for key, models in family.items() for name, metrics in models.items() for metric in metrics
+    ]
+    corrected = holm([family[key][name][metric].p for key, name, metric in places])
+    judged: dict[Key, dict[str, dict[str, Difference]]] = {
+        key: {name: {} for name in models} for key, models in family.items()
+    }
+    for (key, name, metric), p in zip(places, corrected, strict=True):
+        interval = family[key][name][metric]
+        judged[key][name][metric] = Difference(interval, p, verdict_of(metric, interval.mean, p))
+    return judged
+
+
+def verdict_of(metric: str, difference: float, p: float, confidence: float = CONFIDENCE) -> Verdict:
+    """In words, for a metric such as `recall@10` and a corrected p-value."""
+    if not p <= 1.0 - confidence or difference == 0:
+        return Verdict.NO_CLEAR_DIFFERENCE
+    family = metric.partition("@")[0]
+    if family in NEITHER_IS_BETTER:
+        return Verdict.HIGHER if difference > 0 else Verdict.LOWER
+    return Verdict.BETTER if (difference > 0) is (family not in LOWER_IS_BETTER) else Verdict.WORSE
+
+
+def differences_as_json(differences: Differences) -> dict[str, Any]:
+    """As `metrics.json` has them."""
+    return {name: {metric: each.to_json() for metric, each in metrics.items()} for name, metrics in differences.items()}
