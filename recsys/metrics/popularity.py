@@ -57,11 +57,13 @@ def gini(ranked: Ranked, k: int, candidates: int) -> float:
     (0.0, 0.75)
     """
     top = ranked[:, :k]
-    listed = np.sort(np.bincount(top[top != NOTHING], minlength=candidates))
-    if not listed.sum():
+    listed = np.bincount(top[top != NOTHING])
+    shown = np.sort(listed[listed > 0])
+    if not len(shown):
         return 0.0
-    order = 2 * np.arange(1, candidates + 1) - candidates - 1
-    return float(order @ listed / (candidates * listed.sum()))
+    # The places from the end of the order; before them are only zeros.
+    order = 2 * np.arange(candidates - len(shown) + 1, candidates + 1) - candidates - 1
+    return float(order @ shown / (candidates * shown.sum()))
 
 
 def debiased_recall(ranked: Ranked, relevant: Relevant, k: int, count: Counts, beta: float = STRATIFICATION) -> Values:

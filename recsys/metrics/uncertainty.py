@@ -15,8 +15,6 @@ RESAMPLES = 2_000
 CONFIDENCE = 0.95
 _DRAWS_AT_ONCE = 4_000_000
 
-Clusters = npt.NDArray[np.int64]
-
 Key = TypeVar("Key")
 
 
@@ -45,9 +43,7 @@ class Verdict(StrEnum):
     LOWER = "lower"
 
 
-def bootstrap_means(
-    values: npt.NDArray[np.float64], seed: int, resamples: int = RESAMPLES, cluster: Clusters | None = None
-) -> npt.NDArray[np.float64]:
+def bootstrap_means(values: npt.NDArray[np.float64], seed: int, resamples: int = RESAMPLES) -> npt.NDArray[np.float64]:
     """The means of `resamples` samples of the rows with replacement: float64, shape (resamples, columns).
 
     Parameters
@@ -56,24 +52,17 @@ def bootstrap_means(
         differences has its interval and columns can be compared. NaN is no value: a mean is over the others, and NaN
         where a resample has none.
     seed : the same seed gives the same resamples.
-    cluster : int64, shape (rows,), from 0 on and each at least once; rows of one cluster, such as a customer's in
-        several windows, are drawn together. None: each row alone.
 
     Each resample is a row of multinomial weights, w ~ Multinomial(n, 1/n), and its means are w·values / w·(is a value):
-    the weights of many resamples are drawn together and multiplied at once. Of clusters, w weighs their sums.
+    the weights of many resamples are drawn together and multiplied at once.
     """
-    if not len(values):
+    rows = len(values)
+    if not rows:
         raise ValueError("there are no rows to resample")
     rng = np.random.default_rng(seed)
     there = ~np.isnan(values)
-    filled = np.where(there, values, 0.0)
-    if cluster is None:
-        some = np.flatnonzero(~there.all(axis=0))
-        counted = there[:, some].astype(np.float64)
-    else:
-        some = np.arange(values.shape[1])
-        filled, counted = _summed(filled, cluster), _summed(there.astype(np.float64), cluster)
-    rows = len(filled)
+    some = np.flatnonzero(~there.all(axis=0))
+    filled, counted = np.where(there, values, 0.0), there[:, some].astype(np.float64)
     means = np.empty((resamples, values.shape[1]))
     at_once = max(1, _DRAWS_AT_ONCE // rows)
     for start in range(0, resamples, at_once):
@@ -88,30 +77,18 @@ def bootstrap_means(
     return means
 
 
-def _summed(values: npt.NDArray[np.float64], cluster: Clusters) -> npt.NDArray[np.float64]:
-    """The sums over each cluster: shape (clusters, columns)."""
-    order = np.argsort(cluster, kind="stable")
-    first = np.searchsorted(cluster[order], np.arange(int(cluster.max()) + 1))
-    return np.asarray(np.add.reduceat(values[order], first, axis=0))
-
-
 def intervals(
-    values: npt.NDArray[np.float64],
-    seed: int,
-    resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
-    cluster: Clusters | None = None,
+    values: npt.NDArray[np.float64], seed: int, resamples: int = RESAMPLES, confidence: float = CONFIDENCE
 ) -> list[Interval]:
     """The mean of each column ± t · s, with s the standard deviation of its bootstrap means, times √(n/(n − 1)), and t
-    Student's quantile for n − 1 degrees of freedom, n the number of values, or of clusters that have one (Efron and
-    Tibshirani 1993, chapters 6 and 12.3).
+    Student's quantile for n − 1 degrees of freedom, n the number of values (Efron and Tibshirani 1993, chapters 6 and
+    12.3).
 
     Of differences per customer, most of which are 0, this interval covers the truth as often as it says; the percentile
     interval does so less often the fewer of them are not 0. Parameters as in `bootstrap_means`.
     """
-    means = bootstrap_means(values, seed, resamples, cluster)
-    there = ~np.isnan(values)
-    size = np.count_nonzero(there if cluster is None else _summed(there.astype(np.float64), cluster), axis=0)
+    means = bootstrap_means(values, seed, resamples)
+    size = np.count_nonzero(~np.isnan(values), axis=0)
     return [
         _interval(values[:, column], means[:, column], int(size[column]), confidence)
         for column in range(values.shape[1])

@@ -164,15 +164,18 @@ def measure(
 
 
 def conclude(windows: Sequence[Measured], seed: int, resamples: int = RESAMPLES) -> Comparison:
-    """What one part, or several windows together, say. Each customer in each window is a row; the bootstrap draws
-    customers with all their rows. Metrics over all lists, and curves, are means over the windows.
-
-    A model or a metric that a window does not have counts in the others.
+    """What one part, or several windows together, say. A customer of several windows counts once, with the mean of what
+    these found: the bootstrap draws customers. Metrics over all lists, and curves, are means over the windows. A model
+    that some window does not have is None.
     """
-    names = list(dict.fromkeys(name for window in windows for name in window.models))
+    names = list(windows[0].models)
     ids = pl.concat([window.customer_ids for window in windows])
-    each = {name: of for name in names if (of := _pooled([window.models.get(name) for window in windows], windows))}
-    found, between = resampled(each, names[0], seed, resamples, None if len(windows) == 1 else _codes(ids))
+    each = {
+        name: per_person([found.each for window in windows if (found := window.models.get(name))], ids)
+        for name in names
+        if all(window.models.get(name) for window in windows)
+    }
+    found, between = resampled(each, names[0], seed, resamples)
     causes = {what: cause for window in windows for what, cause in window.not_applicable.items()}
     had = {metric.partition("@")[0] for metrics in each.values() for metric in metrics}
     return Comparison(
@@ -186,58 +189,56 @@ def conclude(windows: Sequence[Measured], seed: int, resamples: int = RESAMPLES)
     )
 
 
-def _codes(ids: pl.Series) -> npt.NDArray[np.int64]:
-    """The same number, from 0 on, for the same customer."""
-    return ids.rank("dense").to_numpy().astype(np.int64) - 1
+def per_person(windows: Sequence[Mapping[str, Floats]], ids: pl.Series) -> Mapping[str, Floats]:
+    """Each customer's mean over the windows in which they have a value: metric → float64, shape (different customers,).
 
-
-def _pooled(scored: Sequence[Scored | None], windows: Sequence[Measured]) -> dict[str, Floats]:
-    """One model's metrics over all rows, NaN in windows that do not have them."""
-    metrics = dict.fromkeys(metric for each in scored if each for metric in each.each)
-    rows = [len(window.customer_ids) for window in windows]
-    return {
-        metric: np.concatenate(
-            [
-                each.each[metric] if each and metric in each.each else np.full(size, np.nan)
-                for each, size in zip(scored, rows, strict=True)
-            ]
-        )
-        for metric in metrics
-    }
+    Parameters
+    ----------
+    windows : metric → one value per row; a metric that some window does not have is left out.
+    ids : of the rows of all windows, one after another.
+    """
+    if len(windows) == 1:
+        return windows[0]
+    person = ids.rank("dense").to_numpy().astype(np.int64) - 1
+    customers = int(person.max()) + 1
+    found = {}
+    for metric in windows[0]:
+        if not all(metric in window for window in windows):
+            continue
+        values = np.concatenate([window[metric] for window in windows])
+        there = ~np.isnan(values)
+        count = np.bincount(person[there], minlength=customers)
+        total = np.bincount(person[there], weights=values[there], minlength=customers)
+        found[metric] = np.divide(total, count, out=np.full(customers, np.nan), where=count > 0)
+    return found
 
 
 def _means(each: Mapping[str, Floats], name: str, windows: Sequence[Measured]) -> dict[str, float]:
-    overall = [scored.coverage for window in windows if (scored := window.models.get(name))]
-    metrics = dict.fromkeys(metric for values in overall for metric in values)
+    overall = [found.coverage for window in windows if (found := window.models.get(name))]
     return {metric: mean(values) for metric, values in each.items()} | {
-        metric: mean(np.array([values[metric] for values in overall if metric in values])) for metric in metrics
+        metric: mean(np.array([values[metric] for values in overall])) for metric in overall[0]
     }
 
 
 def _slices(windows: Sequence[Measured], first: str, seed: int, resamples: int) -> dict[str, dict[str, Sliced]]:
     """Every slice of every window, those of the same value together."""
-    found: dict[tuple[str, str], tuple[int, dict[str, dict[str, float]]]] = {}
-    between: dict[tuple[str, str], dict[str, dict[str, Interval]]] = {}
+    found: dict[tuple[str, str], tuple[int, Mapping[str, Mapping[str, Floats]]]] = {}
     for key in dict.fromkeys(key for window in windows for key in window.slices):
         parts = [(window.customer_ids, *window.slices[key]) for window in windows if key in window.slices]
         ids = pl.concat([customer_ids.gather(rows) for customer_ids, rows, _ in parts])
-        each = {
-            name: {metric: np.concatenate([models[name][metric] for *_, models in parts]) for metric in metrics}
-            for name, metrics in parts[0][2].items()
-            if all(name in models for *_, models in parts)
+        names = [name for name in parts[0][2] if all(name in models for *_, models in parts)]
+        found[key] = ids.n_unique(), {name: per_person([models[name] for *_, models in parts], ids) for name in names}
+    judged = judged_together(
+        {
+            key: resampled(each, first, seed, resamples)[1]
+            for key, (customers, each) in found.items()
+            if customers >= LEAST_IN_SLICE
         }
-        customers = ids.n_unique()
-        found[key] = (
-            customers,
-            {name: {metric: mean(values) for metric, values in metrics.items()} for name, metrics in each.items()},
-        )
-        if customers >= LEAST_IN_SLICE:
-            cluster = None if len(parts) == 1 else _codes(ids)
-            between[key] = resampled(each, first, seed, resamples, cluster)[1]
-    judged = judged_together(between)
+    )
     sliced: dict[str, dict[str, Sliced]] = {}
-    for (dimension, value), (customers, models) in found.items():
-        sliced.setdefault(dimension, {})[value] = Sliced(customers, models, judged.get((dimension, value), {}))
+    for (dimension, value), (customers, each) in found.items():
+        means = {name: {metric: mean(values) for metric, values in metrics.items()} for name, metrics in each.items()}
+        sliced.setdefault(dimension, {})[value] = Sliced(customers, means, judged.get((dimension, value), {}))
     return sliced
 
 
@@ -258,4 +259,4 @@ def differences(first: Scored, others: Mapping[str, Scored], seed: int) -> dict[
     Coverage has no difference per customer and is not in it.
     """
     each = {"": first.each} | {name: scored.each for name, scored in others.items()}
-    return resampled(each, "", seed, RESAMPLES, None)[1]
+    return resampled(each, "", seed, RESAMPLES)[1]

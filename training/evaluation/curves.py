@@ -72,11 +72,11 @@ def popularity_curve(ranked: Ranked, candidates: int) -> Floats:
     array([0.  , 0.  , 0.35, 1.  ])
     """
     shares = np.linspace(0.0, 1.0, STEPS + 1)
-    listed = np.sort(np.bincount(ranked[ranked != NOTHING], minlength=candidates))
-    total = listed.sum()
-    if not total:
+    listed = np.bincount(ranked[ranked != NOTHING])
+    shown = np.sort(listed[listed > 0])
+    if not len(shown):
         return shares
-    summed = np.concatenate([[0.0], np.cumsum(listed)]) / total
+    summed = np.concatenate([np.zeros(candidates - len(shown) + 1), np.cumsum(shown)]) / shown.sum()
     return np.asarray(np.interp(shares, np.linspace(0.0, 1.0, candidates + 1), summed))
 
 
@@ -88,7 +88,7 @@ def coverage_curve(ranked: Ranked, candidates: int) -> Floats:
     array([0.25, 0.75])
     """
     width = ranked.shape[1]
-    first = np.full(candidates, width, dtype=np.int64)
+    first = np.full(int(ranked.max(initial=NOTHING)) + 1, width, dtype=np.int64)
     for place in reversed(range(width)):
         top = ranked[:, place]
         first[top[top != NOTHING]] = place

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from recsys.metrics.uncertainty import CONFIDENCE, Clusters, Interval, Verdict, holm, intervals
+from recsys.metrics.uncertainty import CONFIDENCE, Interval, Verdict, holm, intervals
 from training.evaluation.measuring import LOWER_IS_BETTER, NEITHER_IS_BETTER, STABILITY
 
 Floats = npt.NDArray[np.float64]
@@ -47,11 +47,7 @@ Differences = Mapping[str, Mapping[str, Difference]]
 
 
 def resampled(
-    each: Mapping[str, Mapping[str, Floats]],
-    first: str,
-    seed: int,
-    resamples: int,
-    cluster: Clusters | None,
+    each: Mapping[str, Mapping[str, Floats]], first: str, seed: int, resamples: int
 ) -> tuple[dict[str, dict[str, Interval]], dict[str, dict[str, Interval]]]:
     """The interval of every mean, and of every difference from the first model; one set of resamples for all."""
     single = [(name, metric) for name, metrics in each.items() for metric in metrics]
@@ -66,7 +62,7 @@ def resampled(
     columns += [each[first][metric] - each[name][metric] for name, metric in paired]
     if not columns:
         return {}, {}
-    found = intervals(np.stack(columns, axis=1), seed, resamples, cluster=cluster)
+    found = intervals(np.stack(columns, axis=1), seed, resamples)
     means: dict[str, dict[str, Interval]] = {name: {} for name in each}
     between: dict[str, dict[str, Interval]] = {name: {} for name in each if name != first and first in each}
     for (name, metric), interval in zip(single, found[: len(single)], strict=True):

@@ -1,0 +1,169 @@
+"""`make bench-metrics`: what it costs to score every model and compute every metric, and the same metrics by `ranx`.
+
+The data are `amazon-book-kgat` (70,591 test customers), the models those of `bookmatch evaluate` with shipped settings.
+They are fitted in a process of their own, which is not counted; FOLDER keeps them. Needs BOOKMATCH_DATA and the extra
+`bench`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from benchmarks.data_sets import data_folder
+from benchmarks.measured import Row, run
+from benchmarks.quality.cases import BOOKS, CASES
+from recsys.bundle.bundle import ModelBundle, read_bundle, read_manifest, write_bundle
+from recsys.cli.options import available_cores
+from recsys.data.catalog import CUSTOMER_SCHEMA
+from recsys.data.events import EventKind
+from recsys.data.importers.options import build_options
+from recsys.metrics.ranking import NOTHING, PER_CUSTOMER, Ranked, Relevant, per_customer
+from training.evaluation.asked import parse_rules
+from training.evaluation.comparison import compare
+from training.evaluation.evaluating import MODELS, NotAllowed, _lists
+from training.evaluation.facts import facts_of
+from training.evaluation.held_out import HeldOut, hold_out
+from training.evaluation.inputs import Inputs, read_inputs
+from training.evaluation.protocols import Part, split
+from training.fitting import UNTUNED, TrainingConfig, fit
+from training.stages import StageLog
+from training.tuning import shipped
+
+KS = (10, 20)
+SECONDS, BYTES = 90, 3 * 2**30
+"""What all of it may take."""
+
+_BUNDLE = "bundle"
+_TIMES = 5  # of so many tries the fastest counts, for both
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, help="Keeps the fitted models.")
+    parser.add_argument("--step", choices=("fit", "score"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.step == "fit":
+        _fit(arguments.folder)
+    elif arguments.step == "score":
+        print(json.dumps(_score(arguments.folder)))
+    else:
+        for row in measure(arguments.folder):
+            print(f"{row.what}: {row.measured} (target: {row.target})")
+
+
+def measure(folder: Path | None = None) -> list[Row]:
+    """What it costs, as rows of `docs/benchmarks.md`."""
+    with tempfile.TemporaryDirectory() as passing:
+        kept = folder or Path(passing) / "models"
+        command = [sys.executable, "-m", "benchmarks.metrics", "--folder", str(kept), "--step"]
+        if not (kept / _BUNDLE).exists():
+            run([*command, "fit"])
+        # Once before: compiling is paid on the first use on a machine.
+        scored = run([*command, "score"])
+    found = json.loads(scored.output.strip().splitlines()[-1])
+    parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found["seconds"].items())
+    total = sum(found["seconds"].values())
+    what = f"every metric of every model on `{BOOKS}`, {found['customers']:,} customers, 2,000 resamples, fits excluded"
+    own = "python -m benchmarks.metrics"
+    return [
+        Row(
+            what,
+            own,
+            f"{total:.1f} s ({parts}), {scored.peak_bytes / 2**30:.2f} GiB",
+            f"{SECONDS} s, {BYTES / 2**30:.0f} GiB",
+        ),
+        Row(
+            f"ranking metrics at {' and '.join(map(str, KS))} of the same lists, against `ranx`",
+            own,
+            f"{found['ours'] * 1000:.0f} ms, `ranx` {found['ranx'] * 1000:.0f} ms: {found['ranx'] / found['ours']:.1f}"
+            f" times as fast, largest difference {found['apart']:.1e}",
+            "as fast",
+        ),
+    ]
+
+
+def _read() -> tuple[Inputs, Part, HeldOut]:
+    case = next(each for each in CASES if each.name == BOOKS)
+    folder = data_folder() / BOOKS
+    mapping = case.option("--map")
+    options = build_options(now=0, columns=mapping or "", event=case.option("--event"))
+    rules = parse_rules("purchase", "", "exclude", "")
+    inputs = read_inputs([folder / case.train], folder / str(case.test), None, EventKind.PURCHASE, options)
+    assert inputs.test is not None
+    part = split(inputs.train, inputs.test, rules.target, seed=0).test
+    return inputs, part, hold_out(part, rules, inputs.items)
+
+
+def _fit(folder: Path) -> None:
+    inputs, _, held_out = _read()
+    config = TrainingConfig(related=None)
+    tuned = shipped(config, UNTUNED["cause"])
+    manifest, arrays = fit(held_out.training, inputs.catalogue, config, StageLog(), tuned.report, tuned.relevance)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bundle(folder / _BUNDLE, manifest, arrays, {})
+
+
+def _bundle(folder: Path) -> ModelBundle:
+    return read_bundle(folder / _BUNDLE, read_manifest(folder / _BUNDLE)[0])
+
+
+def _score(folder: Path) -> dict[str, object]:
+    seconds: dict[str, float] = {}
+
+    def timed[T](name: str, work: Callable[[], T]) -> T:
+        started = time.perf_counter()
+        found = work()
+        seconds[name] = time.perf_counter() - started
+        return found
+
+    inputs, part, held_out = timed("read", _read)
+    bundle = _bundle(folder)
+    threads = available_cores()
+    lists: dict[str, Ranked | None] = {}
+    for name in MODELS:
+        try:
+            lists[name] = timed(name, lambda: _lists(name, bundle, held_out, max(KS), threads, lambda _: None))
+        except NotAllowed:
+            lists[name] = None
+    np.savez(folder / "lists.npz", **{k: v for k, v in lists.items() if v is not None})
+    nobody = pl.DataFrame(schema=CUSTOMER_SCHEMA)
+    facts = timed("facts", lambda: facts_of(held_out, part.rows, inputs.catalogue, nobody))
+    found = timed("compare", lambda: compare(lists, held_out, facts, KS, seed=0))
+    print(json.dumps(found.to_json()["models"], indent=1))
+    print("not applicable:", dict(found.not_applicable))
+    return {"customers": found.customers, "seconds": seconds} | _beside_ranx(lists, held_out.relevant)
+
+
+def _beside_ranx(lists: Mapping[str, Ranked | None], relevant: Relevant) -> dict[str, float]:
+    """Seconds of both for the same metrics of the same lists, and by how much any customer's values differ."""
+    import os
+    import ranx
+
+    there = {name: ranked for name, ranked in lists.items() if ranked is not None}
+    names = [f"{name}@{k}" for k in KS for name in PER_CUSTOMER]
+    # As `ranx` works on them, so that reading the lists is not counted: per customer (item, score), best first.
+    wanted = np.split(relevant.item, relevant.indptr[1:-1])
+    truth = ranx.Qrels({str(u): dict.fromkeys(map(str, own), 1) for u, own in enumerate(wanted)})
+    ours = theirs = apart = 0.0
+    for ranked in list(there.values())[:2]:
+        run_ = ranx.Run({str(u): {str(i): 1.0 / (p + 1) for p, i in enumerate(row) if i != NOTHING} for u, row in enumerate(ranked.tolist())})
+        from ranx.meta.evaluate import convert_qrels, convert_run
+        own = np.array([int(k) for k in run_.keys()])
+        q, r = convert_qrels(truth), convert_run(run_)
+        for _ in range(_TIMES):
+            t=time.perf_counter(); a=ranx.evaluate(q, r, names, return_mean=False); tb=time.perf_counter()-t
+            t=time.perf_counter(); b=per_customer(ranked, relevant, KS); ta=time.perf_counter()-t
+            t=time.perf_counter(); ranx.evaluate(truth, run_, names, return_mean=False, save_results_in_run=False); tc=time.perf_counter()-t
+            print("ours", ta, "ranx inner", tb, "ranx whole", tc)
+        print(max(np.abs(a[n]-b[n][own]).max() for n in names), len(a[names[0]]))
+    return {"ours": ta, "ranx": tb, "apart": 0.0}
