@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -38,6 +39,7 @@ from training.fitting import UNTUNED, TrainingConfig, fit
 from training.stages import StageLog
 from training.tuning import shipped
 
+T = TypeVar("T")
 KS = (10, 20)
 SECONDS, BYTES = 90, 3 * 2**30
 """What all of it may take."""
@@ -120,7 +122,7 @@ def _bundle(folder: Path) -> ModelBundle:
 def _score(folder: Path) -> dict[str, object]:
     seconds: dict[str, float] = {}
 
-    def timed[T](name: str, work: Callable[[], T]) -> T:
+    def timed(name: str, work: Callable[[], T]) -> T:
         started = time.perf_counter()
         found = work()
         seconds[name] = time.perf_counter() - started
@@ -167,3 +169,7 @@ def _beside_ranx(lists: Mapping[str, Ranked | None], relevant: Relevant) -> dict
             print("ours", ta, "ranx inner", tb, "ranx whole", tc)
         print(max(np.abs(a[n]-b[n][own]).max() for n in names), len(a[names[0]]))
     return {"ours": ta, "ranx": tb, "apart": 0.0}
+
+
+if __name__ == "__main__":
+    main()

@@ -175,14 +175,14 @@ def conclude(windows: Sequence[Measured], seed: int, resamples: int = RESAMPLES)
         for name in names
         if all(window.models.get(name) for window in windows)
     }
-    found, between = resampled(each, names[0], seed, resamples)
+    means, between = resampled(each, names[0], seed, resamples)
     causes = {what: cause for window in windows for what, cause in window.not_applicable.items()}
     had = {metric.partition("@")[0] for metrics in each.values() for metric in metrics}
     return Comparison(
         customers=ids.n_unique(),
         models={name: _means(each[name], name, windows) if name in each else None for name in names},
         not_applicable={what: cause for what, cause in causes.items() if what not in had},
-        intervals=found,
+        intervals=means,
         differences=judged_together({None: between})[None],
         slices=_slices(windows, names[0], seed, resamples),
         curves=mean_curves([window.curves for window in windows]),
