@@ -93,3 +93,7 @@ class BundleError(BookmatchError):
 
 class PlacementsError(BookmatchError):
     """A version of the placements is missing or damaged, or cannot be written."""
+
+
+class LeakError(BookmatchError):
+    """An evaluation let its models see what they have to foresee, so its numbers would be worth nothing."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from recsys.data.events import EVENT_SCHEMA, KIND_BY_CODE, EventKind
+from recsys.data.events import KIND_BY_CODE, EventKind
 from recsys.data.interactions import EventTable, Interactions
 from recsys.errors import InputError
 from recsys.recommend.placement import DEFAULT_PLACEMENT
+from recsys.stores.frames import event_rows
 from training.evaluation.held_out import HeldOut, Repeats, Rules, hold_out
 from training.evaluation.protocols import Part, drawn_part, latest_part
 from training.evaluation.soon import Soon
@@ -108,21 +110,4 @@ def sampled(table: EventTable, seed: int, most_events: int) -> tuple[pl.DataFram
         place[table.customer_ids.arg_sort().to_numpy()] = np.arange(customers)
         kept = np.random.default_rng(seed).random(customers)[place] < share
         events = events.filter(pl.Series(kept).gather(events["customer"]))
-    kinds = {kind.code: str(kind) for kind in EventKind}
-    known = {
-        "customer_id": table.customer_ids.gather(events["customer"]),
-        "item_id": table.item_ids.gather(events["item"]),
-        "kind": events["kind"].replace_strict(kinds, return_dtype=pl.String),
-        "timestamp": events["timestamp"],
-        "position": events["position"],
-        "quantity": events["quantity"],
-        "rating": events["rating"],
-    }
-    frame = pl.DataFrame(known).with_row_index("event_id")
-    return (
-        frame.select(
-            (pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
-            for name, dtype in EVENT_SCHEMA.items()
-        ),
-        share,
-    )
+    return event_rows(replace(table, events=events)), share

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from recsys.data.events import EXPOSURE_KINDS, KIND_CODES, EventKind
+from recsys.data.events import EVENT_SCHEMA, EXPOSURE_KINDS, KIND_CODES, EventKind
 from recsys.data.interactions import EventTable
 from recsys.stores.undo import Undo, undo_target, undone
 
@@ -53,4 +53,23 @@ def event_table(events: pl.DataFrame, further_items: Sequence[str] | pl.Series =
         ),
         customer_ids=customers,
         item_ids=items,
+    )
+
+
+def event_rows(table: EventTable) -> pl.DataFrame:
+    """A store's table as rows in `EVENT_SCHEMA`, numbered instead of named; what a table does not hold is null."""
+    events, kinds = table.events, {code: kind for kind, code in _CODES.items()}
+    known = {
+        "customer_id": table.customer_ids.gather(events["customer"]),
+        "item_id": table.item_ids.gather(events["item"]),
+        "kind": events["kind"].replace_strict(kinds, return_dtype=pl.String),
+        "timestamp": events["timestamp"],
+        "position": events["position"],
+        "quantity": events["quantity"],
+        "rating": events["rating"],
+    }
+    frame = pl.DataFrame(known).with_row_index("event_id")
+    return frame.select(
+        (pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in EVENT_SCHEMA.items()
     )

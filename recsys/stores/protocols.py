@@ -84,9 +84,13 @@ class EventStore(Protocol):
         """
         ...
 
-    def read(self) -> EventTable:
+    def read(self, as_of: int | None = None) -> EventTable:
         """All customers' histories, as one consistent state, for training. While it reads it needs up to
-        about 250 bytes of memory per event; the table it returns needs 33."""
+        about 250 bytes of memory per event; the table it returns needs 33.
+
+        With a time (milliseconds UTC) an undo made then or later takes nothing back; the events of later are there all
+        the same.
+        """
         ...
 
     def responses(self, after: int, since: int, within: int) -> Responses:

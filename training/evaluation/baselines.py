@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recsys.data.interactions import Interactions
-from recsys.data.signals import UNKNOWN_TIME, EventWeights
+from recsys.data.signals import UNKNOWN_TIME
 from recsys.data.vocabulary import UNKNOWN
 from recsys.metrics.ranking import NOTHING, Ranked
 from training.evaluation.held_out import HeldOut, rows_of
@@ -45,7 +45,7 @@ def target_counts(held_out: HeldOut, since: int | None = None) -> sparse.csr_mat
 
 def popular_order(held_out: HeldOut) -> Order:
     """Items by the number of distinct customers with a target event; NotAllowed when models see no such event."""
-    order = _by_customers(target_counts(held_out), held_out.training)
+    order = _shown(_by_customers(target_counts(held_out), held_out.training), held_out)
     if not len(order):
         raise NotAllowed("models see no event of the kinds to predict")
     return order
@@ -57,7 +57,7 @@ def recent_order(held_out: HeldOut) -> Order:
     if held_out.until is None or np.any(held_out.training.timestamp == UNKNOWN_TIME):
         raise NotAllowed("times are unknown")
     since = held_out.until - RECENT_DAYS * _MS_PER_DAY
-    order = _by_customers(target_counts(held_out, since), held_out.training)
+    order = _shown(_by_customers(target_counts(held_out, since), held_out.training), held_out)
     if not len(order):
         raise NotAllowed(f"no event of the kinds to predict in the last {RECENT_DAYS} days of training")
     return order
@@ -118,25 +118,31 @@ def filled(ranked: Ranked, order: Order, masked: sparse.csr_matrix) -> Ranked:
 
 def personal_top(held_out: HeldOut, order: Order, limit: int) -> Ranked:
     """Each customer's own items by the number of target events, then the first of the order."""
-    own = _without(rows_of(target_counts(held_out), held_out.row), held_out.masked)
+    own = _without(rows_of(target_counts(held_out), held_out.row), held_out.masked, held_out.showable)
     return filled(best_of_scores(own, _events(held_out.training), limit), order, held_out.masked)
 
 
-def bm25(held_out: HeldOut, weights: EventWeights, order: Order, limit: int, threads: int) -> Ranked:
-    """Item-item with BM25 weights, the hundred nearest of each item, itself among them, computed by `implicit` from the
-    strengths that the other models see. Customers absent from training get the order."""
+def bm25_neighbours(strengths: sparse.csr_matrix, threads: int) -> sparse.csr_matrix:
+    """The hundred nearest items of each, itself among them, by BM25 weights: shape (items, items); by `implicit`."""
     from implicit.nearest_neighbours import all_pairs_knn, bm25_weight
 
-    strengths = held_out.training.strengths(weights)
     # As implicit's BM25Recommender does: its documents are items, its terms are customers.
     weighted = sparse.csr_matrix(bm25_weight(strengths.T, BM25_K1, BM25_B).T)
-    similar = sparse.csr_matrix(all_pairs_knn(weighted, BM25_NEIGHBOURS, num_threads=threads, show_progress=False))
+    return sparse.csr_matrix(all_pairs_knn(weighted, BM25_NEIGHBOURS, num_threads=threads, show_progress=False))
+
+
+def bm25(
+    held_out: HeldOut, strengths: sparse.csr_matrix, neighbours: sparse.csr_matrix, order: Order, limit: int
+) -> Ranked:
+    """Item-item with BM25 weights, from the strengths of taste that the other models see, shape (training customers,
+    items), and the neighbours that `bm25_neighbours` finds in them. Customers absent from training get the order."""
     count = _events(held_out.training)
     blocks = []
     for start in range(0, len(held_out.row), _ROWS_AT_ONCE):
         own = slice(start, start + _ROWS_AT_ONCE)
-        scores = rows_of(strengths, held_out.row[own]).astype(np.float64) @ similar
-        blocks.append(best_of_scores(_without(scores, held_out.masked[own]), count, limit))
+        scores = rows_of(strengths, held_out.row[own]).astype(np.float64) @ neighbours
+        allowed = _without(scores, held_out.masked[own], held_out.showable)
+        blocks.append(best_of_scores(allowed, count, limit))
     ranked = np.concatenate(blocks)
     absent = held_out.row == UNKNOWN
     ranked[absent] = first_of_order(order, held_out.masked[absent], limit)
@@ -154,6 +160,14 @@ def _events(training: Interactions) -> npt.NDArray[np.int64]:
     return np.bincount(training.item, minlength=len(training.items)).astype(np.int64)
 
 
-def _without(scores: sparse.csr_matrix, masked: sparse.csr_matrix) -> sparse.csr_matrix:
-    """The scores with those of masked items at 0."""
-    return sparse.csr_matrix(scores - scores.multiply(masked))
+def _shown(order: Order, held_out: HeldOut) -> Order:
+    """The order without what cannot be shown."""
+    return order if held_out.showable is None else order[held_out.showable[order]]
+
+
+def _without(
+    scores: sparse.csr_matrix, masked: sparse.csr_matrix, showable: npt.NDArray[np.bool_] | None
+) -> sparse.csr_matrix:
+    """The scores with those of masked items, and of items that cannot be shown, at 0."""
+    allowed = sparse.csr_matrix(scores - scores.multiply(masked))
+    return allowed if showable is None else sparse.csr_matrix(allowed @ sparse.diags_array(showable.astype(np.float64)))

@@ -1,124 +1,137 @@
-"""From a division of a history to every model's metrics: compile → tune → fit → score."""
+"""From divisions of a history to every model's metrics: compile → tune → fit → list → score, window by window."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
-from recsys.bundle.bundle import ModelBundle
-from recsys.bundle.manifest import Manifest
-from recsys.data.vocabulary import UNKNOWN
+from recsys.data.interactions import Interactions
 from recsys.errors import InputError
-from recsys.metrics.ranking import Ranked
-from recsys.metrics.uncertainty import Interval
-from training.evaluation import baselines
-from training.evaluation.baselines import NotAllowed, Order
-from training.evaluation.comparison import Scored, differences, score
-from training.evaluation.held_out import HeldOut, Repeats, Rules, hold_out
-from training.evaluation.modelling import fit_models, rank_all
-from training.evaluation.protocols import Division
+from training.evaluation.comparison import score
+from training.evaluation.held_out import HeldOut, Repeats, Rules, hold_out, to_foresee, to_learn
+from training.evaluation.leaks import after_fitting, before_fitting, refuse
+from training.evaluation.listing import BLEND, MODELS, PRODUCTION, Fitted
+from training.evaluation.modelling import fit_models
+from training.evaluation.pooling import pooled
+from training.evaluation.protocols import Division, Part
+from training.evaluation.results import TRACKS, Evaluation, Setting, Track, WindowResult
 from training.fitting import UNTUNED, TrainingConfig
 from training.stages import StageCost, StageLog
 from training.tuning import Tuned, Validation, shipped, tune
 
-BLEND = "blend"
-MODELS = (BLEND, "item_item", "als", "bm25", "popular", "popular_7d", "personal_top")
-"""Every model that is compared, in the order of the report; the first three are the service's own `Recommender`."""
+__all__ = ["BLEND", "MODELS", "PRODUCTION", "Evaluation", "Setting", "evaluate"]
 
 _DIVIDE, _COMPILE = "divide", "compile"
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What was found.
-
-    Attributes
-    ----------
-    models : per name the metrics, None for a model that the data does not allow; why stands in `causes`.
-    differences : `blend` minus each other model that there is.
-    customer_ids, test_items, known : of the scored customers: who, the number of test items, and whether training knows
-        them.
-    items : the number of candidates.
-    validation : the number of `customers` and `pairs` that settings were chosen on, zeros without validation.
-    manifest : of the models, without arrays.
-    seconds : of `compile`, `tune`, `fit` (the blend's final fit alone) and `score`.
-    notes : what a reader of the result should know.
-    """
-
-    models: Mapping[str, Scored | None]
-    causes: Mapping[str, str]
-    differences: Mapping[str, Mapping[str, Interval]]
-    customer_ids: pl.Series
-    test_items: pl.Series
-    known: pl.Series
-    items: int
-    validation: Mapping[str, int]
-    manifest: Manifest
-    seconds: Mapping[str, float]
-    notes: tuple[str, ...]
+_MICROSECONDS = 1e6
 
 
 def evaluate(
-    divide: Callable[[], Division],
+    settings: Sequence[Setting],
     rules: Rules,
-    further_items: pl.Series,
-    catalogue: pl.DataFrame,
     ks: Sequence[int],
     config: TrainingConfig,
     budget: float,
     stages: StageLog,
 ) -> Evaluation:
-    """Divides, chooses settings on the validation, fits on all of the training part and scores every model.
+    """Divides, chooses settings on the validation, fits on all of the training part and scores every model, for each
+    setting apart; both rules about repeats of `TRACKS`, and that of `rules`, are asked of the same models.
 
     Parameters
     ----------
-    further_items : String; candidates without events.
-    catalogue : in `ITEM_SCHEMA`; what is known of items.
+    settings : one or more, the earliest first.
     ks : how many places of the lists are looked at, each 1 or more; metrics at each.
-    budget : seconds for tuning; 0 for the shipped settings.
+    budget : seconds for tuning of each setting; 0 for the shipped settings.
 
-    Raises InputError when the division does, or nothing is left to foresee, and NotEnoughDataError.
+    Raises InputError when a division does, or nothing is left to foresee, NotEnoughDataError, and LeakError when models
+    could have seen what they have to foresee.
     """
+    config = replace(config, target_kinds=rules.target, related=None)
+    return pooled([_window(each, rules, ks, config, budget, stages) for each in settings], rules.repeats, config.seed, stages)
+
+
+def _window(
+    setting: Setting, rules: Rules, ks: Sequence[int], config: TrainingConfig, budget: float, stages: StageLog
+) -> WindowResult:
     begin = len(stages.costs)
     with stages.stage(_DIVIDE):
-        division = divide()
-        test = hold_out(division.test, rules, further_items)
-        validation, notes = _validation(division, rules, further_items)
+        division = setting.divide()
+        training = to_learn(division.test, rules, setting.offer.further)
+        tests = _tests(division.test, rules, training, setting)
+        validation, notes = _validation(division, rules, setting.offer.further)
+    with stages.stage("look for leaks"):
+        leaks = before_fitting(setting, division, training)
+        refuse(leaks)
     tuning = len(stages.costs)
-    config = replace(config, target_kinds=rules.target, related=None)
-    tuned = _tuned(division, validation, further_items, catalogue, config, budget, stages)
+    catalogue = setting.offer.of(training)
+    tuned = _tuned(division, validation, setting, training, config, budget, stages)
     fitting = len(stages.costs)
-    bundle = fit_models(test.training, catalogue, tuned, stages)
+    bundle = fit_models(training, catalogue, tuned, stages)
     scoring = len(stages.costs)
-    models, causes = _scores(bundle, test, ks, config.threads, stages)
-    with stages.stage("differences"):
-        found = {name: each for name, each in models.items() if each is not None}
-        blend = found.pop(BLEND)
-        between = differences(blend, found, config.seed)
+    leaks += after_fitting(setting, training, bundle)
+    refuse(leaks)
+    fitted = Fitted(bundle, setting.production, config.threads)
+    tracks: dict[Repeats, Track | str] = {}
+    seconds: dict[str, float] = {}
+    asked = 0
+    for repeats, test in tests.items():
+        if isinstance(test, str):
+            tracks[repeats] = test
+            continue
+        tracks[repeats], spent = _track(fitted, test, ks, stages)
+        asked += len(test.row)
+        seconds = {name: seconds.get(name, 0.0) + each for name, each in spent.items()}
     compiled = [cost for cost in stages.costs[fitting:scoring] if cost.name == _COMPILE]
-    return Evaluation(
-        models=models,
-        causes=causes,
-        differences=between,
-        customer_ids=test.customer_ids,
-        test_items=pl.Series("test_items", test.relevant.size),
-        known=pl.Series("known", test.row != UNKNOWN),
-        items=len(test.training.items),
+    shown = setting.offer.showable(training)
+    return WindowResult(
+        setting=setting,
+        tracks=tracks,
+        part=division.test,
+        bundle=bundle,
+        candidates=len(training.items) if shown is None else int(np.count_nonzero(shown)),
         validation={
             "customers": len(validation.relevant) if validation else 0,
             "pairs": int(validation.relevant.size.sum()) if validation else 0,
         },
-        manifest=bundle.manifest,
+        leaks=leaks,
+        fit_seconds=fitted.fit_seconds([c for c in stages.costs[fitting:scoring] if c.name != _COMPILE]),
+        list_microseconds={name: each / asked * _MICROSECONDS for name, each in seconds.items()},
         seconds={
             "compile": _spent(stages.costs[begin:tuning]) + _spent(compiled),
             "tune": _spent(stages.costs[tuning:fitting]),
             "fit": _spent(stages.costs[fitting:scoring]) - _spent(compiled),
             "score": _spent(stages.costs[scoring:]),
         },
-        notes=(*division.notes, *notes),
+        notes=(*division.notes, *notes, *setting.offer.notes(training)),
     )
+
+
+def _tests(part: Part, rules: Rules, training: Interactions, setting: Setting) -> dict[Repeats, HeldOut | str]:
+    """What is to be foreseen by each rule about repeats, or why there is nothing. What was asked for must be there."""
+    shown = setting.offer.showable(training)
+    found: dict[Repeats, HeldOut | str] = {rules.repeats: to_foresee(part, rules, training, shown)}
+    for repeats in TRACKS.values():
+        if repeats is rules.repeats:
+            continue
+        mask = rules.mask if repeats is Repeats.EXCLUDE else rules.target
+        try:
+            found[repeats] = to_foresee(part, replace(rules, repeats=repeats, mask=mask), training, shown)
+        except InputError as error:
+            found[repeats] = error.found
+    return found
+
+
+def _track(fitted: Fitted, test: HeldOut, ks: Sequence[int], stages: StageLog) -> tuple[Track, dict[str, float]]:
+    """One track, and the seconds that each model's lists took."""
+    lists = fitted.lists(test, max(ks), stages)
+    with stages.stage("score", len(lists.ranked)):
+        models = {
+            name: None if ranked is None else score(ranked, test.relevant, ks, test.candidates)
+            for name, ranked in lists.ranked.items()
+        }
+    return Track(test, lists.ranked, lists.causes, models), dict(lists.seconds)
 
 
 def _validation(division: Division, rules: Rules, further_items: pl.Series) -> tuple[HeldOut | None, tuple[str, ...]]:
@@ -133,8 +146,8 @@ def _validation(division: Division, rules: Rules, further_items: pl.Series) -> t
 def _tuned(
     division: Division,
     validation: HeldOut | None,
-    further_items: pl.Series,
-    catalogue: pl.DataFrame,
+    setting: Setting,
+    training: Interactions,
     config: TrainingConfig,
     budget: float,
     stages: StageLog,
@@ -144,66 +157,33 @@ def _tuned(
     if validation is None or division.validation is None:
         return shipped(config, "there is no validation")
     discovery = validation
+    further = setting.offer.further
     if validation.rules.repeats is not Repeats.EXCLUDE:
-        discovering = replace(validation.rules, repeats=Repeats.EXCLUDE, mask=validation.rules.target)
-        try:
-            discovery = hold_out(division.validation, discovering, further_items)
-        except InputError:
-            # Everything that was held out had been bought before: there is nothing to discover.
-            discovery = validation
-    described = {"drawn": "as the protocol says", "customers": len(validation.relevant)}
+        discovery = _other(division.validation, validation, Repeats.EXCLUDE, further) or validation
+    again = None
+    # As in training a shop's bundle: what may be bought again has a weight of its own, learned where nothing is masked.
+    if validation.rules.repeats is Repeats.EXCLUDE and _other(division.validation, validation, Repeats.ONLY, further):
+        again = _other(division.validation, validation, Repeats.ALLOW, further)
     slice_ = Validation(
         validation,
         discovery,
-        None,
+        again,
         "an evaluation does not need it",
         division.validation.of_long_histories,
-        False,
-        described,
+        validation.rules.repeats is Repeats.EXCLUDE,
+        {"drawn": "as the protocol says", "customers": len(validation.relevant)},
     )
-    return tune(slice_, catalogue, config, budget, stages)
+    return tune(slice_, setting.offer.of(training), config, budget, stages)
+
+
+def _other(part: Part, validation: HeldOut, repeats: Repeats, further_items: pl.Series) -> HeldOut | None:
+    """The validation by another rule about repeats; None where that leaves nothing."""
+    rules = replace(validation.rules, repeats=repeats, mask=validation.rules.target)
+    try:
+        return hold_out(part, rules, further_items)
+    except InputError:
+        return None
 
 
 def _spent(costs: Sequence[StageCost]) -> float:
     return sum(cost.seconds for cost in costs)
-
-
-def _scores(
-    bundle: ModelBundle, test: HeldOut, ks: Sequence[int], threads: int, stages: StageLog
-) -> tuple[dict[str, Scored | None], dict[str, str]]:
-    models: dict[str, Scored | None] = {}
-    causes: dict[str, str] = {}
-    for name in MODELS:
-        with stages.stage(f"score {name}", len(test.row)):
-            try:
-                ranked = _lists(name, bundle, test, max(ks), threads, stages.progress.advance)
-                models[name] = score(ranked, test.relevant, ks, len(test.training.items))
-            except NotAllowed as cause:
-                models[name], causes[name] = None, str(cause)
-    return models, causes
-
-
-def _lists(
-    name: str, bundle: ModelBundle, test: HeldOut, limit: int, threads: int, progress: Callable[[int], None]
-) -> Ranked:
-    """One model's lists; NotAllowed when the data does not allow it."""
-    weights = bundle.manifest.event_weights
-    if name == "bm25":
-        return baselines.bm25(test, weights, _fallback(test), limit, threads)
-    if name == "popular":
-        return baselines.first_of_order(baselines.popular_order(test), test.masked, limit)
-    if name == "popular_7d":
-        return baselines.first_of_order(baselines.recent_order(test), test.masked, limit)
-    if name == "personal_top":
-        return baselines.personal_top(test, baselines.popular_order(test), limit)
-    placement = test.rules.placement
-    if name != BLEND:
-        placement = replace(placement, sources=frozenset({name}))
-    return rank_all(bundle, placement, test.training, test.row, limit, threads, test.now, test.hidden, progress)
-
-
-def _fallback(test: HeldOut) -> Order:
-    try:
-        return baselines.popular_order(test)
-    except NotAllowed:
-        return test.training.item[:0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -48,6 +48,11 @@ class Rules:
     repeats: Repeats
     mask: frozenset[EventKind]
 
+    def settled(self, target: frozenset[EventKind], mask: frozenset[EventKind]) -> Rules:
+        """With these in place of what was left empty; `mask` beside the target."""
+        wanted = self.target or target
+        return replace(self, target=wanted, mask=self.mask or (mask | wanted))
+
     @property
     def placement(self) -> Placement:
         """The policy of the evaluated spot: what the service would mask there."""
@@ -69,6 +74,7 @@ class HeldOut:
     masked : bool, shape (n, items); what must not be listed.
     hidden : as `masked`, but only what follows from events of kinds that models may not see; None when there are none.
     rules, until : as given; `until` as in `Part`.
+    showable : bool, shape (items,); what the shop could show when the lists are asked for. None is everything.
     """
 
     training: Interactions
@@ -80,6 +86,12 @@ class HeldOut:
     hidden: sparse.csr_matrix | None
     rules: Rules
     until: int | None
+    showable: npt.NDArray[np.bool_] | None = None
+
+    @property
+    def candidates(self) -> int:
+        """How many items compete."""
+        return len(self.training.items) if self.showable is None else int(np.count_nonzero(self.showable))
 
     def seen(self) -> Interactions:
         """The part of the histories that taste is read from when lists are asked for; see `HISTORY_LIMIT`."""
@@ -96,6 +108,11 @@ def hold_out(part: Part, rules: Rules, further_items: pl.Series) -> HeldOut:
 
     Raises InputError when nothing is left to learn from or to foresee.
     """
+    return to_foresee(part, rules, to_learn(part, rules, further_items))
+
+
+def to_learn(part: Part, rules: Rules, further_items: pl.Series) -> Interactions:
+    """What models may learn from, whatever becomes of repeats; InputError when that is nothing."""
     events = behaviour(part.rows)
     visible = events if rules.visible is None else _of(events, rules.visible)
     if visible.is_empty():
@@ -103,7 +120,14 @@ def hold_out(part: Part, rules: Rules, further_items: pl.Series) -> HeldOut:
             f"of {part.rows.height:,} rows of training none is behaviour on an item that models may see",
             expected="events of the kinds that --kinds names",
         )
-    training = Interactions.from_events(event_table(visible, further_items))
+    return Interactions.from_events(event_table(visible, further_items))
+
+
+def to_foresee(
+    part: Part, rules: Rules, training: Interactions, showable: npt.NDArray[np.bool_] | None = None
+) -> HeldOut:
+    """What is left of a part to foresee; `training` as `to_learn` gave it. InputError when nothing is."""
+    events = behaviour(part.rows)
     mask = rules.mask if rules.repeats is Repeats.EXCLUDE else rules.target
     had = _of(events, mask).select(*PAIR, "kind").unique()
     wanted = part.wanted
@@ -130,6 +154,7 @@ def hold_out(part: Part, rules: Rules, further_items: pl.Series) -> HeldOut:
         hidden=_matrix(unseen, customers, training) if unseen.height else None,
         rules=rules,
         until=part.until,
+        showable=showable,
     )
 
 

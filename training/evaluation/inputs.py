@@ -1,19 +1,32 @@
-"""The files of an evaluation, read as `bookmatch import` reads them. Nothing is written."""
+"""What an evaluation reads: files, as `bookmatch import` reads them, or a shop's store. Nothing is written."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
+from recsys.bundle import BundleRepository, ModelBundle
+from recsys.data.catalog import CUSTOMER_SCHEMA
 from recsys.data.events import EventKind
 from recsys.data.importers.importing import read_files
 from recsys.data.importers.options import ImportOptions, Subject
 from recsys.data.importers.reading import ReadFile
 from recsys.data.importers.times import TimeReading, check_zone, parse_times
 from recsys.errors import InputError
+from recsys.recommend.placement import DEFAULT_PLACEMENT
+from recsys.shop import ShopFolder
+from recsys.stores import open_store
+from recsys.stores.frames import event_rows
+from training.evaluation.candidates import check_named
+from training.fitting import compile_interactions
+from training.validation import predicted_kinds
+
+PREDICTED = frozenset({EventKind.PURCHASE})
+"""What lists predict, where files are read and nobody says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +35,16 @@ class Inputs:
 
     Attributes
     ----------
-    train : in `EVENT_SCHEMA`.
+    train : in `EVENT_SCHEMA`; of a store without what was taken back by now.
+    standing_at : what happened before a time (milliseconds UTC), as it stood then: in `EVENT_SCHEMA`, with what was
+        taken back later. None where `train` says that itself, by its undos.
     test : in `EVENT_SCHEMA`; None for protocols that make the test themselves.
     items : String; ids of candidates that may have no events.
     catalogue : in `ITEM_SCHEMA`; what all files say of items, the last row of each.
+    customers : in `CUSTOMER_SCHEMA`.
+    production : the bundle in force, or why there is none; None where files are read.
+    predicted : the kinds that lists predict, where nobody says it.
+    masked : the kinds by which a customer has an item, beside these.
     notes : what the reading found, per file.
     """
 
@@ -34,6 +53,18 @@ class Inputs:
     items: pl.Series
     catalogue: pl.DataFrame
     notes: tuple[str, ...]
+    standing_at: Callable[[int], pl.DataFrame] | None = None
+    customers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CUSTOMER_SCHEMA))
+    production: ModelBundle | str | None = None
+    predicted: frozenset[EventKind] = PREDICTED
+    masked: frozenset[EventKind] = frozenset()
+
+    def as_of(self, cut: int) -> pl.DataFrame:
+        """The history for a cut: before it as it stood then, from then on as it stands now."""
+        if self.standing_at is None:
+            return self.train
+        later = self.train.filter(pl.col("timestamp").is_null() | (pl.col("timestamp") >= cut))
+        return pl.concat([self.standing_at(cut), later])
 
 
 def read_inputs(
@@ -68,11 +99,63 @@ def read_inputs(
         tested = foreseen.events
     ids = pl.Series("item_id", [], dtype=pl.String)
     if items is not None:
-        (listed,) = read_files([items], _for_items(options))
+        listed = read_items(items, options, None)
         files.append(listed)
         ids = listed.items["item_id"]
     described = pl.concat([file.items for file in files]).unique("item_id", keep="last", maintain_order=True)
     return Inputs(rows, tested, ids, described, tuple(note for file in files for note in _notes(file)))
+
+
+def read_items(path: Path, options: ImportOptions, known: Collection[str] | None) -> ReadFile:
+    """A list of candidates; InputError as `check_named`."""
+    (listed,) = read_files([path], _for_items(options))
+    check_named(listed.items["item_id"], known)
+    return listed
+
+
+def read_store(home: Path, items: Path | None, options: ImportOptions) -> Inputs:
+    """Everything that a shop's store and repository hold, as training reads it.
+
+    Raises StoreError when there is no store, BundleError when the bundle in force is damaged, InputError as
+    `read_items`.
+    """
+    shop = ShopFolder(home)
+    with closing(open_store(shop.store, create=False)) as store:
+        summary = store.events.summary()
+        table = store.events.read()
+        catalogue, customers = store.catalog.read(), store.customers.read()
+        # Undone events are gone from what a store reads; as things stood at a cut, some of them were not.
+        taken_back = str(EventKind.UNDO) in summary["events"]
+    interactions = compile_interactions(table)
+    ids = pl.Series("item_id", [], dtype=pl.String)
+    notes = [f"store: {table.events.height:,} events of {len(table.customer_ids):,} customers read"]
+    if items is not None:
+        listed = read_items(items, options, set(table.item_ids) | set(catalogue["item_id"]))
+        ids = listed.items["item_id"]
+        notes += _notes(listed)
+    return Inputs(
+        event_rows(table),
+        None,
+        ids,
+        catalogue,
+        tuple(notes),
+        standing_at=(lambda cut: _standing(home, cut)) if taken_back else None,
+        customers=customers,
+        production=_in_force(shop),
+        predicted=predicted_kinds(interactions),
+        masked=DEFAULT_PLACEMENT.mask_kinds,
+    )
+
+
+def _standing(home: Path, cut: int) -> pl.DataFrame:
+    with closing(open_store(ShopFolder(home).store, create=False)) as store:
+        return event_rows(store.events.read(as_of=cut)).filter(pl.col("timestamp") < cut)
+
+
+def _in_force(shop: ShopFolder) -> ModelBundle | str:
+    repository = BundleRepository(shop.models)
+    current = repository.current_id()
+    return "no bundle was published yet" if current is None else repository.load(current)
 
 
 def parse_cut(text: str, options: ImportOptions) -> int:

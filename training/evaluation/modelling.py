@@ -42,10 +42,11 @@ def rank_all(
     now: int,
     hidden: sparse.csr_matrix | None = None,
     progress: Callable[[int], None] | None = None,
+    showable: npt.NDArray[np.bool_] | None = None,
 ) -> Ranked:
     """The lists of the service's `Recommender` for many customers: int32, shape (n, limit), `NOTHING` where short.
 
-    Nothing is unpublished, expired or sold out in an evaluation: what was when is not known.
+    Nothing is sold out in an evaluation: what was when is not known.
 
     Parameters
     ----------
@@ -55,10 +56,12 @@ def rank_all(
     now : milliseconds UTC, when the lists are asked for; decides what is due to be bought again.
     hidden : bool, shape (n, items); further items that must not be listed.
     progress : called now and then with the number of customers done.
+    showable : bool, shape (items,); None is everything.
     """
     own = Histories.of(bundle, placement, histories, row, now)
     if hidden is not None:
         own = own._replace(masked=sparse.csr_matrix(own.masked + hidden))
-    showable = np.ones(len(bundle.items), dtype=np.bool_)
+    if showable is None:
+        showable = np.ones(len(bundle.items), dtype=np.bool_)
     blend = placement.blend(bundle.manifest.blend)
     return rank_many(bundle, own, showable, limit, threads, progress, blend).item

@@ -116,11 +116,13 @@ def leave_last_out(train: pl.DataFrame, target: Collection[EventKind]) -> Divisi
     return Division(test, Part(rows, _at(targets, last, order, "before"), _after(rows)))
 
 
-def cut_in_time(train: pl.DataFrame, cut: int, target: Collection[EventKind]) -> Division:
+def cut_in_time(
+    train: pl.DataFrame, cut: int, target: Collection[EventKind], until: int | None = None
+) -> Division:
     """Everything before `cut` (milliseconds UTC) is learned from, the target events from then on are the test.
 
-    The test window ends with the newest target event. Validation is a window as long, just before the cut; at most half
-    of the time before the cut, so that something is left to learn from.
+    The test window ends before `until`, or with the newest target event. Validation is a window as long, just before
+    the cut; at most half of the time before the cut, so that something is left to learn from.
 
     Raises InputError when a time is unknown, when the cut lies outside the data, or when there is no target event.
     """
@@ -138,15 +140,22 @@ def cut_in_time(train: pl.DataFrame, cut: int, target: Collection[EventKind]) ->
     first, newest = _whole(known["timestamp"].min()), _whole(targets["timestamp"].max())
     if not first < cut <= newest:
         raise InputError(
-            f"--cut is {_moment(cut)}",
-            expected=f"a time after the first event ({_moment(first)}) and at or before the newest target event "
-            f"({_moment(newest)})",
+            f"--cut is {moment(cut)}",
+            expected=f"a time after the first event ({moment(first)}) and at or before the newest target event "
+            f"({moment(newest)})",
         )
-    wanted = _pairs(targets.filter(pl.col("timestamp") >= cut))
+    until = newest + 1 if until is None else until
+    wanted = _pairs(targets.filter(pl.col("timestamp").is_between(cut, until, closed="left")))
+    if wanted.is_empty():
+        raise InputError(
+            f"nobody has a target event ({_named(target)}) from {moment(cut)} up to {moment(until)}",
+            expected="a test window in which customers do what is to be foreseen",
+            remedy="use longer windows (--days), fewer of them (--windows), or another --cut",
+        )
     test = Part(_earlier(train, cut), wanted, cut)
-    window, room = newest + 1 - cut, (cut - first) // 2
+    window, room = until - cut, (cut - first) // 2
     start = cut - min(window, room)
-    notes = (f"the test window is longer than half of the time before the cut; validation begins at {_moment(start)}",)
+    notes = (f"the test window is longer than half of the time before the cut; validation begins at {moment(start)}",)
     held = _pairs(targets.filter(pl.col("timestamp").is_between(start, cut, closed="left")))
     shortened = notes if window > room else ()
     if held.is_empty():
@@ -257,7 +266,8 @@ def _whole(value: object) -> int:
     return value
 
 
-def _moment(milliseconds: int) -> str:
+def moment(milliseconds: int) -> str:
+    """A time in milliseconds UTC as people write it: `2024-05-01T00:00:00Z`."""
     text = pl.Series([milliseconds]).cast(pl.Datetime("ms")).dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")[0]
     return str(text).replace(".000Z", "Z")
 

@@ -93,10 +93,10 @@ class SqliteEvents:
             done = ingest.ingest(self._database, self._customers, self._items, self._archive, kept, told)
         return replace(done, forgotten=left_out)
 
-    def read(self) -> EventTable:
+    def read(self, as_of: int | None = None) -> EventTable:
         """See `EventStore`."""
         with self._database.snapshot():
-            return scan.read(self._database, self._customers, self._items, self._archive)
+            return scan.read(self._database, self._customers, self._items, self._archive, as_of)
 
     def responses(self, after: int, since: int, within: int) -> Responses:
         """See `EventStore`."""

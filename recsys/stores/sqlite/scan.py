@@ -41,11 +41,13 @@ _ROWS_AT_ONCE = 50_000
 _NOBODY = -1
 
 
-def read(database: Database, customers: Names, items: Names, archive: Archive) -> EventTable:
+def read(
+    database: Database, customers: Names, items: Names, archive: Archive, as_of: int | None = None
+) -> EventTable:
     """See `EventStore.read`; inside a snapshot."""
     customer_ids, customer_row = customers.all(merged(database))
     item_ids, item_row = items.all({})
-    undone = undone_seqs(database, archive)
+    undone = undone_seqs(database, archive, before=as_of)
     # Looking for what was taken back touches pages all over the archive, which count as memory while they are mapped.
     archive.release()
     parts = [pl.DataFrame(schema=_COLUMNS), *_live(database, undone)]

@@ -17,21 +17,25 @@ _UNDOS = f"""
     WHERE kind = {schema.UNDO_CODE} {{one}} ORDER BY seq
 """  # noqa: S608
 _ALL_UNDOS = _UNDOS.format(one="")
+_UNDOS_BEFORE = _UNDOS.format(one="AND (timestamp IS NULL OR timestamp < ?)")
 _UNDOS_OF_ONE = _UNDOS.format(one="AND customer = ?")
 _TARGETS = "SELECT customer, event_id, seq FROM events WHERE event_id IN (SELECT value FROM json_each(?))"
 _MERGED = "SELECT customer, merged_into FROM customers WHERE merged_into IS NOT NULL"
 
 
-def undone_seqs(database: Database, archive: Archive, customers: Sequence[int] | None = None) -> list[int]:
+def undone_seqs(
+    database: Database, archive: Archive, customers: Sequence[int] | None = None, before: int | None = None
+) -> list[int]:
     """The `seq` of every event that an undo took back, of all customers or of one: the customer's own number and those
-    of the visitors who turned out to be them. Inside a snapshot.
+    of the visitors who turned out to be them. Inside a snapshot. Of all customers, with a time (milliseconds UTC) undos
+    made before it, or nobody knows when, count alone.
 
     The undos themselves are always rows of the table; what they take back may lie in the archive.
     """
     owner_of: dict[int, int] = {}
     undos: Sequence[Row]
     if customers is None:
-        undos = database.query(_ALL_UNDOS)
+        undos = database.query(_ALL_UNDOS) if before is None else database.query(_UNDOS_BEFORE, (before,))
         owner_of = merged(database)
     else:
         found = [row for customer in customers for row in database.query(_UNDOS_OF_ONE, (customer,))]
