@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from recsys.cli.evaluation_report import show
 from recsys.cli.options import (
+    DEFAULT_HOME,
     DEFAULT_TUNE_BUDGET,
     ColumnMap,
     Encoding,
     EventName,
     FormatName,
+    Home,
     IgnoreItems,
     Json,
     KindsMap,
@@ -25,11 +28,6 @@ from recsys.cli.options import (
     TuneBudget,
     available_cores,
 )
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from training.evaluation.running import Report
 
 _MS_PER_SECOND = 1000
 
@@ -51,24 +49,49 @@ class RepeatsName(StrEnum):
 
 
 def evaluate(
-    protocol: Annotated[ProtocolName, typer.Argument(help="How the history is divided.")],
-    train: Annotated[list[Path], typer.Option(metavar="FILE", help="The history; may be repeated.")],
+    context: typer.Context,
+    protocol: Annotated[ProtocolName, typer.Argument(help="How the history is divided.")] = ProtocolName.TIME,
+    train: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="The history; may be repeated. Without it the shop's store is read."),
+    ] = None,
+    home: Home = DEFAULT_HOME,
     test: Annotated[Path | None, typer.Option(metavar="FILE", help="What has to be foreseen; for split.")] = None,
     cut: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Models see what was before, and foresee the rest; for time.")
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Models see what was before, and foresee the rest; for time. The newest tenth by default.",
+        ),
     ] = None,
+    days: Annotated[
+        float | None, typer.Option(metavar="DAYS", help="How long the test window is; for time.", show_default=False)
+    ] = None,
+    windows: Annotated[
+        int, typer.Option(min=1, metavar="N", help="So many windows one after another, fitted anew for each; for time.")
+    ] = 1,
     output: Annotated[
         Path | None,
         typer.Option("--out", "--output", metavar="DIR", help="A new folder for metrics.json and customers.parquet."),
     ] = None,
-    target: Annotated[str, typer.Option(metavar="KIND,…", help="The kinds of events to predict.")] = "purchase",
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND,…",
+            help="The kinds of events to predict; of a store what its lists predict, of files purchase.",
+        ),
+    ] = "",
     kinds: Annotated[str, typer.Option(metavar="KIND,…", help="The kinds that models may see; all by default.")] = "",
     items: Annotated[Path | None, typer.Option(metavar="FILE", help="Further candidates: a file of items.")] = None,
     repeats: Annotated[
         RepeatsName, typer.Option(help="What becomes of items that a customer has already.")
     ] = RepeatsName.EXCLUDE,
     mask: Annotated[
-        str, typer.Option(metavar="KIND,…", help="By which kinds a customer has an item; the target by default.")
+        str,
+        typer.Option(
+            metavar="KIND,…",
+            help="By which kinds a customer has an item; the target, of a store also all that the shop masks.",
+        ),
     ] = "",
     k: Annotated[str, typer.Option("--k", metavar="N,…", help="How many places of a list are looked at.")] = "10,20",
     tune_budget: TuneBudget = DEFAULT_TUNE_BUDGET,
@@ -96,6 +119,7 @@ def evaluate(
     from training.fitting import TrainingConfig
     from training.stages import StageLog
 
+    _refuse_ignored(context, from_files=bool(train))
     options = build_options(
         now=int(time.time() * _MS_PER_SECOND),
         format=format_,
@@ -112,63 +136,51 @@ def evaluate(
     asked = Asked(
         protocol=Protocol(protocol),
         rules=parse_rules(target, kinds, repeats, mask),
-        train=tuple(train),
+        train=tuple(train or ()),
+        home=None if train else home,
         test=test,
         cut=cut,
+        days=days,
+        windows=windows,
         items=items,
         ks=parse_ks(k),
         options=options,
     )
     config = TrainingConfig(seed=seed, threads=threads or available_cores())
     with Bars(visible=not as_json) as bars:
-        report = run(asked, config, output, StageLog(bars), tune_budget)
+        report = run(asked, config, output, StageLog(bars), tune_budget, ["bookmatch", *sys.argv[1:]])
     if as_json:
         import orjson
 
         typer.echo(orjson.dumps(report.metrics, option=orjson.OPT_INDENT_2).decode())
         return
-    _show(report, asked.ks)
+    show(report.metrics, asked.ks)
     if output is not None:
         typer.echo(f"the report is in {output}")
 
 
-def _show(report: Report, ks: tuple[int, ...]) -> None:
-    from rich.console import Console
-
-    from recsys.metrics.ranking import COVERAGE, PER_CUSTOMER
-
-    console, found = Console(), report.metrics
-    for note in found["notes"]:
-        console.print(f"note: {note}", markup=False, highlight=False)
-    console.print(
-        f"{found['customers']:,} customers with {found['test_pairs']:,} test items, {found['unknown_customers']:,} of "
-        f"them unknown to training; {found['items']:,} candidates; settings chosen on "
-        f"{found['validation']['pairs']:,} validation pairs"
-    )
-    for k in ks:
-        table = _table("model", [f"{name}@{k}" for name in (*PER_CUSTOMER, COVERAGE)])
-        for name, metrics in found["models"].items():
-            if metrics is not None:
-                table.add_row(name, *(f"{metrics[f'{each}@{k}']:.4f}" for each in (*PER_CUSTOMER, COVERAGE)))
-        console.print(table)
-        table = _table("blend minus", [f"{name}@{k}" for name in ("recall", "ndcg")])
-        for name, metrics in found["differences"].items():
-            table.add_row(name, *(_difference(metrics[f"{each}@{k}"]) for each in ("recall", "ndcg")))
-        console.print(table)
-    for name, cause in found["causes"].items():
-        console.print(f"no {name}: {cause}", markup=False, highlight=False)
-    spent = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in found["seconds"].items())
-    console.print(f"seconds: {spent}; peak memory {found['peak_rss_bytes'] / 1e6:,.0f} MB", highlight=False)
+_OF_EVENT_FILES = ("format_", "kinds_map", "event")
+"""Options that say how files of events are read; those of other files serve `--items` too."""
+_OF_FILES = ("columns", "separator", "encoding", "ignore_items", "max_bad")
 
 
-def _table(first: str, columns: Sequence[str]) -> Table:
-    from rich.table import Table
+def _refuse_ignored(context: typer.Context, *, from_files: bool) -> None:
+    """InputError for an option that would have no effect."""
+    from recsys.errors import InputError
 
-    table = Table(first)
-    for name in columns:
-        table.add_column(name, justify="right")
-    return table
-
-
-def _difference(interval: dict[str, float]) -> str:
-    return f"{interval['mean']:+.4f} [{interval['low']:+.4f}, {interval['high']:+.4f}]"
+    given = {
+        name
+        for name in context.params
+        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
+    }
+    if from_files and "home" in given:
+        raise InputError("--home beside --train", expected="the store of a shop, or files, and not both")
+    without = {*_OF_EVENT_FILES, *(() if "items" in given else _OF_FILES)}
+    if not from_files and given & without:
+        options = {name: option.opts[0] for option in context.command.params if (name := option.name or "") in without}
+        named = ", ".join(sorted(options[name] for name in given & without))
+        raise InputError(
+            f"{named} without --train",
+            expected="options about files only beside files",
+            remedy="give --train, or leave it",
+        )

@@ -78,8 +78,8 @@ class Offer:
         undated = absent["published"].null_count()
         if undated:
             found.append(
-                f"{undated:,} items of the catalogue had no event before {moment(self.cut)} and have no publication date: "
-                "they do not compete, as nobody can tell whether they were there; --items names those that were"
+                f"{undated:,} items of the catalogue had no event before {moment(self.cut)} and have no publication "
+                "date: they do not compete, as nobody can tell whether they were there; --items names those that were"
             )
         shown = self.showable(training)
         if shown is not None:

@@ -10,7 +10,8 @@ import polars as pl
 
 from recsys.data.interactions import Interactions
 from recsys.errors import InputError
-from training.evaluation.comparison import score
+from training.evaluation.comparison import measure
+from training.evaluation.facts import facts_of
 from training.evaluation.held_out import HeldOut, Repeats, Rules, hold_out, to_foresee, to_learn
 from training.evaluation.leaks import after_fitting, before_fitting, refuse
 from training.evaluation.listing import BLEND, MODELS, PRODUCTION, Fitted
@@ -49,7 +50,9 @@ def evaluate(
     could have seen what they have to foresee.
     """
     config = replace(config, target_kinds=rules.target, related=None)
-    return pooled([_window(each, rules, ks, config, budget, stages) for each in settings], rules.repeats, config.seed, stages)
+    return pooled(
+        [_window(each, rules, ks, config, budget, stages) for each in settings], rules.repeats, config.seed, stages
+    )
 
 
 def _window(
@@ -80,7 +83,7 @@ def _window(
         if isinstance(test, str):
             tracks[repeats] = test
             continue
-        tracks[repeats], spent = _track(fitted, test, ks, stages)
+        tracks[repeats], spent = _track(fitted, test, setting, division.test, ks, stages)
         asked += len(test.row)
         seconds = {name: seconds.get(name, 0.0) + each for name, each in spent.items()}
     compiled = [cost for cost in stages.costs[fitting:scoring] if cost.name == _COMPILE]
@@ -123,15 +126,15 @@ def _tests(part: Part, rules: Rules, training: Interactions, setting: Setting) -
     return found
 
 
-def _track(fitted: Fitted, test: HeldOut, ks: Sequence[int], stages: StageLog) -> tuple[Track, dict[str, float]]:
+def _track(
+    fitted: Fitted, test: HeldOut, setting: Setting, part: Part, ks: Sequence[int], stages: StageLog
+) -> tuple[Track, dict[str, float]]:
     """One track, and the seconds that each model's lists took."""
     lists = fitted.lists(test, max(ks), stages)
-    with stages.stage("score", len(lists.ranked)):
-        models = {
-            name: None if ranked is None else score(ranked, test.relevant, ks, test.candidates)
-            for name, ranked in lists.ranked.items()
-        }
-    return Track(test, lists.ranked, lists.causes, models), dict(lists.seconds)
+    with stages.stage("measure", len(lists.ranked)):
+        facts = facts_of(test, part.rows, setting.offer.catalogue, setting.customers)
+        measured = measure(lists.ranked, test, facts, ks, PRODUCTION)
+    return Track(test, lists.ranked, lists.causes, facts, measured), dict(lists.seconds)
 
 
 def _validation(division: Division, rules: Rules, further_items: pl.Series) -> tuple[HeldOut | None, tuple[str, ...]]:

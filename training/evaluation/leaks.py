@@ -103,13 +103,17 @@ def _test_within(rows: pl.DataFrame, part: Part, cut: int, until: int) -> LeakCh
 def _validation_within(rows: pl.DataFrame, part: Part, cut: int) -> LeakCheck:
     start = cut if part.until is None else part.until
     late = part.rows.filter(pl.col("timestamp") >= start)
-    strange = part.wanted.join(rows.filter(pl.col("timestamp").is_between(start, cut, closed="left")), on=list(PAIR), how="anti")
+    strange = part.wanted.join(
+        rows.filter(pl.col("timestamp").is_between(start, cut, closed="left")), on=list(PAIR), how="anti"
+    )
     passed = start < cut and late.is_empty() and strange.is_empty()
-    detail = f"settings are chosen on what happened from {moment(start)} up to the cut, by models that saw what was before"
+    detail = (
+        f"settings are chosen on what happened from {moment(start)} up to the cut, by models that saw what was before"
+    )
     if not passed:
         detail = (
-            f"validation begins at {moment(start)}: its models see {late.height:,} later events, and {strange.height:,} "
-            f"of its items have no event between that and the cut{_examples(strange)}"
+            f"validation begins at {moment(start)}: its models see {late.height:,} later events, and "
+            f"{strange.height:,} of its items have no event between that and the cut{_examples(strange)}"
         )
     return LeakCheck("validation lies before the cut", passed, detail)
 
@@ -189,13 +193,17 @@ def _catalogue_of_candidates(rows: pl.DataFrame, training: Interactions) -> Leak
     strange = rows.filter(~pl.col("item_id").is_in(pl.Series(list(training.items), dtype=pl.String).implode()))
     detail = f"models are told of {rows.height:,} items, all of them candidates, as the catalogue describes them now"
     if strange.height:
-        detail = f"models are told of {strange.height:,} items that do not compete{_examples(strange.select('item_id'))}"
+        detail = (
+            f"models are told of {strange.height:,} items that do not compete{_examples(strange.select('item_id'))}"
+        )
     return LeakCheck("only candidates are described", strange.is_empty(), detail)
 
 
 def _learned_from(training: Interactions, bundle: ModelBundle, cut: int | None) -> LeakCheck:
     newest = bundle.manifest.data.get("newest")
-    passed = bundle.manifest.data.get("fingerprint") == fingerprint(training) and len(bundle.items) == len(training.items)
+    passed = bundle.manifest.data.get("fingerprint") == fingerprint(training) and len(bundle.items) == len(
+        training.items
+    )
     passed &= cut is None or newest is None or newest < cut
     detail = f"the models' fingerprint is that of the {len(training):,} training events"
     if not passed:

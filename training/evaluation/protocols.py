@@ -116,9 +116,7 @@ def leave_last_out(train: pl.DataFrame, target: Collection[EventKind]) -> Divisi
     return Division(test, Part(rows, _at(targets, last, order, "before"), _after(rows)))
 
 
-def cut_in_time(
-    train: pl.DataFrame, cut: int, target: Collection[EventKind], until: int | None = None
-) -> Division:
+def cut_in_time(train: pl.DataFrame, cut: int, target: Collection[EventKind], until: int | None = None) -> Division:
     """Everything before `cut` (milliseconds UTC) is learned from, the target events from then on are the test.
 
     The test window ends before `until`, or with the newest target event. Validation is a window as long, just before
@@ -126,17 +124,7 @@ def cut_in_time(
 
     Raises InputError when a time is unknown, when the cut lies outside the data, or when there is no target event.
     """
-    known = behaviour(train)
-    untimed = known["timestamp"].null_count()
-    if untimed:
-        raise InputError(
-            f"{untimed:,} of {known.height:,} events have no time",
-            expected="a time on every event, for the protocol `time`",
-            remedy="map the column of times (--map timestamp=COLUMN), or use leave-last-out or split",
-        )
-    targets = _of(known, target)
-    if targets.is_empty():
-        raise _no_target(train, target, "the training file")
+    known, targets = timed(train, target)
     first, newest = _whole(known["timestamp"].min()), _whole(targets["timestamp"].max())
     if not first < cut <= newest:
         raise InputError(
@@ -161,6 +149,22 @@ def cut_in_time(
     if held.is_empty():
         return Division(test, None, (*shortened, "no target event in the validation window: there is no validation"))
     return Division(test, Part(_earlier(train, start), held, start), shortened)
+
+
+def timed(rows: pl.DataFrame, target: Collection[EventKind]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The behaviour and the target events of a history; InputError when one has no time, or nothing is a target."""
+    known = behaviour(rows)
+    untimed = known["timestamp"].null_count()
+    if untimed:
+        raise InputError(
+            f"{untimed:,} of {known.height:,} events have no time",
+            expected="a time on every event, for the protocol `time`",
+            remedy="map the column of times (--map timestamp=COLUMN), or use leave-last-out or split",
+        )
+    targets = _of(known, target)
+    if targets.is_empty():
+        raise _no_target(rows, target, "the history")
+    return known, targets
 
 
 def drawn_part(train: pl.DataFrame, target: Collection[EventKind], seed: int) -> Part | None:

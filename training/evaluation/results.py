@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -14,7 +14,8 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.metrics.ranking import Ranked
 from recsys.metrics.uncertainty import Interval
 from training.evaluation.candidates import Offer
-from training.evaluation.comparison import Scored
+from training.evaluation.comparison import Comparison, Measured, Scored
+from training.evaluation.facts import Facts
 from training.evaluation.held_out import HeldOut, Repeats
 from training.evaluation.leaks import LeakCheck
 from training.evaluation.protocols import Division, Part
@@ -22,8 +23,6 @@ from training.evaluation.windows import Window
 
 TRACKS: Mapping[str, Repeats] = {"discovery": Repeats.EXCLUDE, "repeat": Repeats.ONLY}
 """What the report always holds apart: what is new to a customer, and what they have already."""
-
-_NO_CUSTOMERS = pl.DataFrame(schema=CUSTOMER_SCHEMA)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,7 @@ class Setting:
     tested: pl.DataFrame | None = None
     window: Window | None = None
     production: ModelBundle | str | None = None
-    customers: pl.DataFrame = _NO_CUSTOMERS
+    customers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CUSTOMER_SCHEMA))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +55,16 @@ class Track:
 
     Attributes
     ----------
-    lists : per name of a model the lists, None for one that the data does not allow; why stands in `causes`.
-    models : the same as metrics.
+    lists : per name of a model the lists, the blend's first; None for one that the data does not allow, and why stands
+        in `causes`.
+    measured : the same as metrics, customer by customer.
     """
 
     test: HeldOut
     lists: Mapping[str, Ranked | None]
     causes: Mapping[str, str]
-    models: Mapping[str, Scored | None]
+    facts: Facts
+    measured: Measured
 
     @property
     def customers(self) -> pl.DataFrame:
@@ -109,13 +110,13 @@ class Pooled:
     Attributes
     ----------
     customers : as `Track.customers`, each customer once: test items of all windows, `known` in any of them.
-    models, causes, differences : as in `Evaluation`; a model that some window does not allow is None.
+    causes : why a model is not there; one that some window does not allow is not.
+    comparison : what all windows together say.
     """
 
     customers: pl.DataFrame
-    models: Mapping[str, Scored | None]
     causes: Mapping[str, str]
-    differences: Mapping[str, Mapping[str, Interval]]
+    comparison: Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ class Evaluation:
     Attributes
     ----------
     windows : one by one.
+    pooled : all windows together, by rule about repeats; a text says why nobody could be asked.
     models : per name the metrics, None for a model that the data does not allow; why stands in `causes`.
     differences : `blend` minus each other model that there is.
     customer_ids, test_items, known : of the scored customers: who, the number of test items, and whether training knows

@@ -45,8 +45,8 @@ def run(
 
     `budget` is for tuning, in seconds; 0 for the shipped settings. `command` is what was typed, for the report. Raises
     InputError for files, options or data that do not fit and, before anything is read, for a folder that is there or
-    cannot be made; NotEnoughDataError when there is too little to learn from; LeakError when models could have seen what
-    they have to foresee. The folder is there afterwards with the whole report, or not at all.
+    cannot be made; NotEnoughDataError when there is too little to learn from; LeakError when models could have seen
+    what they have to foresee. The folder is there afterwards with the whole report, or not at all.
     """
     if folder is not None:
         require_writable(folder)
@@ -83,9 +83,7 @@ def _settings(asked: Asked, inputs: Inputs, rules: Rules, cut: int | None, seed:
         return [_in_time(inputs, rules, window) for window in windows]
     production = None if inputs.production is None else _has_seen_everything(inputs.production)
     if test is not None:
-        return [
-            Setting(rows=train, divide=lambda: split(train, test, target, seed), offer=offer, tested=test)
-        ]
+        return [Setting(rows=train, divide=lambda: split(train, test, target, seed), offer=offer, tested=test)]
     return [
         Setting(
             rows=train,
@@ -115,7 +113,9 @@ def unseen_by(bundle: ModelBundle | str, cut: int) -> ModelBundle | str:
         return bundle
     newest = bundle.manifest.data.get("newest")
     if not isinstance(newest, int):
-        return f"the bundle in force, {bundle.bundle_id}, does not say up to when it has learned: no window is fair to it"
+        return (
+            f"the bundle in force, {bundle.bundle_id}, does not say up to when it has learned: no window is fair to it"
+        )
     if newest < cut:
         return bundle
     return (
@@ -127,7 +127,7 @@ def unseen_by(bundle: ModelBundle | str, cut: int) -> ModelBundle | str:
 def _has_seen_everything(bundle: ModelBundle | str) -> str:
     if isinstance(bundle, str):
         return bundle
-    return f"the bundle in force, {bundle.bundle_id}, has seen the test; the protocol `time` compares it on what it has not"
+    return f"the bundle in force, {bundle.bundle_id}, has seen the test; `time` compares it on what it has not seen"
 
 
 def _told(asked: Asked, evaluation: Evaluation) -> list[str]:
@@ -141,4 +141,3 @@ def _told(asked: Asked, evaluation: Evaluation) -> list[str]:
         if isinstance(production, str):
             found.append(f"production is not compared: {production}")
     return list(dict.fromkeys(found))
-

@@ -10,8 +10,7 @@ import polars as pl
 from recsys.data.events import EventKind
 from recsys.data.signals import MS_PER_DAY
 from recsys.errors import InputError
-from recsys.stores.frames import behaviour
-from training.evaluation.protocols import moment
+from training.evaluation.protocols import moment, timed
 
 NEWEST_SHARE = 10
 """Without other words the newest of so many equal parts of the target events are the test."""
@@ -59,18 +58,11 @@ def windows_of(rows: pl.DataFrame, target: Collection[EventKind], rolling: Rolli
     """The windows in a history, in `EVENT_SCHEMA`, the earliest first.
 
     With a cut but no length, the time from there to the newest target event is divided equally. With neither, a window
-    is as long as the newest tenth of the target events took. InputError when there is no target event with a time, or
-    when windows would begin outside the data.
+    is as long as the newest tenth of the target events took. InputError as `timed`, and when windows would begin
+    outside the data.
     """
-    known = behaviour(rows)
-    times = known.filter(pl.col("kind").is_in([str(kind) for kind in target]))["timestamp"].drop_nulls().sort()
-    if times.is_empty():
-        raise InputError(
-            f"there is no event of the kinds to predict ({', '.join(sorted(target))}) with a time",
-            expected="times, for the protocol `time`",
-            remedy="map the column of times (--map timestamp=COLUMN), name other kinds with --target, or use "
-            "leave-last-out or split",
-        )
+    known, targets = timed(rows, target)
+    times = targets["timestamp"].sort()
     first, end = _whole(known["timestamp"].min()), _whole(times[-1]) + 1
     length = rolling.length
     if rolling.cut is not None:

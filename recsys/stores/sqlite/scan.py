@@ -41,9 +41,7 @@ _ROWS_AT_ONCE = 50_000
 _NOBODY = -1
 
 
-def read(
-    database: Database, customers: Names, items: Names, archive: Archive, as_of: int | None = None
-) -> EventTable:
+def read(database: Database, customers: Names, items: Names, archive: Archive, as_of: int | None = None) -> EventTable:
     """See `EventStore.read`; inside a snapshot."""
     customer_ids, customer_row = customers.all(merged(database))
     item_ids, item_row = items.all({})
