@@ -315,6 +315,22 @@ def test_undo_takes_back(store: Store, stored: list[Event], left: list[str]) -> 
     assert store.events.read().events.height == len(left)
 
 
+def test_as_of_a_time_undos_of_later_take_nothing_back(store: Store) -> None:
+    """Training on what was known then: an undo made then or later does not count, one of unknown time does."""
+    store.events.append(
+        [
+            view("a", "A", timestamp=1),
+            view("b", "B", timestamp=2),
+            undo("u", "a")._replace(timestamp=5),
+            undo("v", "b"),
+            view("c", "C", timestamp=9),
+        ]
+    )
+    for as_of, left in ((None, {"C"}), (5, {"A", "C"}), (6, {"C"})):
+        table = store.events.read(as_of)
+        assert {item for _, item, *_ in table_rows(table)} == left
+
+
 def test_a_long_chain_of_undos_ends(store: Store) -> None:
     """Of n undos, each of the one before, the first counts when n is odd; thousands are no problem."""
     for n in (2_000, 2_001):

@@ -90,10 +90,9 @@ class Offer:
         return tuple(found)
 
 
-def check_named(named: pl.Series, known: Collection[str] | None) -> None:
+def check_named(named: pl.Series, twice: pl.Series, known: Collection[str] | None) -> None:
     """InputError when the list of candidates names an item twice, or one that nobody knows; `known` is None where there
     is nothing that they should be known to."""
-    twice = named.filter(named.is_duplicated()).unique(maintain_order=True)
     if len(twice):
         raise InputError(
             f"the list of candidates names {len(twice):,} items more than once: {_some(twice)}",

@@ -109,7 +109,7 @@ def read_inputs(
 def read_items(path: Path, options: ImportOptions, known: Collection[str] | None) -> ReadFile:
     """A list of candidates; InputError as `check_named`."""
     (listed,) = read_files([path], _for_items(options))
-    check_named(listed.items["item_id"], known)
+    check_named(listed.items["item_id"], listed.twice, known)
     return listed
 
 

@@ -30,12 +30,14 @@ class CheckedDescriptions:
     bad : `ROW`, cause, field, found, expected.
     aside : `ROW`, rule.
     notes : for the report.
+    twice : String; ids that stood in more than one row.
     """
 
     rows: pl.DataFrame
     bad: pl.DataFrame
     aside: pl.DataFrame
     notes: tuple[str, ...]
+    twice: pl.Series
 
 
 def check_descriptions(
@@ -79,7 +81,8 @@ def check_descriptions(
     if unique.height < described.height:
         notes.append(f"{described.height - unique.height:,} rows repeat an earlier row's {key}; the last one counts")
     aside = rows.select(ROW, ignored.alias("rule")).filter(pl.col("rule").is_not_null())
-    return CheckedDescriptions(unique, findings.table(), aside, tuple(notes))
+    twice = described[key].filter(described[key].is_duplicated()).unique(maintain_order=True)
+    return CheckedDescriptions(unique, findings.table(), aside, tuple(notes), twice)
 
 
 def _empty(rows: pl.DataFrame, dtype: pl.DataType) -> pl.Series:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -45,6 +45,7 @@ class ReadFile:
     ----------
     events, items, customers : in their schemas; empty where the file has none.
     repeated : events left out since the file gave their id before.
+    twice : String; ids of items or customers that a file of these has in more than one row.
     """
 
     events: pl.DataFrame
@@ -53,6 +54,7 @@ class ReadFile:
     repeated: int
     quarantine: Quarantine
     report: FileReport
+    twice: pl.Series = field(default_factory=lambda: pl.Series("twice", [], dtype=pl.String))
 
     def without_events(self) -> ReadFile:
         """The same, but for the events, which are many."""
@@ -233,4 +235,5 @@ def _descriptions(
         repeated=0,
         quarantine=quarantine,
         report=_report(source, table, layout, quarantine, "", tuple(notes)),
+        twice=checked.twice,
     )
