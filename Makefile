@@ -18,7 +18,7 @@ install: .venv/.installed
 	@$(PIP) --editable .
 	@touch $@
 
-.venv/.installed-test .venv/.installed-lint .venv/.installed-bench .venv/.installed-deploy: .venv/.installed-%: .venv/.installed
+.venv/.installed-test .venv/.installed-lint .venv/.installed-deploy: .venv/.installed-%: .venv/.installed
 	@$(PIP) --editable '.[$*]'
 	@touch $@
 
@@ -68,8 +68,8 @@ bench-tuning: .venv/.installed
 bench-experiments: .venv/.installed
 	$(BIN)/python -m benchmarks.experiments
 
-# Relevance on real data, and its plots; needs the extra `bench`.
-bench-calibration: .venv/.installed-bench
+# Relevance on real data, and its plots.
+bench-calibration: .venv/.installed
 	$(BIN)/python -m benchmarks.calibration
 
 # New items in simulated shops, with exploration and without.

@@ -54,7 +54,7 @@ def test_a_full_disk_is_told_and_nothing_is_left(tmp_path: Path, monkeypatch: py
 
 
 def test_a_report_makes_the_folders_above_it(tmp_path: Path) -> None:
-    """The whole path is made for a report that is written, and nothing else is beside it."""
+    """The whole path is made for a report that is written, and nothing else is beside it: page, text and numbers."""
     write_report(tmp_path / "new" / "deep" / "report", {}, pl.DataFrame({"a": [1]}))
     assert sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*")) == [
         "new",
@@ -62,6 +62,8 @@ def test_a_report_makes_the_folders_above_it(tmp_path: Path) -> None:
         "new/deep/report",
         "new/deep/report/customers.parquet",
         "new/deep/report/metrics.json",
+        "new/deep/report/report.html",
+        "new/deep/report/report.md",
     ]
 
 

@@ -16,6 +16,8 @@ import polars as pl
 
 from recsys.errors import InputError
 
+PAGE = "report.html"
+MARKDOWN = "report.md"
 METRICS = "metrics.json"
 CUSTOMERS = "customers.parquet"
 
@@ -30,13 +32,25 @@ def require_writable(folder: Path) -> None:
 
 
 def write_report(folder: Path, metrics: Mapping[str, Any], customers: pl.DataFrame) -> None:
-    """Writes both files into a new folder, whole or not at all; InputError as `require_writable`, or on a full disk."""
+    """Writes the page, the Markdown, the metrics and the table of customers into a new folder, whole or not at all.
+
+    InputError as `require_writable`, or on a full disk.
+    """
+    # Drawing takes a second to load, and most commands never draw.
+    from training.evaluation.report import markdown, page
+
     # Written by polars itself, a full disk would be one of the errors that polars has for everything.
     table = BytesIO()
     customers.write_parquet(table)
+    files = {
+        METRICS: orjson.dumps(metrics, option=orjson.OPT_INDENT_2),
+        CUSTOMERS: table.getvalue(),
+        PAGE: page.render(metrics).encode(),
+        MARKDOWN: markdown.render(metrics).encode(),
+    }
     with _unfinished(folder) as unfinished:
-        (unfinished / METRICS).write_bytes(orjson.dumps(metrics, option=orjson.OPT_INDENT_2))
-        (unfinished / CUSTOMERS).write_bytes(table.getbuffer())
+        for name, content in files.items():
+            (unfinished / name).write_bytes(content)
         _refuse_existing(folder)
         unfinished.rename(folder)
 
