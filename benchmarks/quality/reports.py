@@ -52,7 +52,10 @@ class Report:
         return cls(
             models={name: metrics for name, metrics in found["models"].items() if metrics is not None},
             differences={
-                name: {metric: Interval(**bounds) for metric, bounds in metrics.items()}
+                name: {
+                    metric: Interval(bounds["mean"], bounds["low"], bounds["high"])
+                    for metric, bounds in metrics.items()
+                }
                 for name, metrics in found["differences"].items()
             },
             seconds=found["seconds"],
