@@ -39,7 +39,8 @@ def show(found: Mapping[str, Any], ks: Sequence[int]) -> None:
         # Neither discovery nor repeats alone: what was asked for is in no track.
         _show_track(console, "repeats allowed", found, ks)
     for name in sorted(found["tracks"], key=lambda name: name != asked):
-        _show_track(console, _TRACK_TITLES[name], found["tracks"][name], ks)
+        # What was not asked for comes in short: at the last k alone.
+        _show_track(console, _TRACK_TITLES[name], found["tracks"][name], ks if name == asked else ks[-1:])
     _show_windows(console, found["windows"], asked or "discovery", max(ks))
     spent = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in found["seconds"].items())
     console.print(f"seconds: {spent}; peak memory {found['peak_rss_bytes'] / 1e6:,.0f} MB", highlight=False)

@@ -66,7 +66,8 @@ def test_the_tables_and_the_report_say_the_same(typed: Typed) -> None:
     assert any(line[1] == "popular" and f"[{low:+.4f}," in line[2] for line in lines)
     assert "12 customers with 12 test items, 0 of them unknown to training" in out
     assert out.rstrip().endswith("the report is in report")
-    assert sorted(path.name for path in (typed.folder / "report").iterdir()) == ["customers.parquet", "metrics.json"]
+    written = {path.name for path in (typed.folder / "report").iterdir()}
+    assert written == {"customers.parquet", "metrics.json", "report.html", "report.md"}
 
 
 def test_programs_get_the_content_of_metrics_json(typed: Typed) -> None:

@@ -26,6 +26,7 @@ def pooled(windows: Sequence[WindowResult], asked: Repeats, seed: int, stages: S
     seconds = {name: sum(each.seconds[name] for each in windows) for name in newest.seconds}
     seconds["score"] += stages.costs[-1].seconds
     return Evaluation(
+        repeats=asked,
         windows=tuple(windows),
         pooled=tracks,
         models=_by_customer(asked_of, main),

@@ -128,6 +128,7 @@ class Evaluation:
 
     Attributes
     ----------
+    repeats : the rule about repeats that was asked for; everything but `windows` and `pooled` is by it.
     windows : one by one.
     pooled : all windows together, by rule about repeats; a text says why nobody could be asked.
     models : per name the metrics, None for a model that the data does not allow; why stands in `causes`.
@@ -141,6 +142,7 @@ class Evaluation:
     notes : what a reader of the result should know.
     """
 
+    repeats: Repeats
     windows: tuple[WindowResult, ...]
     pooled: Mapping[Repeats, Pooled | str]
     models: Mapping[str, Scored | None]

@@ -10,6 +10,7 @@ from typing import Any
 from recsys.bundle import ModelBundle
 from training.evaluation.asked import Asked, Protocol
 from training.evaluation.candidates import Offer
+from training.evaluation.closeups import closeups
 from training.evaluation.data_checks import data_checks
 from training.evaluation.evaluating import Evaluation, Setting, evaluate
 from training.evaluation.held_out import Rules
@@ -63,7 +64,8 @@ def run(
         peak = memory.peak_bytes(max(cost.peak_bytes for cost in stages.costs))
     notes = (*inputs.notes, *_told(asked, evaluation))
     metrics = as_json(evaluation, asked.to_json(rules), read_seconds, peak, notes)
-    metrics |= sections(evaluation, checked) | {"reproduce": reproduced(asked, inputs, evaluation, command)}
+    metrics |= sections(evaluation, checked) | closeups(evaluation, asked.ks)
+    metrics["reproduce"] = reproduced(asked, inputs, evaluation, command)
     if folder is not None:
         write_report(folder, metrics, customer_metrics(evaluation))
     return Report(evaluation, metrics)
