@@ -74,6 +74,23 @@ def test_a_busy_shop_has_no_programs() -> None:
     assert found(rows, "customers with impossible rates").count == 0
 
 
+def test_somebody_in_a_hurry_is_no_program() -> None:
+    """Forty moments of an hour are what people can do, even where all others have one."""
+    rows = [(f"u{who}", "i", VIEW, who * DAY, None) for who in range(40)]
+    hurried = [("hurried", f"i{step}", VIEW, DAY + step * MINUTE, None) for step in range(40)]
+    assert found([*rows, *hurried], "customers with impossible rates").count == 0
+
+
+def test_a_season_is_no_spike() -> None:
+    """Three weeks with twenty times the events, one like the other, are the new usual."""
+    rows = [
+        (f"u{day}-{step}", f"i{step}", VIEW, day * DAY + step, None)
+        for day in range(60)
+        for step in range(200 if 30 <= day < 51 else 10)
+    ]
+    assert found(rows, "one-day spikes").count == 0
+
+
 def test_a_day_that_stands_out_is_found() -> None:
     """A day with twenty times the events of the days around; growth and weekends are none."""
     spike: list[Planned] = [(f"u{step}", f"i{step}", VIEW, 20 * DAY + step, None) for step in range(3000)]
