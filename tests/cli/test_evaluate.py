@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from recsys.cli.app import main
 from recsys.metrics.ranking import PER_CUSTOMER
+from tests.training.evaluation.stored_shops import shop, stored_rows
 
 
 class Typed:
@@ -68,6 +70,51 @@ def test_the_tables_and_the_report_say_the_same(typed: Typed) -> None:
     assert out.rstrip().endswith("the report is in report")
     written = {path.name for path in (typed.folder / "report").iterdir()}
     assert written == {"customers.parquet", "metrics.json", "report.html", "report.md"}
+
+
+@pytest.fixture(scope="module")
+def stocked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shop with a store, in which one event stands twice."""
+    rows = stored_rows()
+    twice = rows.head(1).with_columns(pl.lit("again").alias("event_id"))
+    return shop(tmp_path_factory.mktemp("stocked") / "shop", pl.concat([rows, twice]))
+
+
+def test_a_shop_s_store_needs_no_further_words(typed: Typed, stocked: Path) -> None:
+    """`bookmatch evaluate --home SHOP`: in time, both tracks with verdicts, what is odd, and that nothing leaked; the
+    shop's folder is as it was."""
+    before = sorted(path.relative_to(stocked) for path in stocked.rglob("*"))
+    typed.monkeypatch.setenv("COLUMNS", "200")
+    code, out, err = typed(
+        "--home", str(stocked), "--tune-budget", "0", "--windows", "2", "--days", "2", "--out", "report"
+    )
+    assert (code, err) == (0, "")
+    metrics = orjson.loads((typed.folder / "report" / "metrics.json").read_bytes())
+    assert (metrics["config"]["protocol"], metrics["config"]["home"]) == ("time", str(stocked))
+    assert "warning: duplicated events: 1 (" in out
+    assert f"leak checks: {len(metrics['checks']['leaks'])} passed" in out
+    discovery, repeat = out.index("discovery: what was new"), out.index("repeat: what the customer had")
+    assert discovery < repeat
+    difference = metrics["tracks"]["repeat"]["differences"]["popular"]["recall@20"]
+    line = next(line for line in out[repeat:].splitlines() if "popular " in line and "[" in line)
+    assert f"{difference['mean']:+.4f} [{difference['low']:+.4f}, {difference['high']:+.4f}]" in line
+    assert difference["verdict"] in line
+    table = out[out.index("recall@20, discovery") :]
+    assert all(window["cut"].removesuffix("T00:00:00Z") in table for window in metrics["windows"])
+    assert out.count("no production: no bundle was published yet") == 2
+    assert sorted(path.relative_to(stocked) for path in stocked.rglob("*")) == before
+
+
+def test_what_the_report_says_to_run_finds_the_same(typed: Typed, stocked: Path) -> None:
+    """The command of `reproduce` names the window that was found, and gives the same numbers."""
+    first = orjson.loads(typed("--home", str(stocked), "--tune-budget", "0", "--json")[1])
+    words = shlex.split(first["reproduce"]["command"])
+    assert words[:2] == ["bookmatch", "evaluate"]
+    assert {"--cut", "--days"} <= set(words)
+    again = orjson.loads(typed(*words[2:])[1])
+    assert again["tracks"] == first["tracks"]
+    assert again["reproduce"]["cuts"] == first["reproduce"]["cuts"]
+    assert again["reproduce"]["data"] == first["reproduce"]["data"]
 
 
 def test_programs_get_the_content_of_metrics_json(typed: Typed) -> None:

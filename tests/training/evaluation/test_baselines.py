@@ -166,7 +166,8 @@ def test_bm25_is_its_formula() -> None:
             weight[u, i] = x[u, i] * 2.2 / (1.2 * norm + x[u, i]) * idf
     scores = x @ (weight.T @ weight)
     order = baselines.popular_order(held_out)
-    found = baselines.bm25(held_out, EventWeights(), order, 3, threads=1)
+    strengths = held_out.training.strengths(EventWeights())
+    found = baselines.bm25(held_out, strengths, baselines.bm25_neighbours(strengths, threads=1), order, 3)
     for place, name in enumerate(held_out.customer_ids):
         row = training.customers.position(name)
         if name == "stranger":

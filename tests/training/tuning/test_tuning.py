@@ -15,7 +15,8 @@ from recsys.data.events import EventKind
 from recsys.models.blend import BlendWeights
 from tests.training.tuning.tuned_worlds import TARGET, budget_for, shelves, validation
 from tests.worlds import event_frame, no_catalogue, titled
-from training.evaluation.evaluating import evaluate
+from training.evaluation.candidates import Offer
+from training.evaluation.evaluating import Setting, evaluate
 from training.evaluation.held_out import Repeats, Rules
 from training.evaluation.protocols import Division, split
 from training.fitting import SHIPPED_BLEND, TrainingConfig
@@ -249,7 +250,8 @@ def test_the_catalogue_counts_but_not_its_order(
 def test_nothing_is_chosen_on_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the test holds, as long as training and validation are the same, the same is found."""
     monkeypatch.setattr(planning, "MOST_TRIALS", 3)
-    test = [shelves(60, seed=9), shelves(60, seed=9).with_columns(pl.lit("i03").alias("item_id"))]
+    later = shelves(60, seed=9).with_columns(pl.col("timestamp") + 1)  # else some events would be those of FRAME
+    test = [later, later.with_columns(pl.lit("i03").alias("item_id"))]
     found = []
     rules = Rules(target=TARGET, visible=None, repeats=Repeats.EXCLUDE, mask=TARGET)
     nothing = pl.Series("item_id", [], dtype=pl.String)
@@ -258,7 +260,8 @@ def test_nothing_is_chosen_on_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
         def divided(wanted: pl.DataFrame = wanted) -> Division:
             return split(FRAME, wanted, TARGET, 0)
 
-        evaluation = evaluate(divided, rules, nothing, no_catalogue(), (10,), CONFIG, 600.0, StageLog())
+        setting = Setting(rows=FRAME, divide=divided, offer=Offer(no_catalogue(), nothing), tested=wanted)
+        evaluation = evaluate([setting], rules, (10,), CONFIG, 600.0, StageLog())
         found.append(evaluation)
     one, other = found
     assert one.manifest.tuning["settings"] == "tuned"
