@@ -19,7 +19,9 @@ def closeups(evaluation: Evaluation, ks: Sequence[int]) -> dict[str, Any]:
     window = evaluation.windows[-1]
     track = window.tracks[evaluation.repeats]
     metric = f"{RECALL}@{max(ks)}"
-    against = rival_of({name: each and each.means() for name, each in evaluation.models.items()}, metric)
+    against = rival_of(
+        {name: None if each is None else each.means() for name, each in evaluation.models.items()}, metric
+    )
     if against is None or not isinstance(track, Track):
         return {"examples": [], "movers": None}
     lists = {name: ranked for name in (BLEND, against) if (ranked := track.lists[name]) is not None}
