@@ -235,13 +235,14 @@ def test_an_evaluation_that_leaks_writes_nothing(tmp_path: Path, monkeypatch: py
 
 def other_futures() -> list[pl.DataFrame]:
     """The same history up to the cut, and something else after it: other purchases, other ratings, new items, somebody
-    who buys one thing a thousand times. The same customers are there, and the newest event is as old."""
+    who buys one thing a thousand times, a purchase after all others. The same customers are there."""
     past, future = ROWS.filter(pl.col("timestamp") < CUT), ROWS.filter(pl.col("timestamp") >= CUT)
     shuffled = future.with_columns(pl.col("item_id").shuffle(seed=1))
     rated = future.with_columns(pl.when(pl.col("rating").is_not_null()).then(99.0).alias("rating"))
     new = future.with_columns(pl.format("new-{}", "item_id").alias("item_id"))
     busy = as_events([("late0", "c05", BUY, CUT + number, None) for number in range(1000)])
-    return [pl.concat([past, each]) for each in (shuffled, rated, new, pl.concat([future, busy]))]
+    longer = pl.concat([future, as_events([("late0", "c05", BUY, CUT + 4 * DAY - 1, None)])])
+    return [pl.concat([past, each]) for each in (shuffled, rated, new, pl.concat([future, busy]), longer)]
 
 
 def test_what_happens_after_the_cut_changes_no_list(tmp_path: Path) -> None:
