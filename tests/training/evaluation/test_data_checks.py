@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 import pytest
@@ -31,7 +33,10 @@ def visits(customers: int = 60, days: int = 40, seed: int = 0) -> list[Planned]:
 
 
 def found(
-    rows: list[Planned], name: str, catalogue: pl.DataFrame = NOTHING, **further: tuple[Window, ...]
+    rows: Sequence[Planned],
+    name: str,
+    catalogue: pl.DataFrame = NOTHING,
+    **further: tuple[Window, ...],
 ) -> DataCheck:
     """One check of a history."""
     checks = {check.name: check for check in data_checks(as_events(rows), catalogue, **further)}

@@ -6,6 +6,7 @@ import json
 import shutil
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import orjson
 import polars as pl
@@ -264,7 +265,7 @@ def test_what_was_taken_back_after_the_cut_stood_at_the_cut(home: Path) -> None:
     ],
 )
 def test_windows_outside_the_data_are_refused(
-    stocked: Path, tmp_path: Path, further: dict[str, float], message: str
+    stocked: Path, tmp_path: Path, further: dict[str, Any], message: str
 ) -> None:
     """What lies where, and what would do; nothing is written."""
     with pytest.raises(InputError, match=message):

@@ -221,7 +221,7 @@ def test_features_of_all_data_are_found() -> None:
 def test_an_evaluation_that_leaks_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run stops before anything is fitted, and there is no folder."""
     home = shop(tmp_path / "shop", ROWS)
-    honest = evaluating.to_learn
+    honest = to_learn
 
     def leaky(part: Part, own: object, further: pl.Series) -> object:
         return honest(replace(part, rows=ROWS), own, further)  # type: ignore[arg-type]
