@@ -94,7 +94,6 @@ class LeakCheck(_Part):
     name: str
     passed: bool
     detail: str = ""
-    window: Text | None = None
 
 
 class DataCheck(_Part):

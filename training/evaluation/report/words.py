@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -10,7 +9,6 @@ from typing import NamedTuple
 
 _DIGITS_OF_MILLISECONDS = 11
 """Shorter numbers are positions, not moments."""
-_MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})[\d:.]*(?:Z|\+00:00)")
 
 BLEND = "blend"
 PRODUCTION = "production"
@@ -170,16 +168,10 @@ def printable(text: str, longest: int = 200) -> str:
 
 
 def moment(text: str | None) -> str:
-    """A time UTC, in milliseconds or as `2024-05-01T00:00:00Z`, to the minute, without that at midnight.
-
-    Other text, such as a position, as it is.
-    """
+    """Milliseconds UTC as a date and, but at midnight, a time; other text as it is."""
     if text is None:
         return "–"
-    if text.removeprefix("-").isdigit() and len(text) >= _DIGITS_OF_MILLISECONDS:
-        text = datetime.fromtimestamp(int(text) / 1000, tz=UTC).strftime("%Y-%m-%dT%H:%M:00Z")
-    found = _MOMENT.fullmatch(text)
-    if found is None:
+    if not text.removeprefix("-").isdigit() or len(text) < _DIGITS_OF_MILLISECONDS:
         return text
-    day, minute = found.groups()
-    return day if minute == "00:00" else f"{day} {minute}"
+    at = datetime.fromtimestamp(int(text) / 1000, tz=UTC)
+    return at.strftime("%Y-%m-%d %H:%M").removesuffix(" 00:00")
