@@ -7,7 +7,7 @@ SHOP ?= shop
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: install run test coverage lint lint-deploy bench bench-serving bench-quality bench-scale bench-tuning bench-calibration bench-exploration bench-experiments clean
+.PHONY: install run test coverage lint lint-deploy bench bench-serving bench-quality bench-scale bench-tuning bench-calibration bench-evaluation bench-exploration bench-experiments clean
 .DELETE_ON_ERROR:
 
 install: .venv/.installed
@@ -29,11 +29,13 @@ run: .venv/.installed
 
 test: .venv/.installed-test
 	@sh scripts/redis-for-tests.sh
+	@sh scripts/browser-for-tests.sh
 	$(BIN)/pytest --numprocesses=2 --dist=worksteal
 
 # The same with what it covers; counting lines takes about as long again.
 coverage: .venv/.installed-test
 	@sh scripts/redis-for-tests.sh
+	@sh scripts/browser-for-tests.sh
 	$(BIN)/pytest --numprocesses=2 --dist=worksteal --cov --cov-report=term:skip-covered
 
 lint: .venv/.installed-lint
@@ -52,6 +54,10 @@ bench: .venv/.installed
 # Every real data set; FOLDER keeps the reports, and a stopped run goes on there; ONLY names some of the data sets.
 bench-quality: .venv/.installed
 	$(BIN)/python -m benchmarks.quality $(if $(FOLDER),--folder $(FOLDER)) $(if $(ONLY),--only $(ONLY))
+
+# The reports of three real shops, to look at; FOLDER keeps stores and reports, ONLY names some of the shops.
+bench-evaluation: .venv/.installed
+	$(BIN)/python -m benchmarks.evaluation $(if $(FOLDER),--folder $(FOLDER)) $(if $(ONLY),--only $(ONLY))
 
 # What an answer costs; FOLDER keeps the shop, ONLY names some of the rows.
 bench-serving: .venv/.installed

@@ -62,7 +62,8 @@ def _answer(name: str, track: Track, recorded: Recorded) -> Answer:
     title, what = words.track(track.repeats or name)
     metric = main_metric(track)
     if metric is None:
-        return Answer(name, title, what, None, f"Nothing was scored: {track.cause or 'there is no model to score'}")
+        cause = track.cause or "there is no model to score"
+        return Answer(name, title, what, None, "There is nothing to foresee here.", f"{cause[:1].upper()}{cause[1:]}.")
     rival = rival_of(track.models, metric)
     difference = track.differences.get(rival or "", {}).get(metric)
     if rival is None or difference is None or difference.mean is None:

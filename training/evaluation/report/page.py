@@ -89,6 +89,7 @@ def _template() -> Template:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["printable"] = words.printable
+    environment.filters["plain"] = _text
     return environment.get_template("report.html")
 
 

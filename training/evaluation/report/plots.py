@@ -15,7 +15,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from matplotlib.typing import RcKeyType
 
 from training.evaluation.report import words
@@ -101,10 +101,10 @@ def metric_by_k(track: Track, family: str, look: Look) -> str | None:
 
 
 def forest(values: Mapping[str, Slice], metric: str, rival: str) -> str | None:
-    """The blend minus the rival in each group, with its interval, the largest group on top."""
+    """The blend minus the rival in each group, with its interval, the first group on top; None for less than two."""
     there = [(name, part, part.differences.get(rival, {}).get(metric, Estimate())) for name, part in values.items()]
     rows = [(name, part, each, each.mean) for name, part, each in there if each.mean is not None][::-1]
-    if not rows:
+    if len(rows) < 2:
         return None
     with _drawn(0.95 + 0.28 * len(rows)) as (figure, axes):
         axes.axvline(0.0, color="#333", lw=1)
@@ -144,9 +144,7 @@ def coverage(track: Track, look: Look) -> str | None:
                 color=colour, marker=marker, ls=line, ms=4, lw=1.2, markevery=max(1, len(points) // 6),
                 label=words.model(name),
             )  # fmt: skip
-        lengths = sorted({k for points in curves.values() for k, _ in points})
-        if len(lengths) < 7:
-            axes.set_xticks(lengths)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("places of a list")
         axes.set_ylabel("share of the catalogue")
         axes.set_ylim(bottom=0.0)
@@ -192,7 +190,7 @@ def quality_against_cost(track: Track, cost: Mapping[str, Cost], metric: str, lo
         axes.set_xscale("log")
         axes.set_ylim(bottom=0.0)
         axes.margins(x=0.15)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("microseconds for one list (each step is ten times)")
         axes.set_ylabel(words.metric_label(metric))

@@ -120,9 +120,13 @@ def groups_table(track: Track, answer: Answer) -> Table | None:
     if metric is None or rival is None or not track.slices:
         return None
     rows = []
+    few = 0
     for dimension, values in track.slices.items():
         for name, part in values.items():
-            each = part.differences.get(rival, {}).get(metric, Estimate())
+            each = part.differences.get(rival, {}).get(metric)
+            if each is None:
+                few += 1
+                continue
             rows.append(
                 [
                     Cell(f"{words.dimension(dimension)}: {words.printable(name, 100)}"),
@@ -135,6 +139,8 @@ def groups_table(track: Track, answer: Answer) -> Table | None:
             )
     head = ["Group", "Blend is", "Customers", "Blend", words.model(rival), "Blend minus it"]
     caption = f"{answer.title}, group by group: {words.metric_label(metric)}"
+    if few:
+        caption += f"; {few} groups have too few customers for a verdict and stand in metrics.json alone"
     return Table(f"groups-{answer.track}", caption, head, rows)
 
 

@@ -76,4 +76,5 @@ def test_a_track_without_customers_says_why() -> None:
     metrics = recorded()
     metrics["tracks"]["repeat"] = {"repeats": "only", "customers": 0, "test_pairs": 0, "cause": "nobody came back"}
     found = answers(Recorded.of(metrics))[1]
-    assert (found.verdict, found.headline) == (None, "Nothing was scored: nobody came back")
+    assert (found.verdict, found.headline) == (None, "There is nothing to foresee here.")
+    assert found.detail == "Nobody came back."

@@ -175,7 +175,7 @@ def test_a_failed_check_is_told_before_the_answer() -> None:
 
 def test_a_model_that_is_missing_says_why() -> None:
     """Causes stand under the table."""
-    assert "No long_gone: its bundle does not load." in PAGE.text
+    assert "long_gone is not compared: its bundle does not load." in PAGE.text
 
 
 def test_hits_are_marked_with_words() -> None:
