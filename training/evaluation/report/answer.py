@@ -21,7 +21,9 @@ class Answer:
     ----------
     track, title, what : its name, its title, and what is foreseen in it.
     verdict : `better`, `worse` or `no clear difference`; None where there is nothing to compare with.
-    headline : one sentence; `detail`: its numbers; `whom`, `stability`: one sentence each, or empty.
+    headline : one sentence; `detail`: its numbers.
+    beside, whom, stability : one sentence each, or empty: beside the best simple model where the rival is another, for
+        whom, and in how many stretches of time.
     metric, rival : what the answer is about, and the model that the blend is compared with; None without one.
     """
 
@@ -31,6 +33,7 @@ class Answer:
     verdict: str | None
     headline: str
     detail: str = ""
+    beside: str = ""
     whom: str = ""
     stability: str = ""
     metric: str | None = None
@@ -76,11 +79,27 @@ def _answer(name: str, track: Track, recorded: Recorded) -> Answer:
         verdict=verdict,
         headline=_headline(verdict, rival),
         detail=_detail(track, metric, rival, difference),
+        beside=_beside(track, metric, rival),
         whom=_whom(track, metric, rival),
         stability=_stability(name, metric, rival, recorded),
         metric=metric,
         rival=rival,
     )
+
+
+def _beside(track: Track, metric: str, rival: str) -> str:
+    simple = {name: found for name, found in track.models.items() if name in words.SIMPLE}
+    best = rival_of(simple, metric)
+    if best is None or rival in words.SIMPLE:
+        return ""
+    each = track.differences.get(best, {}).get(metric, Estimate())
+    if each.mean is None:
+        return ""
+    said = f"Beside {_named(best)}, the blend is {each.verdict or 'without a verdict'}"
+    if each.verdict == UNCLEAR:
+        said = f"Beside {_named(best)}, there is {UNCLEAR}"
+    interval = "" if each.low is None or each.high is None else f", {points(each.low)} to {points(each.high)}"
+    return f"{said} ({points(each.mean)} points{interval})."
 
 
 def _named(model: str) -> str:
@@ -105,7 +124,7 @@ def _detail(track: Track, metric: str, rival: str, difference: Estimate) -> str:
     blend, other = scored[words.BLEND][metric], scored[rival][metric]
     sentence = (
         f"Of what a customer went on to want, the first {words.at(metric)} places of the blend held "
-        f"{words.percent(blend)} on average, those of {_named(rival)} {words.percent(other)}: a difference of "
+        f"{words.percent(blend)} on average, those of {_named(rival)}: {words.percent(other)}. That is a difference of "
         f"{points(difference.mean)} points"
     )
     if difference.low is None or difference.high is None:

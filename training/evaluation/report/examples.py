@@ -156,7 +156,7 @@ def chosen(pair: Pair) -> dict[int, str]:
 def _example(pair: Pair, row: int, why: str, place: int, reasons: Mapping[str, list[list[str | None]]]) -> Example:
     test = pair.test
     customer = test.customer_ids[row]
-    wanted = test.wanted.filter(pl.col("customer_id") == customer)["item_id"].sort().to_list()
+    wanted = test.wanted.filter(pl.col("customer_id") == customer)["item_id"].to_list()
     lists = {}
     for name in (BLEND, pair.against):
         own = pair.lists[name][row, :SHOWN]
@@ -164,6 +164,8 @@ def _example(pair: Pair, row: int, why: str, place: int, reasons: Mapping[str, l
         lists[name] = [
             _shown(pair, int(item), wanted, reason) for item, reason in zip(own, said, strict=False) if item != NOTHING
         ]
+    found = {each.item_id for shown in lists.values() for each in shown if each.hit}
+    wanted.sort(key=lambda item: (item not in found, item))
     return Example(
         customer_id=customer,
         chosen=why,
@@ -231,9 +233,9 @@ def _reason(
     if at >= made.counts[row, 1]:
         return "popular with everybody"
     history = strengths.indices[strengths.indptr[row] : strengths.indptr[row + 1]]
-    parts = list(zip(made.named[row, at].tolist(), made.share[row, at].tolist(), strict=True))
-    whole = sum(share for _, share in parts)
-    named = [(bundle.items[int(history[what])], share) for what, share in parts if what >= 0][:_NAMED]
-    if not named or not whole:
+    # Shares may be below 0, so that others are above the whole: only their order is told.
+    parts = zip(made.named[row, at].tolist(), made.share[row, at].tolist(), strict=True)
+    named = [bundle.items[int(history[what])] for what, share in parts if what >= 0 and share > 0][:_NAMED]
+    if not named:
         return "because of the history as a whole"
-    return "because of " + ", ".join(f"{pair.titles.get(item, item)} ({share / whole:.0%})" for item, share in named)
+    return "because of " + "; ".join(pair.titles.get(item, item) for item in named)

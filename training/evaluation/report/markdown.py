@@ -35,7 +35,7 @@ def _about(recorded: Recorded) -> str:
 
 
 def _track(recorded: Recorded, track: Track, answer: Answer) -> list[str]:
-    said = [answer.detail, answer.whom, answer.stability]
+    said = [answer.detail, answer.beside, answer.whom, answer.stability]
     parts = [f"## {answer.title}", f"**{escaped(answer.headline)}**", escaped(" ".join(each for each in said if each))]
     groups = tables.groups_table(track, answer)
     first = (tables.main_table(track, answer), tables.window_table(recorded, answer))

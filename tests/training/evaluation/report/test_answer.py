@@ -71,6 +71,19 @@ def test_the_rival_is_what_runs_now_else_the_best_simple_model() -> None:
     assert rival_of({"blend": {"m": 0.5}}, "m") is None
 
 
+def test_the_best_simple_model_is_named_beside_production() -> None:
+    """A blend that beats what runs now and no simple model must not look like a winner."""
+    metrics = recorded()
+    metrics["tracks"]["discovery"]["differences"]["bm25"]["recall@20"]["verdict"] = "no clear difference"
+    found = answers(Recorded.of(metrics))
+    assert found[0].beside == (
+        "Beside the best simple model, BM25, there is no clear difference (+2.10 points, +1.75 to +2.45)."
+    )
+    assert found[1].beside.startswith("Beside the best simple model, BM25, the blend is better (")
+    metrics["tracks"]["discovery"]["models"]["production"] = None
+    assert answers(Recorded.of(metrics))[0].beside == ""
+
+
 def test_a_track_without_customers_says_why() -> None:
     """Nobody to ask is an answer, too."""
     metrics = recorded()
