@@ -151,7 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluation", description=__doc__)
     parser.add_argument("--only", metavar="NAME,…", default="", help=f"some of {', '.join(names)}")
     parser.add_argument("--folder", type=Path, help="stores and reports lie there and stay; else in a temporary folder")
-    parser.add_argument("--tune-budget", type=float, default=60.0, help="seconds, as for bookmatch evaluate")
+    parser.add_argument("--tune-budget", type=float, default=20.0, help="seconds, as for bookmatch evaluate")
     asked = parser.parse_args()
     chosen = [name.strip() for name in asked.only.split(",") if name.strip()]
     unknown = [name for name in chosen if name not in names]

@@ -124,7 +124,7 @@ def _detail(track: Track, metric: str, rival: str, difference: Estimate) -> str:
     blend, other = scored[words.BLEND][metric], scored[rival][metric]
     sentence = (
         f"Of what a customer went on to want, the first {words.at(metric)} places of the blend held "
-        f"{words.percent(blend)} on average, those of {_named(rival)}: {words.percent(other)}. That is a difference of "
+        f"{words.percent(blend)} on average, against {words.percent(other)} with {_named(rival)}: a difference of "
         f"{points(difference.mean)} points"
     )
     if difference.low is None or difference.high is None:

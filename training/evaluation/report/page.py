@@ -41,7 +41,10 @@ def render(metrics: Mapping[str, object]) -> str:
     """The page of this content of `metrics.json`; the same content gives the same bytes."""
     recorded = Recorded.of(metrics)
     found = answers(recorded)
-    views = [_view(recorded, answer) for answer in found]
+    models = dict.fromkeys(name for track in recorded.all_tracks().values() for name in track.scored())
+    rival = next((answer.rival for answer in found if answer.rival), None)
+    look = plots.Look(list(models), rival)
+    views = [_view(recorded, answer, look) for answer in found]
     return _template().render(
         recorded=recorded,
         answers=found,
@@ -52,17 +55,10 @@ def render(metrics: Mapping[str, object]) -> str:
         warned=[each for each in recorded.checks.data if each.count],
         reproduce=_facts(recorded.reproduce),
         config=orjson.dumps(recorded.config, option=orjson.OPT_INDENT_2).decode(),
-        models=[
-            (words.model(name), words.ABOUT_MODELS[name]) for name in _compared(views) if name in words.ABOUT_MODELS
-        ],
+        models=[(words.model(name), words.ABOUT_MODELS[name]) for name in models if name in words.ABOUT_MODELS],
         span=_span(recorded),
         words=words,
     )
-
-
-def _compared(views: list[TrackView]) -> list[str]:
-    """Every model of any track, once."""
-    return list(dict.fromkeys(name for view in views for name in view.track.scored()))
 
 
 def _span(recorded: Recorded) -> str:
@@ -93,9 +89,8 @@ def _template() -> Template:
     return environment.get_template("report.html")
 
 
-def _view(recorded: Recorded, answer: Answer) -> TrackView:
+def _view(recorded: Recorded, answer: Answer, look: plots.Look) -> TrackView:
     track = recorded.all_tracks()[answer.track]
-    look = plots.Look(list(track.scored()), answer.rival)
     return TrackView(
         answer=answer,
         track=track,

@@ -151,7 +151,8 @@ def signed(value: float | None, digits: int = 4) -> str:
     """As `number` with a sign, a real minus."""
     if value is None:
         return "–"
-    return ("−" if value < 0 else "+") + number(abs(value), digits)
+    text = number(abs(value), digits)
+    return ("−" if value < 0 else "+") + text if text.strip("0.,") else text
 
 
 def percent(value: float | None) -> str:
