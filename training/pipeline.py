@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,14 +35,20 @@ from training.validation import predicted_kinds, validation_of
 @dataclass(frozen=True, slots=True)
 class Trained:
     """What a training run made: the bundle's id, its manifest's sections on data, tuning and relevance, what each stage
-    cost, and with which settings."""
+    cost, those of the fit once more, and with which settings."""
 
     bundle_id: str
     data: Mapping[str, Any]
     tuning: Mapping[str, Any]
     relevance: Mapping[str, Any]
     costs: list[StageCost]
+    fitted: Sequence[StageCost]
     tuned: Tuned
+
+    @property
+    def fit_seconds(self) -> float:
+        """What fitting took: neither reading nor tuning nor writing."""
+        return sum(cost.seconds for cost in self.fitted)
 
 
 Publish = Callable[[Manifest, Arrays, Mapping[str, object], int], str]
@@ -72,7 +78,8 @@ class Run:
 
 
 def train(store: Store, repository: BundleRepository, config: TrainingConfig, run: Run, stages: StageLog) -> Trained:
-    """Learns from everything in the store and puts the result in force. A run that was stopped goes on where it was.
+    """Learns from everything in the store and puts the result in force, whatever it is: `retrain` asks the gate first.
+    A run that was stopped goes on where it was.
 
     Raises NotEnoughDataError when the store holds too little, BundleError when the bundle cannot be written, InputError
     when another process is training for this shop.
@@ -93,6 +100,7 @@ def learn(store: Store, publish: Publish, config: TrainingConfig, run: Run, stag
             event_weights=with_rating_scale(config.event_weights, interactions),
             target_kinds=run.target or predicted_kinds(interactions),
         )
+    compiled = stages.costs[-1:]
     tuned = _tuned(table, catalogue, config, run, stages)
     described = {
         "data": fingerprint(interactions),
@@ -102,7 +110,9 @@ def learn(store: Store, publish: Publish, config: TrainingConfig, run: Run, stag
     }
     del table
     kept = Checkpoints.of(run.scratch, described)
+    begin = len(stages.costs)
     manifest, arrays = fit(interactions, catalogue, tuned.config, stages, tuned.report, tuned.relevance, kept)
+    fitted = [*compiled, *stages.costs[begin:]]
     with stages.stage("publish"):
         build = {
             "at": run.now,
@@ -113,7 +123,7 @@ def learn(store: Store, publish: Publish, config: TrainingConfig, run: Run, stag
         }
         bundle_id = publish(manifest, arrays, build, run.now)
     kept.clear()
-    return Trained(bundle_id, manifest.data, manifest.tuning, manifest.relevance, stages.costs, tuned)
+    return Trained(bundle_id, manifest.data, manifest.tuning, manifest.relevance, stages.costs, fitted, tuned)
 
 
 def _tuned(table: EventTable, catalogue: pl.DataFrame, config: TrainingConfig, run: Run, stages: StageLog) -> Tuned:

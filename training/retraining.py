@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from recsys.bundle.repository import BundleRepository
@@ -13,19 +12,13 @@ from recsys.errors import BundleError
 from recsys.stores.protocols import Store
 from training.checkpoints import training_alone
 from training.fitting import TrainingConfig
-from training.gate import Verdict, judge
+from training.gate import Budget, Verdict, judge
+from training.outcome import Forced, Outcome, Retrained
 from training.pipeline import Run, Trained, learn
+from training.retraining_report import kept_report
 from training.stages import StageLog
 
 _NOT_LEARNED: Final = frozenset({*EXPOSURE_KINDS, EventKind.UNDO})
-
-
-class Outcome(StrEnum):
-    """How a retraining ended."""
-
-    PUBLISHED = "published"
-    NOTHING_NEW = "nothing_new"
-    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,37 +35,6 @@ class When:
     max_age: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Forced:
-    """Whoever wants a bundle in force whatever the gate says."""
-
-    by: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Retrained:
-    """What happened.
-
-    Attributes
-    ----------
-    reason : why there was something to do, or why there was not.
-    newer_events, age : of the bundle in force: events since, milliseconds; None where there was none.
-    before : the id of the bundle that was in force.
-    trained, verdict : None where nothing was trained, or there was nothing to compare with.
-    removed : bundles that were removed, as there are newer ones.
-    """
-
-    outcome: Outcome
-    reason: str
-    newer_events: int | None = None
-    age: int | None = None
-    before: str | None = None
-    trained: Trained | None = None
-    verdict: Verdict | None = None
-    removed: tuple[str, ...] = ()
-
-
 def retrain(
     store: Store,
     repository: BundleRepository,
@@ -81,16 +43,16 @@ def retrain(
     when: When,
     stages: StageLog,
     *,
-    keep: int,
+    keep: int | None,
     used: Collection[str] = (),
     forced: Forced | None = None,
 ) -> Retrained:
     """Trains when there is reason to, judges the result, and puts it in force unless it is clearly worse.
 
-    A bundle that was refused stays in the repository, where `promote` finds it. `keep` bundles stay there,
-    and those that are `used` elsewhere.
+    What the gate found lies beside the bundle before anything is in force. A bundle that was refused stays in the
+    repository, where `promote` finds it. `keep` bundles stay there, and those that are `used` elsewhere; None: all.
 
-    Raises what `train` raises; TrainingUnderWayError when another process trains for the shop.
+    Raises what `learn` raises; TrainingUnderWayError when another process trains for the shop.
     """
     with training_alone(run.scratch):
         before = repository.current_id()
@@ -102,12 +64,16 @@ def retrain(
         )
         if trained.bundle_id == before:
             return Retrained(Outcome.NOTHING_NEW, "the same was learned as before", newer, age, before, trained)
-        verdict = _verdict(store, repository, before, trained, stages)
+        budget, gate = Budget(trained.fit_seconds), StageLog(stages.progress)
+        verdict = _verdict(store, repository, before, trained, budget, gate)
         outcome = Outcome.PUBLISHED if verdict is None or verdict.admits or forced else Outcome.REFUSED
+        spent = budget.spent if gate.costs else 0.0
+        done = Retrained(outcome, reason, newer, age, before, trained, verdict, spent, gate.costs)
+        repository.keep_report(trained.bundle_id, *kept_report(done, run.now, forced))
         if outcome is Outcome.PUBLISHED:
             repository.put_in_force(trained.bundle_id, run.now)
-        removed = tuple(repository.prune(keep, used))
-    return Retrained(outcome, reason, newer, age, before, trained, verdict, removed)
+        removed = () if keep is None else tuple(repository.prune(keep, used))
+    return replace(done, removed=removed)
 
 
 def _reason(
@@ -139,15 +105,16 @@ def _counted(kinds: Mapping[str, Any]) -> int:
 
 
 def _verdict(
-    store: Store, repository: BundleRepository, before: str | None, trained: Trained, stages: StageLog
+    store: Store, repository: BundleRepository, before: str | None, trained: Trained, budget: Budget, stages: StageLog
 ) -> Verdict | None:
     """What the gate says; None where there is nothing to compare with."""
     if before is None:
         return None
-    try:
-        in_force = repository.load(before)
-    except BundleError as error:
-        return Verdict(judged={"cause": f"the bundle in force cannot be read: {error}"})
     with stages.stage("read again"):
+        try:
+            in_force = repository.load(before)
+        except BundleError as error:
+            return Verdict(judged={"cause": f"the bundle in force cannot be read: {error}"})
         table, catalogue = store.events.read(), store.catalog.read()
-    return judge(table, catalogue, repository.load(trained.bundle_id), in_force, trained.tuned, stages)
+    candidate = repository.load(trained.bundle_id)
+    return judge(table, catalogue, candidate, in_force, trained.tuned, trained.fitted, budget, stages)

@@ -10,7 +10,8 @@ from typing import Any, Final
 import orjson
 
 from recsys.durable import replace_file
-from training.retraining import Forced, Outcome, Retrained
+from training.gate.markdown import as_markdown
+from training.outcome import Forced, Outcome, Retrained
 
 MOST_REPORTS: Final = 500
 """Reports that are kept, two files each; the oldest go first."""
@@ -35,7 +36,10 @@ def as_json(done: Retrained, now: int, forced: Forced | None) -> dict[str, Any]:
         "tuning": dict(trained.tuning) if trained else None,
         "relevance": dict(trained.relevance) if trained else None,
         "stages": [asdict(cost) for cost in trained.costs] if trained else [],
-        "seconds": round(sum(cost.seconds for cost in trained.costs), 2) if trained else 0.0,
+        "fit_seconds": round(trained.fit_seconds, 2) if trained else 0.0,
+        "gate_seconds": round(done.gate_seconds, 2),
+        "gate_stages": [asdict(cost) for cost in done.gate],
+        "seconds": round(sum(cost.seconds for cost in trained.costs) + done.gate_seconds, 2) if trained else 0.0,
     }
 
 
@@ -46,11 +50,12 @@ def paragraph(report: dict[str, Any]) -> str:
     data, quality = report["data"], (report["judged"] or {}).get("quality", {})
     learned = f"{data['events']:,} events of {data['customers']:,} customers on {data['items']:,} items"
     parts = [f"Trained because {report['reason']}.", f"Learned from {learned} in {report['seconds']:,.0f} s."]
-    if "metric" in quality:
-        parts.append(
-            f"On the newest events, which the bundle in force has not seen, {quality['metric']} is"
-            f" {quality['candidate']:.4f} and was {quality['in_force']:.4f}."
+    if "metrics" in quality:
+        told = (
+            f"{name} is {each['candidate']:.4f} and was {each['in_force']:.4f}"
+            for name, each in quality["metrics"].items()
         )
+        parts.append(f"On the newest events, which the bundle in force has not seen, {', '.join(told)}.")
     elif "cause" in quality:
         parts.append(f"Quality was not compared: {quality['cause']}.")
     elif report["judged"] and "cause" in report["judged"]:
@@ -66,6 +71,12 @@ def paragraph(report: dict[str, Any]) -> str:
             f"Bundle {report['bundle']} is in force" + (f", as {who['by']} wants: {who['why']}." if who else ".")
         )
     return " ".join(parts)
+
+
+def kept_report(done: Retrained, now: int, forced: Forced | None) -> tuple[bytes, bytes]:
+    """What lies beside the bundle: for programs as JSON, and as Markdown with the same paragraph and the figures."""
+    report = as_json(done, now, forced)
+    return orjson.dumps(report, option=orjson.OPT_INDENT_2), as_markdown(report, paragraph(report)).encode()
 
 
 def write(folder: Path, report: dict[str, Any]) -> Path:

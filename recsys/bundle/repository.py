@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -26,6 +27,9 @@ from recsys.errors import BundleError
 CURRENT = "current"
 REPORTS = "reports"
 """The folder, beside the bundles, in which each retraining leaves what it found."""
+
+REPORT, REPORT_TEXT = "report.json", "report.md"
+"""What was found when a bundle was to be published, beside its manifest; no part of the bundle's id."""
 
 _UNFINISHED = ".unfinished-"
 PUBLICATIONS_KEPT = 500
@@ -116,6 +120,25 @@ class BundleRepository:
         """The same without putting it in force: it lies beside the others and can be promoted."""
         with self._locked():
             return self._written(manifest, arrays, build)
+
+    def keep_report(self, bundle_id: str, report: bytes, text: bytes) -> None:
+        """Leaves what was found when a bundle was to be published in its folder, as JSON and as Markdown, in the place
+        of what was found before; it goes when the bundle is removed. BundleError for what the disk refuses."""
+        folder = self._known(bundle_id)
+        with self._locked():
+            replace_file(folder / REPORT_TEXT, text)
+            replace_file(folder / REPORT, report)
+
+    def report(self, bundle_id: str) -> Mapping[str, Any] | None:
+        """What `keep_report` left for programs; None where nothing is there, BundleError for what cannot be read."""
+        path = self._known(bundle_id) / REPORT
+        try:
+            report: Mapping[str, Any] = orjson.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, orjson.JSONDecodeError) as error:
+            raise BundleError(f"{path} cannot be read: {error}") from error
+        return report
 
     def put_in_force(self, bundle_id: str, now: int) -> None:
         """Publishes a bundle that was added; BundleError when it does not verify."""

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from recsys.cli.options import DEFAULT_HOME, DEFAULT_TUNE_BUDGET, Home, TuneBudget, available_cores
+from recsys.cli.publishing import By, Force, Why, account, forced_by
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from recsys.errors import BookmatchError
-    from recsys.stores.protocols import Store
-    from training.retraining import Forced, Retrained, When
+    from training.outcome import Forced
+    from training.retraining import When
 
 DEFAULT_KEEP = 5
 _AGE = re.compile(r"(\d{1,5})([mhd])")
@@ -57,18 +58,16 @@ def retrain(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")] = 0,
     threads: Annotated[int, typer.Option(min=0, help="Cores to use; 0 is all of them.")] = 0,
     tune_budget: TuneBudget = DEFAULT_TUNE_BUDGET,
-    force: Annotated[
-        bool, typer.Option("--force", help="Publish although the gate refuses; needs --by, --why.")
-    ] = False,
-    by: Annotated[str, typer.Option(metavar="NAME", help="With --force: who wants it.")] = "",
-    why: Annotated[str, typer.Option(metavar="TEXT", help="With --force: for what reason.")] = "",
+    force: Force = False,
+    by: By = "",
+    why: Why = "",
 ) -> None:
     """Train when there is something new, compare with the bundle in force, and publish what is not clearly worse."""
     from recsys.errors import BookmatchError, NotEnoughDataError
     from recsys.shop_lock import ShopReplacedError
     from training.checkpoints import TrainingUnderWayError
 
-    when, forced = _when(if_newer_events, max_age), _forced(by, why, force=force)
+    when, forced = _when(if_newer_events, max_age), forced_by(by, why, force=force)
     if low_priority:
         from recsys.cli.priority import give_way
 
@@ -99,8 +98,8 @@ def _run(
     from recsys.stores import open_store
     from training import retraining_report
     from training.fitting import TrainingConfig
+    from training.outcome import Outcome
     from training.pipeline import Run
-    from training.retraining import Outcome
     from training.retraining import retrain as train_again
     from training.stages import StageLog
 
@@ -117,7 +116,7 @@ def _run(
         report = retraining_report.as_json(done, at, forced)
         # What is in force is so whatever fails from here on: nobody must be told that the bundle before stayed.
         with _noted(report, "the audit has no line"):
-            _account(store, done, forced)
+            account(store, done, forced)
         if done.outcome is not Outcome.NOTHING_NEW:
             with _noted(report, "there is no report"):
                 report["report"] = str(retraining_report.write(repository.reports, report))
@@ -137,20 +136,6 @@ def _noted(report: dict[str, Any], what: str) -> Iterator[None]:
         typer.echo(f"warning: {what}: {error}", err=True)
 
 
-def _account(store: Store, done: Retrained, forced: Forced | None) -> None:
-    """Leaves lines in the audit for what was published and what was removed."""
-    from recsys.access.audit import DONE, Act, audit
-    from recsys.cli.auditing import now, whoever_runs_this
-    from training.retraining import Outcome
-
-    if done.outcome is Outcome.PUBLISHED and done.trained is not None:
-        overruled = forced is not None and done.verdict is not None and not done.verdict.admits
-        result = f"forced by {forced.by}: {forced.why}" if overruled and forced is not None else DONE
-        audit(store, Act.BUNDLE_PUBLISHED, [done.trained.bundle_id], whoever_runs_this(), now(), result)
-    if done.removed:
-        audit(store, Act.BUNDLES_PRUNED, done.removed, whoever_runs_this(), now())
-
-
 def _when(newer_events: int | None, max_age: str | None) -> When:
     from training.retraining import When
 
@@ -160,16 +145,6 @@ def _when(newer_events: int | None, max_age: str | None) -> When:
     if read is None:
         raise typer.BadParameter(f"--max-age is {max_age!r}; expected a whole number of m, h or d, such as 12h or 7d")
     return When(newer_events=newer_events, max_age=int(read[1]) * _MS[read[2]])
-
-
-def _forced(by: str, why: str, *, force: bool) -> Forced | None:
-    from training.retraining import Forced
-
-    if force != bool(by.strip() and why.strip()) or ((by or why) and not force):
-        raise typer.BadParameter(
-            "--force, --by and --why belong together: who publishes what the gate refuses, and why"
-        )
-    return Forced(by.strip(), why.strip()) if force else None
 
 
 def _end_with(outcome: str, code: ExitCode, error: BookmatchError | OSError) -> NoReturn:
@@ -182,7 +157,7 @@ def _end(report: dict[str, Any], code: ExitCode) -> NoReturn:
     """One line of JSON, the last one, and the exit code."""
     import orjson
 
-    left_out = {"data", "tuning", "relevance", "stages", "judged"}
+    left_out = {"data", "tuning", "relevance", "stages", "gate_stages", "judged"}
     line = {name: value for name, value in report.items() if name not in left_out}
     typer.echo(orjson.dumps(line | {"exit_code": int(code)}).decode())
     raise typer.Exit(int(code))

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recsys.cli.options import DEFAULT_HOME, DEFAULT_TUNE_BUDGET, Home, Json, TuneBudget, available_cores
+from recsys.cli.publishing import REFUSED, By, Force, Why, account, forced_by
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from recsys.data.events import EventKind
+    from training.outcome import Forced, Retrained
     from training.pipeline import Trained
 
 
@@ -45,16 +49,18 @@ def train(
             help="The kinds of events that lists predict; purchases, or what comes nearest, by default.",
         ),
     ] = "",
+    force: Force = False,
+    by: By = "",
+    why: Why = "",
     as_json: Json = False,
 ) -> None:
-    """Learn every model from the store, choose settings and weights on a part of it, and put the result in force."""
+    """Learn every model from the store, choose settings and weights on a part of it, compare the result with the bundle
+    in force, and put it in its place unless it is clearly worse."""
     import platform
     import time
     from contextlib import closing
 
-    from recsys.access.audit import Act
     from recsys.bundle import BundleRepository
-    from recsys.cli.auditing import audit_in
     from recsys.cli.progress import Bars
     from recsys.models.related import RelatedConfig
     from recsys.models.similarity import SimilarityConfig, SimilarityScore
@@ -62,8 +68,9 @@ def train(
     from recsys.shop_lock import shop_in_use
     from recsys.stores import open_store
     from training.fitting import TrainingConfig
+    from training.outcome import Outcome
     from training.pipeline import Run
-    from training.pipeline import train as run
+    from training.retraining import When, retrain
     from training.stages import StageLog
 
     shop = ShopFolder(home)
@@ -71,10 +78,10 @@ def train(
     if related_score is not RelatedScoreName.BLEND:
         similar = SimilarityConfig(score=SimilarityScore(related_score))
     config = TrainingConfig(seed=seed, threads=threads or available_cores(), related=RelatedConfig(similar=similar))
-    predicted = _predicted(target)
+    predicted, forced = _predicted(target), forced_by(by, why, force=force)
     with shop_in_use(home), closing(open_store(shop.store, create=False)) as store:
         with Bars(visible=not as_json) as bars:
-            trained = run(
+            done = retrain(
                 store,
                 BundleRepository(shop.models),
                 config,
@@ -86,10 +93,15 @@ def train(
                     now=int(time.time() * 1000),
                     host=platform.node(),
                 ),
+                When(),
                 StageLog(bars),
+                keep=None,
+                forced=forced,
             )
-        audit_in(store, Act.BUNDLE_PUBLISHED, [trained.bundle_id])
-    _show(trained, as_json=as_json)
+        account(store, done, forced)
+    _show(done, forced, as_json=as_json)
+    if done.outcome is Outcome.REFUSED:
+        raise typer.Exit(REFUSED)
 
 
 def _predicted(target: str) -> frozenset[EventKind] | None:
@@ -106,16 +118,28 @@ def _predicted(target: str) -> frozenset[EventKind] | None:
     return kinds
 
 
-def _show(trained: Trained, *, as_json: bool) -> None:
+def _show(done: Retrained, forced: Forced | None, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     import orjson
     from rich.console import Console
-    from rich.table import Table
 
+    from training.outcome import Outcome
+
+    trained = done.trained
+    if trained is None:
+        raise ValueError("training without a condition has a result")
     if as_json:
+        verdict = done.verdict
         report = {
             "bundle": trained.bundle_id,
+            "outcome": done.outcome,
+            "before": done.before,
+            "refused": list(verdict.refused) if verdict else [],
+            "judged": dict(verdict.judged) if verdict else None,
+            "forced": asdict(forced) if forced else None,
+            "fit_seconds": round(trained.fit_seconds, 2),
+            "gate_seconds": round(done.gate_seconds, 2),
             "data": trained.data,
             "tuning": trained.tuning,
             "relevance": trained.relevance,
@@ -124,6 +148,29 @@ def _show(trained: Trained, *, as_json: bool) -> None:
         typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
         return
     console = Console()
+    _show_costs(trained, console)
+    console.print(_tuning_line(trained.tuning), highlight=False)
+    console.print(_relevance_line(trained.relevance), highlight=False)
+    if done.gate:
+        console.print(
+            f"the gate took {done.gate_seconds:.1f} s beside {trained.fit_seconds:.1f} s of fitting", highlight=False
+        )
+    for reason in done.verdict.refused if done.verdict else ():
+        console.print(f"the gate refuses it: {reason}", highlight=False, markup=False)
+    if done.outcome is Outcome.REFUSED:
+        console.print(
+            f"bundle {done.before} stays in force; `bookmatch models promote {trained.bundle_id}` would change that, and "
+            "so would --force with --by and --why",
+            highlight=False,
+        )
+        return
+    by = f", as {forced.by} wants: {forced.why}" if forced else ""
+    console.print(f"bundle {trained.bundle_id} is in force{by}", markup=False)
+
+
+def _show_costs(trained: Trained, console: Console) -> None:
+    from rich.table import Table
+
     data = trained.data
     console.print(
         f"learned from {data['events']:,} events of {data['customers']:,} customers on {data['items']:,} items"
@@ -137,9 +184,6 @@ def _show(trained: Trained, *, as_json: bool) -> None:
     table.add_section()
     table.add_row("all", f"{total:.2f}", f"{max(cost.peak_bytes for cost in trained.costs) / 1e6:,.0f}")
     console.print(table)
-    console.print(_tuning_line(trained.tuning), highlight=False)
-    console.print(_relevance_line(trained.relevance), highlight=False)
-    console.print(f"bundle {trained.bundle_id} is in force")
 
 
 def _tuning_line(tuning: Mapping[str, Any]) -> str:

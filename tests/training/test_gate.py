@@ -16,7 +16,7 @@ from recsys.data.vocabulary import Vocabulary
 from recsys.models.blend import BlendWeights
 from tests.worlds import DAY, START, event_frame, event_table, no_catalogue, published
 from training.fitting import SHIPPED_BLEND, TrainingConfig
-from training.gate import LEAST_COVERAGE, judge
+from training.gate import LEAST_COVERAGE, Budget, Verdict, judge
 from training.stages import StageLog
 from training.tuning import Tuned, shipped
 
@@ -45,6 +45,12 @@ def tuned(config: TrainingConfig) -> Tuned:
     return shipped(config, "a test")
 
 
+def judged(frame: pl.DataFrame, candidate: ModelBundle, in_force: ModelBundle, config: TrainingConfig) -> Verdict:
+    """What the gate says of a candidate that was fitted on all of `frame`."""
+    table, budget = event_table(frame), Budget(fit=60.0)
+    return judge(table, no_catalogue(), candidate, in_force, tuned(config), [], budget, StageLog())
+
+
 @pytest.fixture(scope="module")
 def in_force(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
     """Trained two months after the start."""
@@ -55,22 +61,22 @@ def test_the_same_settings_on_more_history_are_let_pass(in_force: ModelBundle, t
     """Quality is compared on what came since, and both are good at it."""
     frame = shelves(80)
     candidate = published(tmp_path, frame, CONFIG)
-    verdict = judge(event_table(frame), no_catalogue(), candidate, in_force, tuned(CONFIG), StageLog())
+    verdict = judged(frame, candidate, in_force, CONFIG)
     assert verdict.admits, verdict.refused
     quality = verdict.judged["quality"]
     assert quality["since"] > START + (LEARNED_UNTIL - 1) * DAY
-    assert quality["candidate"] > 0.3
-    assert quality["in_force"] > 0.3
+    for metric in ("recall@20", "ndcg@20"):
+        assert min(quality["metrics"][metric][each] for each in ("candidate", "in_force")) > 0.3
+        assert quality["metrics"][metric]["verdict"] != "worse"
 
 
 def test_settings_that_know_no_taste_are_refused(in_force: ModelBundle, tmp_path: Path) -> None:
     """Popular items for everybody: worse at foreseeing, and most of the shop is never shown."""
     frame = shelves(80)
     candidate = published(tmp_path, frame, ONLY_POPULAR)
-    verdict = judge(event_table(frame), no_catalogue(), candidate, in_force, tuned(ONLY_POPULAR), StageLog())
-    assert len(verdict.refused) == 2
-    assert "lists show" in verdict.refused[0]
-    assert "ndcg@20 falls from" in verdict.refused[1]
+    verdict = judged(frame, candidate, in_force, ONLY_POPULAR)
+    told = ("lists show", "recall@20 falls from", "ndcg@20 falls from")
+    assert all(each in reason for each, reason in zip(told, verdict.refused, strict=True)), verdict.refused
     shown = verdict.judged["coverage@20"]
     assert shown["candidate"] < LEAST_COVERAGE * shown["in_force"]
 
@@ -80,14 +86,14 @@ def test_the_worse_bundle_in_force_gives_way(tmp_path: Path) -> None:
     poor = published(tmp_path / "poor", shelves(LEARNED_UNTIL), ONLY_POPULAR)
     frame = shelves(80)
     candidate = published(tmp_path / "good", frame, CONFIG)
-    assert judge(event_table(frame), no_catalogue(), candidate, poor, tuned(CONFIG), StageLog()).admits
+    assert judged(frame, candidate, poor, CONFIG).admits
 
 
 def test_a_shop_that_lost_most_of_its_items_is_refused(in_force: ModelBundle, tmp_path: Path) -> None:
     """An import that went wrong: lists are of one shelf, and too short."""
     frame = shelves(80).filter(pl.col("item_id").str.starts_with("s0"))
     candidate = published(tmp_path, frame, CONFIG)
-    verdict = judge(event_table(frame), no_catalogue(), candidate, in_force, tuned(CONFIG), StageLog())
+    verdict = judged(frame, candidate, in_force, CONFIG)
     assert any("lists have" in reason for reason in verdict.refused), verdict
 
 
@@ -95,7 +101,7 @@ def test_without_anything_unseen_quality_is_not_compared(in_force: ModelBundle, 
     """What the bundle in force has learned by heart proves nothing; coverage is compared all the same."""
     frame = shelves(LEARNED_UNTIL)
     candidate = published(tmp_path, frame, ONLY_POPULAR)
-    verdict = judge(event_table(frame), no_catalogue(), candidate, in_force, tuned(ONLY_POPULAR), StageLog())
+    verdict = judged(frame, candidate, in_force, ONLY_POPULAR)
     assert "nothing that is to be predicted happened since" in verdict.judged["quality"]["cause"]
     assert ["lists show" in reason for reason in verdict.refused] == [True]
 
