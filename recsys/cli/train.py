@@ -159,8 +159,8 @@ def _show(done: Retrained, forced: Forced | None, *, as_json: bool) -> None:
         console.print(f"the gate refuses it: {reason}", highlight=False, markup=False)
     if done.outcome is Outcome.REFUSED:
         console.print(
-            f"bundle {done.before} stays in force; `bookmatch models promote {trained.bundle_id}` would change that, and "
-            "so would --force with --by and --why",
+            f"bundle {done.before} stays in force; `bookmatch models promote {trained.bundle_id}` would change that, "
+            "and so would --force with --by and --why",
             highlight=False,
         )
         return

@@ -7,7 +7,7 @@ Decisions of one customer belong together when it is asked how sure an estimate 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,8 @@ from recsys.errors import InputError
 from recsys.metrics.uncertainty import RESAMPLES, Interval, intervals
 
 Floats = npt.NDArray[np.float64]
+
+_UNKNOWN = Interval(*[float("nan")] * 4)
 
 IPS, SNIPS, DOUBLY_ROBUST, LOGGED = "ips", "snips", "doubly_robust", "logged"
 
@@ -63,6 +65,10 @@ class OffPolicy:
     Attributes
     ----------
     estimates : `ips`, `snips`, `doubly_robust`, and `logged`: the mean of what was seen.
+    differences : `ips`, `snips` and `doubly_robust`, each minus `logged`: paired, as they are of the same decisions.
+    support : the mean of the weights before clipping, Σ target / propensity / n. Where everything that the target
+        policy shows could have been shown it is 1 but for chance; where it is less, the log says nothing of the rest
+        of the places: `ips` counts them as nothing, `snips` leaves them out, `doubly_robust` asks the model.
     effective : the effective sample size (Kish 1965), (Σ w)² / Σ w²: so many decisions of the target policy's own would
         say as much.
     weighted : decisions whose weight is above 0: what the two policies have in common.
@@ -70,6 +76,8 @@ class OffPolicy:
     """
 
     estimates: Mapping[str, Interval]
+    differences: Mapping[str, Interval]
+    support: Interval
     effective: float
     weighted: int
     clipped: float
@@ -99,17 +107,19 @@ def evaluate_policy(decisions: Decisions, clip: float = np.inf, seed: int = 0, r
     weight = np.minimum(raw, clip)
     used = int(np.count_nonzero(weight))
     residual = decisions.expected_of_target + weight * (decisions.reward - decisions.expected)
-    sums = _summed(
-        np.column_stack([np.ones_like(weight), decisions.reward, weight * decisions.reward, weight, residual]),
-        decisions.group,
-    )
+    columns = [np.ones_like(weight), decisions.reward, weight * decisions.reward, weight, residual, raw]
+    sums = _summed(np.column_stack(columns), decisions.group)
+    number, reward, weighted_reward, weights, residuals, uncut = sums.T
+    logged = (reward, number)
+    ratios = {IPS: (weighted_reward, number), SNIPS: (weighted_reward, weights), DOUBLY_ROBUST: (residuals, number)}
+    found = {LOGGED: logged} | ratios
+    support = (uncut, number)
+    estimates = _intervals([[each] for each in (*found.values(), support)], seed, resamples)
+    differences = _intervals([[each, logged] for each in ratios.values()], seed, resamples)
     return OffPolicy(
-        estimates={
-            LOGGED: _ratio(sums[:, 1], sums[:, 0], seed, resamples),
-            IPS: _ratio(sums[:, 2], sums[:, 0], seed, resamples),
-            SNIPS: _ratio(sums[:, 2], sums[:, 3], seed, resamples),
-            DOUBLY_ROBUST: _ratio(sums[:, 4], sums[:, 0], seed, resamples),
-        },
+        estimates=dict(zip(found, estimates, strict=False)),
+        differences=dict(zip(ratios, differences, strict=True)),
+        support=estimates[-1],
         effective=float(weight.sum() ** 2 / (weight**2).sum()) if used else 0.0,
         weighted=used,
         clipped=float(np.count_nonzero(raw > clip) / used) if used else 0.0,
@@ -122,14 +132,27 @@ def _summed(values: Floats, group: npt.NDArray[np.int64]) -> Floats:
     return np.column_stack([np.bincount(place, weights=column) for column in values.T])
 
 
-def _ratio(above: Floats, below: Floats, seed: int, resamples: int) -> Interval:
-    """Σ above / Σ below and its interval, over groups: NaN where nothing is below.
+def _intervals(ratios: Sequence[Sequence[tuple[Floats, Floats]]], seed: int, resamples: int) -> list[Interval]:
+    """Of each: a ratio Σ above / Σ below over groups, or the first less the second, and its interval by linearisation;
+    NaN where nothing is below."""
+    known = [place for place, each in enumerate(ratios) if all(below.sum() for _, below in each)]
+    values, columns = [], []
+    for place in known:
+        one, *other = ratios[place]
+        values.append(_value(*one) - sum(_value(*each) for each in other))
+        columns.append(_linear(*one) - sum((_linear(*each) for each in other), np.zeros(len(one[0]))))
+    found = [_UNKNOWN] * len(ratios)
+    if known:
+        around = intervals(np.column_stack(columns) + np.array(values), seed, resamples)
+        for place, value, each in zip(known, values, around, strict=True):
+            found[place] = Interval(value, each.low, each.high, each.p)
+    return found
 
-    By linearisation: the ratio R varies as the mean of (above − R · below) / mean(below) does.
-    """
-    whole = float(below.sum())
-    if not whole:
-        return Interval(*[float("nan")] * 4)
-    ratio = float(above.sum()) / whole
-    (around,) = intervals(((above - ratio * below) / below.mean())[:, None] + ratio, seed, resamples)
-    return Interval(ratio, around.low, around.high, around.p)
+
+def _value(above: Floats, below: Floats) -> float:
+    return float(above.sum() / below.sum())
+
+
+def _linear(above: Floats, below: Floats) -> Floats:
+    """The ratio R varies as the mean of (above − R · below) / mean(below) does."""
+    return np.asarray((above - _value(above, below) * below) / below.mean())
