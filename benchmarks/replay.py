@@ -30,7 +30,7 @@ Items = npt.NDArray[np.int32]
 KINDS, SLOTS, ITEMS, NEW = 3, 6, 24, 6
 """Kinds of customers, slots of a list, items, and how many of them, the last, are explored."""
 
-EXPLORATION: Final = Exploration(share=0.34, cost=0.5)
+EXPLORATION: Final = Exploration(share=0.5, cost=1.0)
 WORLDS, CUSTOMERS = 1_000, 200
 _COMMAND = "python -m benchmarks.replay"
 

@@ -24,20 +24,15 @@ PLACEMENTS = {
 }
 
 
-@pytest.mark.parametrize("tried", [None, 1])
-def test_intervals_hold_the_policy_s_true_value(tried: int | None) -> None:
-    """About as often as they say, and estimates are right on average, whatever the logging policy brought."""
-    found = study(80, 120, tried, seed=7)
+@pytest.mark.parametrize(("tried", "customers"), [(None, 100), (1, 200)])
+def test_intervals_hold_the_policy_s_true_value(tried: int | None, customers: int) -> None:
+    """About as often as they say, and estimates are right on average, which what was logged is not."""
+    found = study(30, customers, tried, seed=7)
     for name in (IPS, SNIPS, DOUBLY_ROBUST):
-        assert found.coverage[name] >= 0.87
-        assert abs(found.bias[name]) <= 4 * found.error[name]
-
-
-def test_the_worlds_notice_an_estimate_without_weights() -> None:
-    """What was shown brought less than the shop's own lists would have."""
-    found = study(40, 400, None)
-    assert found.bias[LOGGED] < -3 * found.error[LOGGED]
-    assert found.coverage[LOGGED] < found.coverage[DOUBLY_ROBUST]
+        assert found.coverage[name] >= 0.83
+        assert abs(found.bias[name]) <= 3 * found.error[name]
+    if tried is None:
+        assert found.bias[LOGGED] < -2 * found.error[LOGGED]
 
 
 def test_lists_that_could_not_have_been_shown_are_not_judged() -> None:
