@@ -31,11 +31,22 @@ from training.tuning import Tuned, shipped, tune
 from training.tuning.record import FolderRecord
 from training.validation import predicted_kinds, validation_of
 
+KEPT_EVENTS = 5_000_000
+"""So many events, some 170 MB, stay in memory while models are fitted, for whoever judges them; more are read again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training run made: the bundle's id, its manifest's sections on data, tuning and relevance, what each stage
-    cost, those of the fit once more, and with which settings."""
+    """What a training run made.
+
+    Attributes
+    ----------
+    bundle_id : of what was published.
+    data, tuning, relevance : sections of its manifest.
+    costs, fitted : what each stage cost, and those of the fit once more.
+    tuned : with which settings.
+    read : the events and the catalogue that it learned from, where it is little (`KEPT_EVENTS`).
+    """
 
     bundle_id: str
     data: Mapping[str, Any]
@@ -44,6 +55,7 @@ class Trained:
     costs: list[StageCost]
     fitted: Sequence[StageCost]
     tuned: Tuned
+    read: tuple[EventTable, pl.DataFrame] | None = None
 
     @property
     def fit_seconds(self) -> float:
@@ -108,6 +120,7 @@ def learn(store: Store, publish: Publish, config: TrainingConfig, run: Run, stag
         "config": tuned.config.described(),
         "software": __version__,
     }
+    read = (table, catalogue) if table.events.height <= KEPT_EVENTS else None
     del table
     kept = Checkpoints.of(run.scratch, described)
     begin = len(stages.costs)
@@ -123,7 +136,7 @@ def learn(store: Store, publish: Publish, config: TrainingConfig, run: Run, stag
         }
         bundle_id = publish(manifest, arrays, build, run.now)
     kept.clear()
-    return Trained(bundle_id, manifest.data, manifest.tuning, manifest.relevance, stages.costs, fitted, tuned)
+    return Trained(bundle_id, manifest.data, manifest.tuning, manifest.relevance, stages.costs, fitted, tuned, read)
 
 
 def _tuned(table: EventTable, catalogue: pl.DataFrame, config: TrainingConfig, run: Run, stages: StageLog) -> Tuned:

@@ -110,11 +110,11 @@ def _verdict(
     """What the gate says; None where there is nothing to compare with."""
     if before is None:
         return None
-    with stages.stage("read again"):
+    with stages.stage("load"):
         try:
             in_force = repository.load(before)
         except BundleError as error:
             return Verdict(judged={"cause": f"the bundle in force cannot be read: {error}"})
-        table, catalogue = store.events.read(), store.catalog.read()
-    candidate = repository.load(trained.bundle_id)
+        candidate = repository.load(trained.bundle_id)
+        table, catalogue = trained.read or (store.events.read(), store.catalog.read())
     return judge(table, catalogue, candidate, in_force, trained.tuned, trained.fitted, budget, stages)

@@ -102,6 +102,10 @@ class BundleRepository:
             raise BundleError(f"{path} cannot be read: {error}") from error
         return build
 
+    def size(self, bundle_id: str) -> int:
+        """The bytes of all its files."""
+        return sum(path.stat().st_size for path in self._known(bundle_id).rglob("*") if path.is_file())
+
     def load(self, bundle_id: str) -> ModelBundle:
         """The bundle, verified and mapped into memory."""
         return read_bundle(self._known(bundle_id), bundle_id)

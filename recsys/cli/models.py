@@ -8,7 +8,7 @@ import typer
 
 from recsys.cli.options import DEFAULT_HOME, Home, Json
 
-app = typer.Typer(help="List, show, promote and roll back published models.", no_args_is_help=True)
+app = typer.Typer(help="List, show, compare, promote and roll back published models.", no_args_is_help=True)
 BundleId = Annotated[str, typer.Argument(help="A bundle's id, as `bookmatch models list` shows it.", metavar="BUNDLE")]
 
 
@@ -123,3 +123,20 @@ def prune(
     if gone:
         audit_command(home, Act.BUNDLES_PRUNED, gone)
     typer.echo(f"removed {len(gone)} bundles, {len(repository.bundle_ids())} stay")
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="A bundle's id.", metavar="A")],
+    second: Annotated[str, typer.Argument(help="Another one's; the one in force by default.", metavar="B")] = "",
+    home: Home = DEFAULT_HOME,
+    k: Annotated[str, typer.Option("--k", metavar="N,…", help="How many places of a list are looked at.")] = "10,20",
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Cores to use; 0 is all of them.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Compare two bundles on what customers did since both were trained: quality, coverage, how alike their lists are,
+    what a list costs, size and settings."""
+    from recsys.cli.models_compare import compare_models
+
+    compare_models(home, first, second, k, seed, threads, as_json=as_json)

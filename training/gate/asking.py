@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from recsys.bundle.bundle import ModelBundle
 from recsys.metrics.ranking import NOTHING, Ranked
@@ -30,12 +31,18 @@ class Lists:
     filled: float
 
 
-def lists_of(bundle: ModelBundle, held_out: HeldOut, jury: Jury, threads: int) -> Lists:
-    """A bundle's lists of `K` items for the jury, of the service's own `Recommender`."""
+def ranked_by(bundle: ModelBundle, held_out: HeldOut, rows: npt.NDArray[np.int32], limit: int, threads: int) -> Ranked:
+    """A bundle's lists for customers at these rows of the training part, by the service's own `Recommender`: int32,
+    shape (rows, limit), in the positions of what is held out."""
     histories = held_out.training.over(bundle.items)
-    row = held_out.row[jury.rows]
-    own = rank_all(bundle, held_out.rules.placement, histories, row, K, threads, held_out.now)
+    own = rank_all(bundle, held_out.rules.placement, histories, rows, limit, threads, held_out.now)
     place = np.append(held_out.training.items.positions(bundle.items), np.int32(NOTHING)).astype(np.int32)
     ranked: Ranked = place[own]
+    return ranked
+
+
+def lists_of(bundle: ModelBundle, held_out: HeldOut, jury: Jury, threads: int) -> Lists:
+    """A bundle's lists of `K` items for the jury."""
+    ranked = ranked_by(bundle, held_out, held_out.row[jury.rows], K, threads)
     scored = score(ranked, jury.relevant, (K,), len(held_out.training.items))
     return Lists(ranked, scored, float((ranked != NOTHING).mean()))

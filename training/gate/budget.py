@@ -13,8 +13,11 @@ LEAST_SECONDS: Final = 2.0
 FOR_LISTS, FOR_LATENCY = 0.2, 0.1
 """The shares of the budget that lists and timing may take; fitting once more has what is left."""
 
-SAFETY: Final = 0.85
-"""Of what is left this share is planned with: fitting takes longer on some days than on others."""
+SAFETY: Final = 0.75
+"""Of what is left this share is planned with: fitting takes longer at some moments than at others."""
+
+FIXED: Final = 0.3
+"""This share of a fit takes as long however few the customers: there are as many items."""
 
 LEAST_SHARE: Final = 0.3
 """A rehearsal on fewer of the customers would say nothing of a fit on all."""
@@ -59,4 +62,5 @@ class Budget:
     def share(self, expected: float) -> float:
         """On which share of the customers a rehearsal fits into what is left, when on all it would take `expected`
         seconds: `LEAST_SHARE` to 1."""
-        return min(1.0, max(LEAST_SHARE, SAFETY * self.left / max(expected, 1e-6)))
+        allowed = SAFETY * self.left / max(expected, 1e-6)
+        return min(1.0, max(LEAST_SHARE, (allowed - FIXED) / (1.0 - FIXED)))

@@ -125,7 +125,7 @@ def judge(
     verdict = _of_lists(ours, theirs, len(jury.rows))
     with stages.stage("time both"):
         seconds = min(FOR_LATENCY * budget.seconds, budget.left)
-        latency = latency_of(candidate, in_force, held_out, jury, seconds, config.seed)
+        latency = latency_of(candidate, in_force, held_out, held_out.row[jury.rows], seconds, config.seed)
     verdict = verdict.and_also(*_of_latency(latency))
     if not isinstance(unseen, Part):
         return verdict.and_also((), {"quality": {"cause": unseen}})

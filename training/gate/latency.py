@@ -19,10 +19,13 @@ from recsys.metrics.uncertainty import intervals
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Request
 from training.evaluation.held_out import HeldOut
-from training.tuning.judging import Jury, K
+from training.tuning.judging import K
 
-CUSTOMERS: Final = 200
-"""So many customers' calls are timed, at most."""
+LEAST_CUSTOMERS, MOST_CUSTOMERS = 20, 200
+"""So many customers' calls are timed, as the seconds allow."""
+
+PILOT: Final = 5
+"""How long the calls of so many take says how many there can be."""
 
 LEAST_ROUNDS, MOST_ROUNDS = 3, 15
 """Each customer is asked for so often with each bundle."""
@@ -71,17 +74,25 @@ def timed(candidate: Call, in_force: Call, customers: int, seconds: float, seed:
 
 
 def latency_of(
-    candidate: ModelBundle, in_force: ModelBundle, held_out: HeldOut, jury: Jury, seconds: float, seed: int
+    candidate: ModelBundle,
+    in_force: ModelBundle,
+    held_out: HeldOut,
+    rows: npt.NDArray[np.int32],
+    seconds: float,
+    seed: int,
 ) -> Latency:
-    """Of `Recommender.recommend`, as the service calls it, for customers of the jury. A call begins with a history that
-    nothing was made of yet, and everything counts as available."""
-    rows = held_out.row[jury.rows]
-    drawn = np.random.default_rng(seed).permutation(len(rows))[:CUSTOMERS]
+    """Of `Recommender.recommend`, as the service calls it, for some of the customers at these rows of the training
+    part. A call begins with a history that nothing was made of yet, and everything counts as available."""
+    begin = time.perf_counter()
+    drawn = np.random.default_rng(seed).permutation(len(rows))[:MOST_CUSTOMERS]
     calls = [_call(bundle, held_out, rows[drawn]) for bundle in (candidate, in_force)]
     for call in calls:
         # What is compiled or mapped at the first call is not a customer's to wait for.
         call(0)
-    return timed(calls[0], calls[1], len(drawn), seconds, seed)
+    each = sum(call(number) for call in calls for number in range(min(PILOT, len(drawn)))) / min(PILOT, len(drawn))
+    left = seconds - (time.perf_counter() - begin)
+    number = min(len(drawn), max(LEAST_CUSTOMERS, int(left / (LEAST_ROUNDS * each))))
+    return timed(calls[0], calls[1], number, left, seed)
 
 
 def _call(bundle: ModelBundle, held_out: HeldOut, rows: npt.NDArray[np.int32]) -> Call:
