@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from recsys.cli.evaluation_report import show
+from recsys.cli.given import given, spelled
 from recsys.cli.options import (
     DEFAULT_HOME,
     DEFAULT_TUNE_BUDGET,
@@ -28,6 +29,17 @@ from recsys.cli.options import (
     TuneBudget,
     available_cores,
 )
+from recsys.cli.replaying import (
+    Clip,
+    Logged,
+    Replayed,
+    RewardKind,
+    RewardName,
+    Typed,
+    refuse_without_replay,
+    replay_shop,
+)
+from recsys.cli.sweeping import SweepFile, sweep_configurations
 
 _MS_PER_SECOND = 1000
 
@@ -109,6 +121,11 @@ def evaluate(
     max_bad: Annotated[
         str, typer.Option(metavar="SHARE", help="With more bad rows than this share, nothing is evaluated.")
     ] = "1%",
+    sweep: SweepFile = None,
+    replay: Replayed = "",
+    logged: Logged = "",
+    reward: RewardKind = RewardName.CLICK,
+    clip: Clip = None,
     as_json: Json = False,
 ) -> None:
     """Train on a part of a history and score the lists on the rest, beside simple and classic models."""
@@ -119,6 +136,10 @@ def evaluate(
     from training.fitting import TrainingConfig
     from training.stages import StageLog
 
+    if replay:
+        replay_shop(context, Typed(home, replay, logged, reward, clip, output, seed), as_json=as_json)
+        return
+    refuse_without_replay(context)
     _refuse_ignored(context, from_files=bool(train))
     options = build_options(
         now=int(time.time() * _MS_PER_SECOND),
@@ -147,6 +168,9 @@ def evaluate(
         options=options,
     )
     config = TrainingConfig(seed=seed, threads=threads or available_cores())
+    if sweep is not None:
+        sweep_configurations(sweep, asked, config, output, as_json=as_json)
+        return
     with Bars(visible=not as_json) as bars:
         report = run(asked, config, output, StageLog(bars), tune_budget, ["bookmatch", *sys.argv[1:]])
     if as_json:
@@ -168,17 +192,14 @@ def _refuse_ignored(context: typer.Context, *, from_files: bool) -> None:
     """InputError for an option that would have no effect."""
     from recsys.errors import InputError
 
-    given = {
-        name
-        for name in context.params
-        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
-    }
-    if from_files and "home" in given:
+    typed = given(context)
+    if "sweep" in typed and "tune_budget" in typed:
+        raise InputError("--tune-budget beside --sweep", expected="one of them: a sweep tunes nothing")
+    if from_files and "home" in typed:
         raise InputError("--home beside --train", expected="the store of a shop, or files, and not both")
-    without = {*_OF_EVENT_FILES, *(() if "items" in given else _OF_FILES)}
-    if not from_files and given & without:
-        options = {name: option.opts[0] for option in context.command.params if (name := option.name or "") in without}
-        named = ", ".join(sorted(options[name] for name in given & without))
+    without = {*_OF_EVENT_FILES, *(() if "items" in typed else _OF_FILES)}
+    if not from_files and typed & without:
+        named = spelled(context, typed & without)
         raise InputError(
             f"{named} without --train",
             expected="options about files only beside files",

@@ -54,10 +54,10 @@ def run(
     cut = None if asked.cut is None else parse_cut(asked.cut, asked.options)
     with MemoryWatch() as memory:
         with stages.stage("read"):
-            inputs = _read(asked)
+            inputs = read_asked(asked)
         read_seconds = stages.costs[-1].seconds
         rules = asked.rules.settled(inputs.predicted, inputs.masked)
-        settings = _settings(asked, inputs, rules, cut, config.seed)
+        settings = settings_of(asked, inputs, rules, cut, config.seed)
         with stages.stage("look at the data"):
             checked = data_checks(inputs.train, inputs.catalogue, [each.window for each in settings if each.window])
         evaluation = evaluate(settings, rules, asked.ks, config, budget, stages)
@@ -71,13 +71,15 @@ def run(
     return Report(evaluation, metrics)
 
 
-def _read(asked: Asked) -> Inputs:
+def read_asked(asked: Asked) -> Inputs:
+    """What an evaluation is told to read; raises as `read_store` and `read_inputs`."""
     if asked.home is not None:
         return read_store(asked.home, asked.items, asked.options)
     return read_inputs(asked.train, asked.test, asked.items, min(asked.rules.target or PREDICTED), asked.options)
 
 
-def _settings(asked: Asked, inputs: Inputs, rules: Rules, cut: int | None, seed: int) -> list[Setting]:
+def settings_of(asked: Asked, inputs: Inputs, rules: Rules, cut: int | None, seed: int) -> list[Setting]:
+    """How what was read is divided, the earliest window first; `cut` as `parse_cut` gives it. Raises InputError."""
     train, test, target = inputs.train, inputs.test, rules.target
     offer = Offer(inputs.catalogue, inputs.items)
     if asked.protocol is Protocol.TIME:

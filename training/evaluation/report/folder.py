@@ -48,6 +48,11 @@ def write_report(folder: Path, metrics: Mapping[str, Any], customers: pl.DataFra
         PAGE: page.render(metrics).encode(),
         MARKDOWN: markdown.render(metrics).encode(),
     }
+    write_files(folder, files)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes files into a new folder, whole or not at all; InputError as `require_writable`, or on a full disk."""
     with _unfinished(folder) as unfinished:
         for name, content in files.items():
             (unfinished / name).write_bytes(content)

@@ -1,0 +1,1 @@
+"""Several configurations on one division of a history, beside the first of them."""
