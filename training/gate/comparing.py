@@ -34,7 +34,7 @@ from training.validation import MOST_EVENTS, sampled
 MOST_CUSTOMERS: Final = 20_000
 """So many customers of the window are asked about, at most; drawn by the seed."""
 
-TIMED_SECONDS: Final = 5.0
+TIMED_SECONDS: Final = 2.0
 """So long both are timed."""
 
 OF_LISTS: Final = frozenset({NOVELTY, AVERAGE_POPULARITY, DIVERSITY, MISCALIBRATION, STABILITY, COVERAGE, GINI})

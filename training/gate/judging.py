@@ -126,7 +126,7 @@ def judge(
     with stages.stage("time both"):
         seconds = min(FOR_LATENCY * budget.seconds, budget.left)
         latency = latency_of(candidate, in_force, held_out, held_out.row[jury.rows], seconds, config.seed)
-    verdict = verdict.and_also(*_of_latency(latency))
+    verdict = verdict.and_also(*of_latency(latency))
     if not isinstance(unseen, Part):
         return verdict.and_also((), {"quality": {"cause": unseen}})
     earlier = before(table, unseen.until)
@@ -188,7 +188,7 @@ def _of_lists(ours: Lists, theirs: Lists, customers: int) -> Verdict:
     return Verdict(tuple(refused), {"customers": customers, name: shown, "filled": filled})
 
 
-def _of_latency(found: Latency) -> tuple[tuple[str, ...], dict[str, Any]]:
+def of_latency(found: Latency) -> tuple[tuple[str, ...], dict[str, Any]]:
     """What the gate says of what a list costs."""
     judged = {"latency": asdict(found)}
     if found.low <= MOST_LATENCY or found.candidate <= FAST_ENOUGH:

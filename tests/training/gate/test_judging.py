@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,36 +12,11 @@ from recsys.bundle import ModelBundle
 from recsys.data.events import EventKind
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import Vocabulary
-from recsys.models.blend import BlendWeights
+from tests.training.gate.shelves import CONFIG, LEARNED_UNTIL, ONLY_POPULAR, shelves, tuned
 from tests.worlds import DAY, START, event_frame, event_table, no_catalogue, published
-from training.fitting import SHIPPED_BLEND, TrainingConfig
+from training.fitting import TrainingConfig
 from training.gate import LEAST_COVERAGE, Budget, Verdict, judge
 from training.stages import StageLog
-from training.tuning import Tuned, shipped
-
-CUSTOMERS, SHELVES, BOOKS = 300, 6, 12
-LEARNED_UNTIL = 60
-TARGET = frozenset({EventKind.PURCHASE})
-CONFIG = TrainingConfig(target_kinds=TARGET)
-ONLY_POPULAR = replace(
-    CONFIG, blend=BlendWeights.constant({name: 1.0 if name == "popular" else 0.0 for name in SHIPPED_BLEND})
-)
-
-
-def shelves(days: int) -> pl.DataFrame:
-    """Customers who buy a book of their own shelf every tenth day."""
-    return event_frame(
-        [
-            (f"u{user:03}", f"s{user % SHELVES}b{(user // SHELVES * 5 + step * 7) % BOOKS:02}", EventKind.PURCHASE, day)
-            for user in range(CUSTOMERS)
-            for step, day in enumerate(range(user % 10, days, 10))
-        ]
-    )
-
-
-def tuned(config: TrainingConfig) -> Tuned:
-    """As tuning would hand it over."""
-    return shipped(config, "a test")
 
 
 def judged(frame: pl.DataFrame, candidate: ModelBundle, in_force: ModelBundle, config: TrainingConfig) -> Verdict:
