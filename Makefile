@@ -7,7 +7,7 @@ SHOP ?= shop
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: install run test coverage lint lint-deploy bench bench-serving bench-quality bench-scale bench-tuning bench-calibration bench-evaluation bench-exploration bench-experiments clean
+.PHONY: install run test coverage lint lint-deploy bench bench-serving bench-quality bench-scale bench-tuning bench-calibration bench-evaluation bench-exploration bench-experiments bench-replay clean
 .DELETE_ON_ERROR:
 
 install: .venv/.installed
@@ -73,6 +73,10 @@ bench-tuning: .venv/.installed
 # How often an experiment looked at daily is wrong, and how often it finds what is there.
 bench-experiments: .venv/.installed
 	$(BIN)/python -m benchmarks.experiments
+
+# How often the intervals of replays hold the truth, in simulated shops where it is known.
+bench-replay: .venv/.installed
+	$(BIN)/python -m benchmarks.replay
 
 # Relevance on real data, and its plots.
 bench-calibration: .venv/.installed

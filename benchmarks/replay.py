@@ -31,7 +31,7 @@ KINDS, SLOTS, ITEMS, NEW = 3, 6, 24, 6
 """Kinds of customers, slots of a list, items, and how many of them, the last, are explored."""
 
 EXPLORATION: Final = Exploration(share=0.5, cost=1.0)
-WORLDS, CUSTOMERS = 1_000, 200
+WORLDS, CUSTOMERS = 250, 200
 _COMMAND = "python -m benchmarks.replay"
 
 

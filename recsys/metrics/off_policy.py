@@ -113,13 +113,13 @@ def evaluate_policy(decisions: Decisions, clip: float = np.inf, seed: int = 0, r
     logged = (reward, number)
     ratios = {IPS: (weighted_reward, number), SNIPS: (weighted_reward, weights), DOUBLY_ROBUST: (residuals, number)}
     found = {LOGGED: logged} | ratios
-    support = (uncut, number)
-    estimates = _intervals([[each] for each in (*found.values(), support)], seed, resamples)
-    differences = _intervals([[each, logged] for each in ratios.values()], seed, resamples)
+    # One set of resamples for all of them.
+    asked = [[each] for each in (*found.values(), (uncut, number))] + [[each, logged] for each in ratios.values()]
+    told = _intervals(asked, seed, resamples)
     return OffPolicy(
-        estimates=dict(zip(found, estimates, strict=False)),
-        differences=dict(zip(ratios, differences, strict=True)),
-        support=estimates[-1],
+        estimates=dict(zip(found, told[: len(found)], strict=True)),
+        support=told[len(found)],
+        differences=dict(zip(ratios, told[len(found) + 1 :], strict=True)),
         effective=float(weight.sum() ** 2 / (weight**2).sum()) if used else 0.0,
         weighted=used,
         clipped=float(np.count_nonzero(raw > clip) / used) if used else 0.0,
