@@ -7,6 +7,7 @@ Decisions of one customer belong together when it is asked how sure an estimate 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ from recsys.metrics.uncertainty import RESAMPLES, Interval, intervals
 Floats = npt.NDArray[np.float64]
 
 _UNKNOWN = Interval(*[float("nan")] * 4)
+
+_WIDEST = 2.0
+"""Beyond this many times the value an interval says nothing on either scale."""
 
 IPS, SNIPS, DOUBLY_ROBUST, LOGGED = "ips", "snips", "doubly_robust", "logged"
 
@@ -90,7 +94,8 @@ def evaluate_policy(decisions: Decisions, clip: float = np.inf, seed: int = 0, r
     target policy: `ips` = Σ w r / n (Horvitz and Thompson 1952; unbiased without clipping), `snips` = Σ w r / Σ w
     (Swaminathan and Joachims 2015; biased by O(1/n), of much less variance), `doubly_robust` = Σ (q_π + w (r − q)) / n
     (Dudík, Langford and Li 2011; unbiased when either the propensities or the model are right). Clipping trades
-    variance for a bias towards nothing in the first two, and towards the model in the third.
+    variance for a bias towards nothing in the first two, and towards the model in the third. Intervals are over groups;
+    those of estimates are on the logarithm.
 
     Raises InputError for a clip that is not above 0.
 
@@ -145,8 +150,18 @@ def _intervals(ratios: Sequence[Sequence[tuple[Floats, Floats]]], seed: int, res
     if known:
         around = intervals(np.column_stack(columns) + np.array(values), seed, resamples)
         for place, value, each in zip(known, values, around, strict=True):
-            found[place] = Interval(value, each.low, each.high, each.p)
+            bounds = _of_logarithm(value, each) if len(ratios[place]) == 1 else (each.low, each.high)
+            found[place] = Interval(value, *bounds, each.p)
     return found
+
+
+def _of_logarithm(value: float, around: Interval) -> tuple[float, float]:
+    """The bounds of a value that cannot be negative: value · exp(± reach / value), the delta method. A few large
+    weights make estimates skewed, and an interval that is as wide below as above is too low more often than it says."""
+    reach = (around.high - around.low) / 2.0
+    if value <= 0 or not reach / value < _WIDEST:
+        return around.low, around.high
+    return value * math.exp(-reach / value), value * math.exp(reach / value)
 
 
 def _value(above: Floats, below: Floats) -> float:

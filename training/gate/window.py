@@ -38,7 +38,7 @@ def part_since(rows: pl.DataFrame, target: Collection[EventKind], cut: int) -> P
     named = [str(kind) for kind in target]
     wanted = behaviour(rows).filter(pl.col("kind").is_in(named) & (pl.col("timestamp") >= cut))
     if wanted.is_empty():
-        return "nothing that is to be predicted happened since the bundle in force was trained"
+        return "nothing that is to be predicted happened since the newest event that a bundle has learned from"
     earlier = rows.filter(pl.col("timestamp").is_null() | (pl.col("timestamp") < cut))
     return Part(earlier, wanted.select(PAIR).unique().sort(PAIR), cut)
 
