@@ -218,7 +218,7 @@ def _facts(found: Mapping[str, JsonValue], above: str = "") -> list[tuple[str, s
         if isinstance(value, dict):
             facts += _facts(value, label)
         elif isinstance(value, list):
-            facts.append((label, ", ".join(map(_text, value))))
+            facts.append((label, "; ".join(map(_text, value))))
         else:
             facts.append((label, _text(value)))
     return facts
@@ -227,4 +227,6 @@ def _facts(found: Mapping[str, JsonValue], above: str = "") -> list[tuple[str, s
 def _text(value: JsonValue) -> str:
     if value is None:
         return "–"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(each)}" for name, each in value.items())
     return str(value) if isinstance(value, _PLAIN) else orjson.dumps(value).decode()

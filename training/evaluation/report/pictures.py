@@ -33,8 +33,11 @@ def picture(drawn: str, key: str, title: str, described: str, caption: str = "")
     for element in list(root):
         if element.tag in {f"{{{_SVG}}}metadata", f"{{{_SVG}}}title"}:
             root.remove(element)
-    for element in root.iter():
-        _rename(element, key)
+    for above in list(root.iter()):
+        for element in above.findall(f"{{{_SVG}}}style"):
+            # Within a page it would be about the whole page.
+            above.remove(element)
+        _rename(above, key)
     for name, text in (("desc", described), ("title", title)):
         part = ET.Element(f"{{{_SVG}}}{name}", {"id": f"{key}-{name}"})
         part.text = text
@@ -43,6 +46,7 @@ def picture(drawn: str, key: str, title: str, described: str, caption: str = "")
     root.attrib |= {
         "width": f"{width:.0f}",
         "height": f"{height:.0f}",
+        "style": "stroke-linejoin: round; stroke-linecap: butt",
         "role": "img",
         "aria-labelledby": f"{key}-title",
         "aria-describedby": f"{key}-desc",

@@ -94,6 +94,7 @@ class LeakCheck(_Part):
     name: str
     passed: bool
     detail: str = ""
+    window: Text | None = None
 
 
 class DataCheck(_Part):

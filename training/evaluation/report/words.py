@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 _DIGITS_OF_MILLISECONDS = 11
 """Shorter numbers are positions, not moments."""
+_MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})[\d:.]*(?:Z|\+00:00)")
 
 BLEND = "blend"
 PRODUCTION = "production"
@@ -169,10 +171,16 @@ def printable(text: str, longest: int = 200) -> str:
 
 
 def moment(text: str | None) -> str:
-    """Milliseconds UTC as a date and, but at midnight, a time; other text as it is."""
+    """A time UTC, in milliseconds or as `2024-05-01T00:00:00Z`, to the minute, without that at midnight.
+
+    Other text, such as a position, as it is.
+    """
     if text is None:
         return "–"
-    if not text.removeprefix("-").isdigit() or len(text) < _DIGITS_OF_MILLISECONDS:
+    if text.removeprefix("-").isdigit() and len(text) >= _DIGITS_OF_MILLISECONDS:
+        text = datetime.fromtimestamp(int(text) / 1000, tz=UTC).strftime("%Y-%m-%dT%H:%M:00Z")
+    found = _MOMENT.fullmatch(text)
+    if found is None:
         return text
-    at = datetime.fromtimestamp(int(text) / 1000, tz=UTC)
-    return at.strftime("%Y-%m-%d %H:%M").removesuffix(" 00:00")
+    day, minute = found.groups()
+    return day if minute == "00:00" else f"{day} {minute}"
