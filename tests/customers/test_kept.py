@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
@@ -44,7 +46,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     )
     rows = [
         {"customer_id": "ann", "account_id": "home", "attributes": None},
-        {"customer_id": "bob", "account_id": "home", "attributes": '{"tier": "friend", "budget": 9}'},
+        {"customer_id": "bob", "account_id": "home", "attributes": '{"tier": "friend", "frequency": 7}'},
     ]
     store.customers.put(pl.DataFrame(rows, schema=CUSTOMER_SCHEMA))
     yield store
@@ -71,9 +73,9 @@ def test_what_the_shop_says_itself_counts(store: Store) -> None:
     """A filter that asked for its own `tier` still does; how many it concerns is told."""
     done = refresh(store, AS_OF, RULES)
     bob = attributes_of(store, "bob")
-    assert (bob["tier"], bob["budget"], bob["frequency"]) == ("friend", 9, 1)
-    assert dict(done.shadowed) == {"tier": 1}
-    assert kept_of(store, "bob").get("tier") is None
+    assert (bob["tier"], bob["frequency"], bob["monetary"]) == ("friend", 7, 4.0)
+    assert dict(done.shadowed) == {"tier": 1, "frequency": 1}
+    assert kept_of(store, "bob")["frequency"] == 1
 
 
 def test_a_forgotten_customer_is_gone_from_them(store: Store, tmp_path: Path) -> None:
@@ -81,6 +83,8 @@ def test_a_forgotten_customer_is_gone_from_them(store: Store, tmp_path: Path) ->
     refresh(store, AS_OF, RULES)
     forget(ShopFolder(tmp_path), store, "ann", AS_OF)
     assert kept_of(store, "ann") == {}
+    with closing(sqlite3.connect(ShopFolder(tmp_path).store)) as file:
+        assert file.execute("SELECT count(*) FROM customer_facts").fetchone() == (2,)
     assert refresh(store, AS_OF, RULES).kept == 2
     assert facts(store, AS_OF, RULES)["customer_id"].to_list() == ["bob", "cid"]
 
