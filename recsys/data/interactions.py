@@ -136,6 +136,33 @@ class Interactions:
             rating=self.rating[kept],
         )
 
+    def until(self, now: int) -> Self:
+        """The same without what happened later (milliseconds UTC); events without a time stay."""
+        early = self.timestamp <= now
+        if early.all():
+            return self
+        indptr = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(early, dtype=np.int64)])[self.indptr]
+        columns = {name: getattr(self, name)[early] for name in _COLUMNS}
+        return replace(self, indptr=indptr, **columns)
+
+    def of_rows(self, row: npt.NDArray[np.int32]) -> Self:
+        """The same of the customers at these positions, ascending, none twice; `items` stay."""
+        lengths = np.diff(self.indptr)[row]
+        indptr = np.zeros(len(row) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=indptr[1:])
+        picked = np.repeat(self.indptr[row] - indptr[:-1], lengths) + np.arange(indptr[-1])
+        return replace(
+            self,
+            customers=self.customers.of_rows(row),
+            indptr=indptr,
+            item=self.item[picked],
+            kind=self.kind[picked],
+            timestamp=self.timestamp[picked],
+            position=self.position[picked],
+            quantity=self.quantity[picked],
+            rating=self.rating[picked],
+        )
+
     def newest(self, limit: int) -> Self:
         """The same with only the newest `limit` events of each customer; 1 or more."""
         lengths = np.diff(self.indptr)
