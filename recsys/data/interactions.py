@@ -145,23 +145,17 @@ class Interactions:
         columns = {name: getattr(self, name)[early] for name in _COLUMNS}
         return replace(self, indptr=indptr, **columns)
 
-    def of_rows(self, row: npt.NDArray[np.int32]) -> Self:
-        """The same of the customers at these positions, ascending, none twice; `items` stay."""
-        lengths = np.diff(self.indptr)[row]
-        indptr = np.zeros(len(row) + 1, dtype=np.int64)
+    def of_customers(self, customers: Vocabulary) -> Self:
+        """The same of these customers, in their order; those who are not known here have no events."""
+        position = self.customers.positions_of(customers.text, customers.offsets)
+        known = position != UNKNOWN
+        lengths = np.where(known, np.diff(self.indptr)[position] if len(self.customers) else 0, 0)
+        indptr = np.zeros(len(customers) + 1, dtype=np.int64)
         np.cumsum(lengths, out=indptr[1:])
-        picked = np.repeat(self.indptr[row] - indptr[:-1], lengths) + np.arange(indptr[-1])
-        return replace(
-            self,
-            customers=self.customers.of_rows(row),
-            indptr=indptr,
-            item=self.item[picked],
-            kind=self.kind[picked],
-            timestamp=self.timestamp[picked],
-            position=self.position[picked],
-            quantity=self.quantity[picked],
-            rating=self.rating[picked],
-        )
+        first = self.indptr[:-1][position[known]]
+        picked = np.repeat(first - indptr[:-1][known], lengths[known]) + np.arange(indptr[-1])
+        columns = {name: getattr(self, name)[picked] for name in _COLUMNS}
+        return replace(self, customers=customers, indptr=indptr, **columns)
 
     def newest(self, limit: int) -> Self:
         """The same with only the newest `limit` events of each customer; 1 or more."""

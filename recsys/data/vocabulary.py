@@ -52,14 +52,6 @@ class Vocabulary(Sequence[str]):
         parts = (ids.slice(start, _JOINED_AT_ONCE).str.join("")[0] for start in range(0, len(ids), _JOINED_AT_ONCE))
         return cls(np.frombuffer(b"".join(part.encode() for part in parts), dtype=np.uint8).copy(), offsets)
 
-    def of_rows(self, position: npt.NDArray[np.int32]) -> Vocabulary:
-        """The vocabulary of the ids at these positions, ascending, none twice."""
-        lengths = np.diff(self.offsets)[position]
-        offsets = np.zeros(len(position) + 1, dtype=np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        picked = np.repeat(self.offsets[:-1][position] - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return Vocabulary(self.text[picked], offsets)
-
     def __len__(self) -> int:
         return len(self.offsets) - 1
 

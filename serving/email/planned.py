@@ -11,20 +11,24 @@ A plan is a folder that never changes once it is whole:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import orjson
 import polars as pl
 
+from recsys.data.events import EventKind
 from recsys.errors import InputError
+from recsys.recommend.crowd.picks import REASONS
+from serving.email.words import Words, filled, spoken
 
 FORMAT_VERSION = 1
 PLAN, CAMPAIGN, NAMED = "plan.json", "campaign.toml", "items.parquet"
-
-PLANNED, SUPPRESSED = "planned", "suppressed"
 
 
 class Cause(StrEnum):
@@ -36,8 +40,9 @@ class Cause(StrEnum):
     NO_ADDRESS = "no_address"
     INVALID_ADDRESS = "invalid_address"
     UNREACHABLE = "unreachable"
-    SAME_ADDRESS = "same_address"
     FREQUENCY_CAP = "frequency_cap"
+    SAME_ACCOUNT = "same_account"
+    SAME_ADDRESS = "same_address"
     NOTHING_GOOD_ENOUGH = "nothing_good_enough"
     HOLDOUT = "holdout"
 
@@ -62,9 +67,9 @@ LISTED_SCHEMA: dict[str, pl.DataType] = {
     "block": pl.Int16(),
     "item_id": pl.String(),
     "relevance": pl.Float32(),
-    "reason": pl.String(),
+    "reason": pl.Enum(REASONS),
     "because": pl.String(),
-    "did": pl.String(),
+    "did": pl.Enum([str(kind) for kind in EventKind]),
 }
 """One row per item of a mail, in the order of the mails, then of the blocks, then of the list. `block` counts the
 campaign's blocks from 0; `because` is the item that speaks for this one, and `did` what the customer did with it."""
@@ -74,6 +79,7 @@ NAMED_SCHEMA: dict[str, pl.DataType] = {
     "title": pl.String(),
     "author": pl.String(),
     "category": pl.String(),
+    "series": pl.String(),
     "price": pl.Float64(),
     "currency": pl.String(),
     "url": pl.String(),
@@ -87,9 +93,9 @@ class PlannedItem:
 
     Attributes
     ----------
+    title : the id where the catalogue has none.
     reason : a short text for the customer, in the language of the mail; empty where there is nothing to say.
-    reason_code : why it is there: `history`, `popular`, `similar`, `new_from_author`, `bought_before`, `in_cart`,
-        `popular_in_category`.
+    reason_code : one of `recsys.recommend.crowd.picks.REASONS`.
     because : the item that speaks for it, such as one that the customer bought; None where no single one does.
     relevance : the probability that the customer buys it; None where it is not known.
     """
@@ -113,7 +119,7 @@ class PlannedBlock:
 
     Attributes
     ----------
-    kind : such as `for_you`; one of `recsys.recommend.mail_blocks`.
+    kind : such as `for_you`; one of `serving.email.campaign.BlockKind`.
     heading : for the customer, in the language of the mail.
     """
 
@@ -152,37 +158,29 @@ class PlannedMail:
     token: str
 
 
-@dataclass(frozen=True, slots=True)
-class BlockHead:
-    """A block of the campaign, the same in all mails: its kind and its heading by language. A heading may name
-    `{because}` and `{author}`, which the first item of the block fills in."""
-
-    kind: str
-    heading: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanHeader:
     """What `plan.json` says.
 
     Attributes
     ----------
-    campaign, purpose, template : of the campaign; `template` is None where the built-in one is meant.
-    language, time_zone, shop_name : the shop's.
+    campaign, purpose, template : of the campaign; `template` is None where the shipped one is meant.
+    shop, language, time_zone : the shop's name, and what customers get of whom these are not known.
     planned_at : as of when, milliseconds UTC.
     bundle : the models' id.
     audience, planned : how many customers.
-    suppressed : how many for each cause; all sum to `audience` with `planned`.
+    suppressed : how many for each cause that occurs; with `planned` they sum to `audience`.
     counted : other numbers worth knowing, such as how many got the shop's language.
-    holdout, salt : the share that is held out, and what its hash is keyed with.
-    blocks : the campaign's.
-    reasons : texts by language, then by reason code.
-    parts : how many pairs of files.
+    holdout, salt : the share that is held out, and what its draw depends on.
+    blocks : the kinds of the campaign's blocks.
+    words : by language.
+    parts : how many pairs of files there are.
     """
 
     campaign: str
     purpose: str
     template: str | None
+    shop: str
     language: str
     time_zone: str
     planned_at: int
@@ -193,9 +191,14 @@ class PlanHeader:
     counted: Mapping[str, int]
     holdout: float
     salt: str
-    blocks: tuple[BlockHead, ...]
-    reasons: Mapping[str, Mapping[str, str]]
+    blocks: tuple[str, ...]
+    words: Mapping[str, Words]
     parts: int
+
+    def to_json(self) -> bytes:
+        """As `plan.json` holds it: the same for equal headers."""
+        said = {"format_version": FORMAT_VERSION} | asdict(self)
+        return orjson.dumps(said, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 class Plan:
@@ -206,18 +209,62 @@ class Plan:
         self.header = _header(folder)
 
     def mails(self) -> Iterator[PlannedMail]:
-        """All mails that are planned, by customer id; a file is held at a time."""
-        raise NotImplementedError
+        """All mails that are planned, by customer id; one file is held at a time."""
+        named = {row[0]: row[1:] for row in pl.read_parquet(self.folder / NAMED).iter_rows()}
+        for number in range(self.header.parts):
+            rows = pl.read_parquet(self.folder / mails_file(number))
+            items = pl.read_parquet(self.folder / items_file(number)).rows()
+            first = 0
+            for row in rows.iter_rows(named=True):
+                if row["cause"] is None:
+                    yield self._mail(row, items[first : first + row["items"]], named)
+                first += row["items"]
 
     def suppressed(self) -> pl.DataFrame:
         """The others: `customer_id` and `cause`, by customer id."""
-        frames = [
-            pl.scan_parquet(self.folder / f"mails-{number:05}.parquet")
-            .filter(pl.col("cause").is_not_null())
-            .select("customer_id", "cause")
-            for number in range(self.header.parts)
-        ]
-        return pl.concat(frames).collect()
+        rows = pl.scan_parquet([self.folder / mails_file(number) for number in range(self.header.parts)])
+        return rows.filter(pl.col("cause").is_not_null()).select("customer_id", "cause").collect()
+
+    def _mail(
+        self, row: Mapping[str, Any], items: Sequence[tuple[Any, ...]], named: Mapping[str, tuple[Any, ...]]
+    ) -> PlannedMail:
+        header = self.header
+        words = header.words[spoken(row["language"], header.words, header.language)]
+        blocks = []
+        for number, own in groupby(items, key=itemgetter(0)):
+            kind, rows = header.blocks[number], list(own)
+            listed = tuple(_item(each, named, words) for each in rows)
+            values = spot(rows[0][1], rows[0][4], named) | {"name": row["name"], "shop": header.shop}
+            blocks.append(PlannedBlock(kind, filled(words.headings[kind], values) or "", listed))
+        return PlannedMail(
+            header.campaign, header.purpose, row["customer_id"], row["account_id"], row["address"], row["name"],
+            row["language"], row["time_zone"], row["not_before"], row["theme"], tuple(blocks), row["token"],
+        )  # fmt: skip
+
+
+def mails_file(number: int) -> str:
+    """The name of a file of mails."""
+    return f"mails-{number:05}.parquet"
+
+
+def items_file(number: int) -> str:
+    """The name of the file with the items of those mails."""
+    return f"items-{number:05}.parquet"
+
+
+def spot(item_id: str, because: str | None, named: Mapping[str, tuple[Any, ...]]) -> dict[str, str | None]:
+    """What a text may name of an item and of what speaks for it: see `serving.email.words`. `named` are the rows of
+    `NAMED_SCHEMA` without their ids, by id."""
+    title, author, category, series, *_ = named[item_id]
+    reason = None if because is None else named[because][0] or because
+    return {"title": title or item_id, "author": author, "category": category, "series": series, "because": reason}
+
+
+def _item(row: tuple[Any, ...], named: Mapping[str, tuple[Any, ...]], words: Words) -> PlannedItem:
+    _, item_id, relevance, code, because, _ = row
+    title, author, _, _, price, currency, url, image = named[item_id]
+    reason = filled(words.reasons[code], spot(item_id, because, named)) or ""
+    return PlannedItem(item_id, title or item_id, author, price, currency, url, image, reason, code, because, relevance)
 
 
 def _header(folder: Path) -> PlanHeader:
@@ -228,5 +275,5 @@ def _header(folder: Path) -> PlanHeader:
         raise InputError(f"{path} cannot be read: {error}", expected="a folder of `bookmatch email plan`") from error
     if not isinstance(said, dict) or said.pop("format_version", None) != FORMAT_VERSION:
         raise InputError(f"{path} is no plan of version {FORMAT_VERSION}", remedy="plan the campaign again")
-    blocks = tuple(BlockHead(each["kind"], each["heading"]) for each in said.pop("blocks"))
-    return PlanHeader(blocks=blocks, **said)
+    words = {language: Words(**each) for language, each in said.pop("words").items()}
+    return PlanHeader(words=words, blocks=tuple(said.pop("blocks")), **said)

@@ -56,7 +56,7 @@ OF_KIND = {
 
 MOST_ITEMS, MOST_BLOCKS, MOST_CAPS, MOST_DAYS = 50, 20, 10, 3_650
 MOST_NAMED = 10_000
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*")
 _A_LANGUAGE = "a language such as en or pt-BR"
 
 
@@ -147,7 +147,7 @@ def _shop(file: Section) -> ShopFacts:
         if url is not None and not (url.startswith(("https://", "http://")) and "{item_id}" in url):
             shop.fault(key, shown(url), "an address with {item_id} in it, such as https://shop.example/books/{item_id}")
     language = shop.text("language", 35)
-    if language is not None and not _LANGUAGE.fullmatch(language):
+    if language is not None and not is_language(language):
         shop.fault("language", shown(language), _A_LANGUAGE)
     zone = shop.text("time_zone", 64)
     if zone is not None and not is_zone(zone):
@@ -159,6 +159,11 @@ def _shop(file: Section) -> ShopFacts:
         item_url=shop.text("item_url", 2_000),
         image_url=shop.text("image_url", 2_000),
     )
+
+
+def is_language(text: str) -> bool:
+    """Whether a text looks like the tag of a language."""
+    return _LANGUAGE.fullmatch(text) is not None
 
 
 def is_zone(name: str) -> bool:
@@ -305,7 +310,7 @@ def _words(file: Section) -> dict[str, Words]:
     outer = file.section("words")
     for language in outer.values if outer else ():
         assert outer is not None  # noqa: S101 - there are languages only where there is a table
-        if not _LANGUAGE.fullmatch(language):
+        if not is_language(language):
             outer.fault(language, shown(language), _A_LANGUAGE)
         said = outer.section(language)
         if said is None:

@@ -121,7 +121,10 @@ class Crowd:
 
     def narrowed(self, passing: Flags) -> Crowd:
         """The same where less may be listed."""
-        return replace(self, allowed=self.allowed & passing)
+        less = replace(self, allowed=self.allowed & passing)
+        # What is known of the customers stays: none of it depends on what may be listed.
+        less.__dict__.update({name: made for name, made in self.__dict__.items() if name not in less.__dict__})
+        return less
 
     def listable(self, picks: Picks, *, again: bool = False) -> Picks:
         """What of these may be listed: without what was barred and, unless `again`, what they had."""

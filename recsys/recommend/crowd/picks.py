@@ -81,10 +81,6 @@ class Picks(NamedTuple):
         row, item, relevance, because, did, reason = self
         return type(self)(row[which], item[which], relevance[which], because[which], did[which], reason[which])
 
-    def as_likely_as(self, least: float) -> Self:
-        """Without those whose relevance is known to be less."""
-        return self.those(~(self.relevance < least)) if least else self
-
 
 def keyed(row: npt.NDArray[np.integer], item: npt.NDArray[np.integer], items: int) -> Keys:
     """One number for each pair of a customer and one of so many items: ascending with the customer, then the item."""
