@@ -15,6 +15,7 @@ from recsys.cli import (
     audit,
     backup,
     doctor,
+    email,
     evaluate,
     experiments,
     explain,
@@ -48,6 +49,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.add_typer(models.app, name="models")
 app.add_typer(placements.app, name="placements")
 app.add_typer(experiments.app, name="experiments")
+app.add_typer(email.app, name="email")
 app.command("recommend")(recommend.recommend)
 app.command("related")(related.related)
 app.command("explain")(explain.explain)

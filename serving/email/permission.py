@@ -72,9 +72,9 @@ def _first(causes: Mapping[Cause, pl.Expr]) -> pl.Expr:
 
 def _one_of_each(people: pl.DataFrame, group: pl.Expr, cause: Cause) -> pl.DataFrame:
     """Of those who share something the one who bought last gets the mail, else the first by id."""
-    recency = pl.col("recency_days") if "recency_days" in people.columns else pl.lit(None, pl.Int64)
+    by = [name for name in ("recency_days", "customer_id") if name in people.columns]
     free = people.with_row_index("place").filter(pl.col("cause").is_null() & group.is_not_null())
-    order = free.sort([recency, pl.col("customer_id")], nulls_last=True)
+    order = free.sort(by, nulls_last=True)
     further = order.filter(~order.select(group.is_first_distinct()).to_series())["place"]
     place = pl.int_range(pl.len(), dtype=pl.UInt32)
     return people.with_columns(

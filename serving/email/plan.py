@@ -96,10 +96,26 @@ def make_plan(
 
     Raises InputError for an audience with nobody in it, and for a folder that is there already.
     """
-    tell = progress or (lambda _what, _done, _all: None)
+    tell = progress or _silent
     planning = Planning(campaign, shop, now, threads)
+    audience = planning.audience(lambda done, size: tell("audience", done, size))
+    return write_plan(planning, audience, folder, campaign, shop, tell)
+
+
+def _silent(_what: str, _done: int, _all: int) -> None:
+    """Tells nobody."""
+
+
+def write_plan(
+    planning: Planning,
+    audience: pl.DataFrame,
+    folder: Path,
+    campaign: Campaign,
+    shop: Shop,
+    tell: Callable[[str, int, int], None] = _silent,
+) -> PlanHeader:
+    """Writes the mails of an audience, as `Planning.audience` gave it, or of a part of it, into a folder."""
     with PlanFolder(folder) as writing:
-        audience = planning.audience(lambda done, size: tell("audience", done, size))
         totals: Counter[str] = Counter()
         for first in range(0, len(audience), AT_ONCE):
             part = audience.slice(first, AT_ONCE)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import time
 from zoneinfo import ZoneInfo
 
 from recsys.data.events import MAX_ID_LENGTH
+from recsys.data.item_column import ColumnKind
 from recsys.data.profile import PURPOSE, is_purpose
 from recsys.errors import InputError
 from recsys.recommend.crowd.picks import REASONS
+from recsys.recommend.filters import parse
 from recsys.recommend.placements.faults import Faults, PlacementsFileError, Section, one_of, shown
 from recsys.recommend.placements.reading import parsed_toml
 from recsys.recommend.placements.words import A_NAME, MOST_CHARACTERS_OF_A_FILTER, NAME
@@ -86,6 +88,18 @@ class Surroundings:
     is_item: Callable[[str], bool]
     foresees: bool
     check_template: Callable[[str | None], object]
+
+
+def check_plain(text: str, columns: Mapping[str, ColumnKind]) -> None:
+    """Raises InputError for a filter that does not fit these columns, or that asks for more than they say: for values
+    that somebody would have to give, for whoever asks, or for what they did."""
+    needs = parse(text, columns).check(columns)
+    if needs.parameters or needs.attributes or needs.asks:
+        asked = [f":{name}" for name in needs.parameters] or [f"customer.{name}" for name in needs.attributes]
+        raise InputError(
+            f"the filter asks for {asked[0] if asked else 'what a customer did'}, which is the same for nobody here",
+            expected=f"a condition on attributes alone: {', '.join(sorted(columns)[:20])}",
+        )
 
 
 def read_campaign(text: str, source: str, around: Surroundings) -> Campaign:
