@@ -16,7 +16,7 @@ def items_of_last_mails(mailed: pl.DataFrame, mails: int) -> pl.DataFrame:
     ----------
     mailed : `customer_id`, `at` and `content`, a JSON list of {"block": …, "items": [id, …]}, the oldest first.
     """
-    last = mailed.group_by("customer_id", maintain_order=True).tail(mails)
+    last = mailed.group_by("customer_id", maintain_order=True).tail(mails) if mails else mailed.clear()
     found = [
         (customer, item)
         for customer, content in last.select("customer_id", "content").iter_rows()
