@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -38,6 +39,9 @@ from serving.http.tokens import AnswerIdentity, RecommendationTokens
 AT_ONCE = 25_000
 """Customers whose lists are made at once: bounds the memory, and is how many rows a file of the plan has."""
 
+
+_Items = tuple[Picks, npt.NDArray[np.int16]]
+"""As `listed` gives them."""
 
 _REASONS = pl.Series(REASONS, dtype=LISTED_SCHEMA["reason"])
 _KINDS = pl.Series([str(kind) for kind in EventKind], dtype=LISTED_SCHEMA["did"])
@@ -117,16 +121,29 @@ def write_plan(
     """Writes the mails of an audience, as `Planning.audience` gave it, or of a part of it, into a folder."""
     with PlanFolder(folder) as writing:
         totals: Counter[str] = Counter()
-        for first in range(0, len(audience), AT_ONCE):
-            part = audience.slice(first, AT_ONCE)
-            mails, items = planning.mails(part)
+        done = 0
+        for part, found in _made_ahead(planning, audience):
+            mails, items = planning.mails(part, *found)
             totals.update(mails["cause"].fill_null("").to_list())
             writing.part(mails, items)
-            tell("lists", first + len(part), len(audience))
+            done += len(part)
+            tell("lists", done, len(audience))
         planned = totals.pop("", 0)
         header = planning.header(len(audience), planned, totals, writing.parts)
         writing.finish(header, campaign.text, named_items(shop.items, shop.bundle.items, planning.named, campaign.shop))
     return header
+
+
+def _made_ahead(planning: Planning, audience: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, _Items]]:
+    """The audience in parts, with the items of their mails: those of the next part are found while one is written."""
+    parts = [audience.slice(first, AT_ONCE) for first in range(0, len(audience), AT_ONCE)]
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(planning.items, parts[0]) if parts else None
+        for number, part in enumerate(parts):
+            assert ahead is not None  # noqa: S101 - there is a part
+            found = ahead.result()
+            ahead = pool.submit(planning.items, parts[number + 1]) if number + 1 < len(parts) else None
+            yield part, found
 
 
 class Planning:
@@ -140,6 +157,7 @@ class Planning:
 
     def __init__(self, campaign: Campaign, shop: Shop, now: int, threads: int) -> None:
         self._campaign, self._shop, self._now, self._threads = campaign, shop, now, threads
+        self._experiment = campaign.experiment
         restraint, items = campaign.restraint, shop.bundle.items
         ends = now + int(restraint.expires_days * MS_PER_DAY)
         self._allowed = shop.catalog.showable(now) & (shop.catalog.expires > ends)
@@ -168,11 +186,22 @@ class Planning:
         self.counted.update(counted)
         return judged
 
-    def mails(self, people: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The rows of some of the audience, in `MAIL_SCHEMA`, and of the items of their mails, in `LISTED_SCHEMA`."""
+    def items(self, people: pl.DataFrame) -> _Items:
+        """What would stand in the mails of those of the audience for whom there is no cause yet."""
+        crowd = self._crowd(people.filter(pl.col("cause").is_null())["customer_id"])
+        return listed(crowd, self._campaign.blocks, self._campaign.restraint.minimum_relevance)
+
+    def mails(
+        self, people: pl.DataFrame, picks: Picks, block: npt.NDArray[np.int16]
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The rows of some of the audience, in `MAIL_SCHEMA`, and of the items of their mails, in `LISTED_SCHEMA`.
+
+        Parameters
+        ----------
+        picks, block : as `items` gives them.
+        """
         free = people["cause"].is_null().arg_true()
         wanted = people[free]
-        picks, block = listed(self._crowd(wanted["customer_id"]), self._campaign.blocks, self._least)
         good = worth_sending(picks, len(wanted), self._campaign.restraint)
         held = self._held_out(wanted["customer_id"].to_list(), good)
         kept = (good & ~held)[picks.row]
@@ -196,10 +225,6 @@ class Planning:
             blocks=tuple(str(block.kind) for block in campaign.blocks), words=campaign.words, parts=parts,
         )  # fmt: skip
 
-    @property
-    def _least(self) -> float:
-        return self._campaign.restraint.minimum_relevance
-
     def _crowd(self, customer_ids: pl.Series) -> Crowd:
         """These customers, ascending, and what must not stand in their mails."""
         shop, items = self._shop, len(self._shop.bundle.items)
@@ -217,8 +242,9 @@ class Planning:
     def _held_out(self, customer_ids: list[str], good: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         held = np.zeros(len(customer_ids), dtype=np.bool_)
         if self._campaign.holdout:
-            experiment = self._campaign.experiment
-            held[good] = [drawn(experiment, customer_ids[place]).is_holdout for place in np.flatnonzero(good).tolist()]
+            held[good] = [
+                drawn(self._experiment, customer_ids[place]).is_holdout for place in np.flatnonzero(good).tolist()
+            ]
         return held
 
     def _rows(
@@ -270,8 +296,8 @@ class Planning:
         """The mail's `recommendation_id`: the same for the same customer, campaign and moment."""
         raw = f"{self._campaign.name}\0{self._now}\0{customer_id}".encode(errors="surrogatepass")
         seed = blake2b(raw, digest_size=8).hexdigest()
-        bundle, placement = self._shop.bundle.bundle_id, self._campaign.experiment.placement
-        return self._shop.tokens.sign(AnswerIdentity(bundle, placement, "", seed, self._now))
+        identity = AnswerIdentity(self._shop.bundle.bundle_id, self._experiment.placement, "", seed, self._now)
+        return self._shop.tokens.sign(identity)
 
 
 def _named(codes: npt.NDArray[np.int8], values: pl.Series) -> pl.Series:

@@ -28,7 +28,12 @@ class Themes:
         self._campaign = campaign
         self._ids = named["item_id"].to_list()
         self._named: Mapping[str, tuple[Any, ...]] = {row[0]: row[1:] for row in named.iter_rows()}
-        self._words = lru_cache(maxsize=None)(lambda language: spoken(language, campaign.words, campaign.shop.language))
+        self._spoken = lru_cache(maxsize=None)(self._spoken_for)
+        self._names_the_customer = {
+            (language, number): "name" in places(words.themes[block.kind])
+            for language, words in campaign.words.items()
+            for number, block in enumerate(campaign.blocks)
+        }
         self._line = lru_cache(maxsize=200_000)(self._made)
 
     def of(
@@ -46,18 +51,22 @@ class Themes:
         for language, name, item, because, number in zip(
             languages.to_list(), names.to_list(), items, becauses, block.tolist(), strict=True
         ):
-            words = self._words(language)
-            other += not language.lower().startswith(words.lower()[:2])
-            kind = self._campaign.blocks[number].kind
-            by_name = "name" in places(self._campaign.words[words].themes[kind])
-            found.append(self._line(words, kind, item, because, name if by_name else None))
+            words, is_other = self._spoken(language)
+            other += is_other
+            own_name = name if self._names_the_customer[words, number] else None
+            found.append(self._line(words, number, item, because, own_name))
         return other, found
 
-    def _made(self, language: str, kind: BlockKind, item: int, because: int, name: str | None) -> str:
+    def _spoken_for(self, language: str) -> tuple[str, bool]:
+        """The language of the words for a customer's language, and whether it is another one."""
+        words = spoken(language, self._campaign.words, self._campaign.shop.language)
+        return words, language.lower()[:2] != words.lower()[:2]
+
+    def _made(self, language: str, number: int, item: int, because: int, name: str | None) -> str:
         item_id: str = self._ids[item]
         reason = None if because < 0 else self._ids[because]
         values = spot(item_id, reason, self._named) | {"name": name, "shop": self._campaign.shop.name}
-        words = self._campaign.words[language]
+        words, kind = self._campaign.words[language], self._campaign.blocks[number].kind
         plain = shipped()[language if language in shipped() else ENGLISH].themes
         # A line that names what is not known is none; the last of them names the title alone.
         for text in (words.themes[kind], plain[kind], plain[BlockKind.FOR_YOU], plain[BlockKind.PICKED]):

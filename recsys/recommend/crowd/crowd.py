@@ -17,7 +17,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.item_table import ItemTable
 from recsys.data.signals import MS_PER_DAY, event_strengths
 from recsys.recommend.batch import Histories
-from recsys.recommend.crowd.picks import Flags, Keys, Picks, keyed, within
+from recsys.recommend.crowd.picks import Flags, Keys, Picks, distinct, keyed, within
 from recsys.recommend.recommender import Recommender
 
 _KINDS = 32
@@ -112,7 +112,7 @@ class Crowd:
     def pairs_with(self, kinds: Collection[EventKind], since: int | None = None) -> Keys:
         """Customers and items with an event of these kinds, since a moment (milliseconds UTC) or ever: ascending."""
         where = self.events_of(kinds, since)
-        return np.unique(keyed(self.interactions.row[where], self.interactions.item[where], self.items))
+        return distinct(keyed(self.interactions.row[where], self.interactions.item[where], self.items))
 
     def events_of(self, kinds: Collection[EventKind], since: int | None = None) -> Flags:
         """Which events are of these kinds: bool, shape (events,). What has no time is not since any moment."""
@@ -144,4 +144,4 @@ def barred_pairs(interactions: Interactions, items: int, bought_since: int, mail
     refused = np.isin(interactions.kind, [kind.code for kind in UNWANTED])
     refused |= (interactions.kind == EventKind.PURCHASE.code) & (interactions.timestamp >= bought_since)
     own = keyed(interactions.row[refused], interactions.item[refused], items)
-    return np.union1d(own, mailed)
+    return distinct(np.concatenate([own, mailed]))

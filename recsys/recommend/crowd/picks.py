@@ -115,12 +115,24 @@ def chosen(blocks: Sequence[tuple[Picks, int]], items: int) -> list[Picks]:
     used, found = np.zeros(0, dtype=np.int64), []
     for picks, limit in blocks:
         keys = keyed(picks.row, picks.item, items)
-        _, first = np.unique(keys, return_index=True)
-        free = np.zeros(len(keys), dtype=np.bool_)
-        free[first] = True
-        free &= ~within(keys, used)
-        left = picks.those(free)
+        left = picks.those(_first_of_each(keys) & ~within(keys, used))
         shown = left.those(best_of_each(left.row, limit))
         found.append(shown)
-        used = np.union1d(used, keyed(shown.row, shown.item, items))
+        if len(found) < len(blocks):
+            used = np.sort(np.concatenate([used, keyed(shown.row, shown.item, items)]))
     return found
+
+
+def distinct(keys: Keys) -> Keys:
+    """The keys in ascending order, each once."""
+    ordered = np.sort(keys)
+    return ordered[np.append(len(ordered) > 0, ordered[1:] != ordered[:-1])[: len(ordered)]]
+
+
+def _first_of_each(keys: Keys) -> Flags:
+    """The first of equal keys: bool, as `keys`."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    first = np.ones(len(keys), dtype=np.bool_)
+    first[order[1:][ordered[1:] == ordered[:-1]]] = False
+    return first

@@ -365,11 +365,15 @@ def test_a_plan_is_whole_or_not_there(shop: Shop, plan: Planner, tmp_path: Path)
     campaign = read_campaign(campaign_text(), "autumn.toml", surroundings(shop))
     with pytest.raises(InputError, match="is there already"):
         make_plan(campaign, shop, NOW, found.plan.folder, threads=1)
-    with pytest.raises(RuntimeError), PlanFolder(tmp_path / "other") as folder:
-        folder.part(
-            *(pl.read_parquet(found.plan.folder / name) for name in ("mails-00000.parquet", "items-00000.parquet"))
-        )
-        raise RuntimeError
+    parts = [pl.read_parquet(found.plan.folder / name) for name in ("mails-00000.parquet", "items-00000.parquet")]
+
+    def broken_off() -> None:
+        with PlanFolder(tmp_path / "other") as folder:
+            folder.part(*parts)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        broken_off()
     assert not [path for path in tmp_path.iterdir() if "other" in path.name]
     with pytest.raises(InputError, match="cannot be read"):
         Plan(tmp_path / "other")
