@@ -81,6 +81,48 @@ def preview(
         print_preview(Console(), found)
 
 
+@app.command()
+def consents(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="CSV, Parquet or JSON lines: customer_id, purpose, granted, source, stated.",
+            dir_okay=False,
+        ),
+    ],
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Keep what customers said about being written to. What was said last counts, whenever it arrives."""
+    import orjson
+
+    from recsys.access.audit import Act
+    from recsys.cli.auditing import audit_command
+    from recsys.cli.progress import Bars
+    from recsys.customers.consents import read_consents, record
+    from recsys.shop import ShopFolder
+    from recsys.shop_lock import shop_in_use
+    from recsys.stores import open_store
+
+    statements = read_consents(file)
+    with shop_in_use(home), Bars(visible=not as_json) as bars:
+        store = open_store(ShopFolder(home).store)
+        try:
+            bars.start("consents", len(statements))
+            done = record(store, statements, bars.advance)
+        finally:
+            store.close()
+        audit_command(home, Act.FILES_IMPORTED, [file.name])
+    if as_json:
+        typer.echo(orjson.dumps({"added": done.added, "known": done.known, "forgotten": done.forgotten}).decode())
+        return
+    told = f"{file}: {done.added:,} new statements, {done.known:,} that were there already"
+    typer.echo(
+        told + (f", {done.forgotten:,} of customers who asked to be forgotten left out" if done.forgotten else "")
+    )
+
+
 def moment(at: str | None) -> int:
     """Milliseconds UTC of a time as ISO 8601 writes it, or now; one without a zone is in UTC."""
     import time

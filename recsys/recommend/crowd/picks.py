@@ -126,7 +126,7 @@ def chosen(blocks: Sequence[tuple[Picks, int]], items: int) -> list[Picks]:
 def distinct(keys: Keys) -> Keys:
     """The keys in ascending order, each once."""
     ordered = np.sort(keys)
-    return ordered[np.append(len(ordered) > 0, ordered[1:] != ordered[:-1])[: len(ordered)]]
+    return np.asarray(ordered[np.append(len(ordered) > 0, ordered[1:] != ordered[:-1])[: len(ordered)]])
 
 
 def _first_of_each(keys: Keys) -> Flags:
