@@ -23,7 +23,7 @@ from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.experiments.assignment import drawn
 from recsys.recommend.crowd import Crowd, Picks, keyed
 from recsys.recommend.crowd.crowd import barred_pairs
-from recsys.recommend.crowd.picks import REASONS
+from recsys.recommend.crowd.picks import REASONS, begins
 from recsys.recommend.recommender import Recommender
 from serving.email.audience import audience_of
 from serving.email.blocks import listed, worth_sending
@@ -263,7 +263,7 @@ class Planning:
             pl.col("email").alias("address"),
         )
         planned = rows.filter(pl.col("cause").is_null())
-        first = np.flatnonzero(np.append(len(picks.row) > 0, picks.row[1:] != picks.row[:-1])[: len(picks.row)])
+        first = np.flatnonzero(begins(picks.row))
         spoken, themes = self._themes.of(planned["language"], planned["name"], picks.those(first), block[first])
         self.counted["other_language"] += spoken
         quiet = self._campaign.restraint.quiet

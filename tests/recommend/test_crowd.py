@@ -324,3 +324,25 @@ def test_no_item_twice_and_the_first_block_has_it(
     ]
     found = chosen([(each, limit) for each, limit in zip(picks, limits, strict=False)], 7)
     assert [list(zip(each.row.tolist(), each.item.tolist(), strict=True)) for each in found] == expected
+
+
+@pytest.mark.parametrize("customers", [[], ["nobody"], ["nobody", "u59"]])
+def test_nobody_has_nothing_but_what_is_for_all(world: World, customers: list[str]) -> None:
+    """Customers without a history, or none at all, and a catalogue without attributes: no list fails."""
+    own_events = world.crowd.interactions.of_customers(Vocabulary.from_ids(customers))
+    table = ItemTable.unread(ITEMS)
+    for crowd in (
+        replace(world.crowd, interactions=own_events, barred=np.zeros(0, dtype=np.int64)),
+        replace(world.crowd, interactions=own_events, barred=np.zeros(0, dtype=np.int64), table=table),
+        replace(world.crowd, table=table),
+    ):
+        few = (
+            own.left_in_cart(crowd, 30), own.looked_at(crowd, 1, 30), own.buy_again(crowd), own.next_in_series(crowd),
+            new.because_you_bought(crowd, 3, 30), new.new_from_authors(crowd, 60), new.popular_near_taste(crowd, 3),
+        )  # fmt: skip
+        if crowd.interactions is own_events:
+            assert [len(picks.row) for picks in few] == [0] * len(few)
+        assert set(new.for_you(crowd, 3).row.tolist()) == set(range(len(crowd)))
+        assert new.would_want(crowd, "i01")[0].tolist() == [] or len(crowd) > 2
+        first, _ = chosen([(few[0], 2), (few[1], 2)], ITEMS)
+        assert len(first.row) <= 2 * len(crowd)

@@ -28,7 +28,9 @@ from recsys.recommend.crowd.picks import (
     Flags,
     Items,
     Picks,
+    begins,
     best_of_each,
+    ends,
     keyed,
 )
 from recsys.recommend.relevance import relevance_of_rows
@@ -91,7 +93,7 @@ def new_from_authors(crowd: Crowd, days: float) -> Picks:
     # Of each customer and author the item with the most taste speaks.
     order = np.lexsort((had, -strength, code, row))
     pair = keyed(row[order], code[order], crowd.items)
-    loudest = order[np.append(len(pair) > 0, pair[1:] != pair[:-1])] if len(pair) else order
+    loudest = order[begins(pair)]
     by_author = new[np.argsort(author[new], kind="stable")]
     start = np.searchsorted(author[by_author], code[loudest], side="left")
     sizes = np.searchsorted(author[by_author], code[loudest], side="right") - start
@@ -177,8 +179,8 @@ def _ranked(crowd: Crowd, picks: Picks) -> Picks:
     """Each customer's items in the order in which the recommender lists them."""
     items = crowd.recommender.bundle.items
     rank = np.zeros(len(picks.row), dtype=np.int64)
-    ends = np.flatnonzero(np.append(picks.row[1:] != picks.row[:-1], len(picks.row) > 0)) + 1
-    for first, last in zip([0, *ends.tolist()], ends.tolist(), strict=False):
+    after = (np.flatnonzero(ends(picks.row)) + 1).tolist()
+    for first, last in zip([0, *after], after, strict=False):
         own = slice(first, last)
         if own.stop - own.start == 1:
             continue

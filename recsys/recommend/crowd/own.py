@@ -16,6 +16,7 @@ from recsys.recommend.crowd.picks import (
     NEXT_IN_SERIES,
     Picks,
     best_of_each,
+    ends,
     keyed,
     within,
 )
@@ -80,9 +81,9 @@ def next_in_series(crowd: Crowd) -> Picks:
     # The furthest volume of each series decides, and the newest event on one of its volumes the order.
     place = volume[events.item[having]]
     furthest = np.lexsort((place, series))
-    ends = furthest[np.append(series[furthest][1:] != series[furthest][:-1], len(furthest) > 0)]
+    last = furthest[ends(series[furthest])]
     newest = _last_of_pairs(series, having)
-    read, then = having[ends], following[events.item[having[ends]]]
+    read, then = having[last], following[events.item[having[last]]]
     found = np.flatnonzero(then >= 0)
     order = found[np.lexsort((-newest[found], events.row[read[found]]))]
     picks = Picks.of(
@@ -107,8 +108,7 @@ def newest_purchase(crowd: Crowd, days: float) -> tuple[npt.NDArray[np.int64], n
 def _last_of_pairs(keys: npt.NDArray[np.int64], events: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The last event of each key, keys ascending; `events` ascend."""
     order = np.argsort(keys, kind="stable")
-    ends = np.append(keys[order][1:] != keys[order][:-1], len(order) > 0)
-    return np.asarray(events[order[ends]])
+    return np.asarray(events[order[ends(keys[order])]])
 
 
 def _series(crowd: Crowd) -> npt.NDArray[np.int32]:

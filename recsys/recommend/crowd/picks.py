@@ -95,12 +95,19 @@ def within(keys: Keys, known: Keys) -> Flags:
     return np.asarray(known[place] == keys)
 
 
+def begins(keys: npt.NDArray[np.integer]) -> Flags:
+    """Where another key stands than before, of keys of which equal ones stand together: bool, as `keys`."""
+    return np.asarray(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
+
+
+def ends(keys: npt.NDArray[np.integer]) -> Flags:
+    """Where another key follows, or none, of keys of which equal ones stand together: bool, as `keys`."""
+    return np.asarray(np.append(keys[1:] != keys[:-1], True)[: len(keys)])
+
+
 def best_of_each(row: Rows, limit: int) -> Flags:
     """The first `limit` of each customer's, who stand together: bool, as `row`."""
-    if not len(row):
-        return np.zeros(0, dtype=np.bool_)
-    first = np.append(True, row[1:] != row[:-1])
-    start = np.maximum.accumulate(np.where(first, np.arange(len(row)), 0))
+    start = np.maximum.accumulate(np.where(begins(row), np.arange(len(row)), 0))
     return np.asarray(np.arange(len(row)) - start < limit)
 
 
@@ -126,7 +133,7 @@ def chosen(blocks: Sequence[tuple[Picks, int]], items: int) -> list[Picks]:
 def distinct(keys: Keys) -> Keys:
     """The keys in ascending order, each once."""
     ordered = np.sort(keys)
-    return np.asarray(ordered[np.append(len(ordered) > 0, ordered[1:] != ordered[:-1])[: len(ordered)]])
+    return np.asarray(ordered[begins(ordered)])
 
 
 def _first_of_each(keys: Keys) -> Flags:
