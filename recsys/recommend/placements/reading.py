@@ -81,7 +81,7 @@ def read_placements(
     Raises PlacementsFileError with all faults of the file and their lines.
     """
     faults = Faults()
-    file = Section(_parsed(text, source), (), faults)
+    file = Section(parsed_toml(text, source), (), faults)
     file.has_only(SECTIONS)
     filters = _filters(file, check)
     around = Surroundings(filters, check, zone_of(file), now)
@@ -102,19 +102,22 @@ def placements_text(path: Path) -> str:
         raise InputError(f"{path} cannot be read: {error}", expected="a TOML file in UTF-8") from error
 
 
-def _parsed(text: str, source: str) -> Mapping[str, object]:
+def parsed_toml(
+    text: str, source: str, error: type[PlacementsFileError] = PlacementsFileError, page: str = "docs/placements.md"
+) -> Mapping[str, object]:
+    """What a TOML text says; raises `error`, with the line, for one that is none. `page` tells what belongs in it."""
     if len(text) > MOST_CHARACTERS:
         whole = f"the file has {len(text):,} characters"
-        raise PlacementsFileError(source, [Fault(1, "", whole, f"at most {MOST_CHARACTERS:,}")])
+        raise error(source, [Fault(1, "", whole, f"at most {MOST_CHARACTERS:,}")])
     try:
         return tomllib.loads(text)
-    except RecursionError as error:
-        raise PlacementsFileError(source, [Fault(1, "", "tables or lists in too many others", "TOML")]) from error
-    except ValueError as error:  # Of TOML, and of numbers with thousands of digits.
-        at = _AT.search(str(error))
+    except RecursionError as problem:
+        raise error(source, [Fault(1, "", "tables or lists in too many others", "TOML")]) from problem
+    except ValueError as problem:  # Of TOML, and of numbers with thousands of digits.
+        at = _AT.search(str(problem))
         line = int(at[1]) if at and at[1] else text.count("\n") + 1 if at else 1
-        found = f"{_AT.sub('', str(error))}{f' in column {at[2]}' if at and at[2] else ''}"
-        raise PlacementsFileError(source, [Fault(line, "", found, "TOML, see docs/placements.md")]) from error
+        found = f"{_AT.sub('', str(problem))}{f' in column {at[2]}' if at and at[2] else ''}"
+        raise error(source, [Fault(line, "", found, f"TOML, see {page}")]) from problem
 
 
 def _named(file: Section, key: str) -> dict[str, Section]:
