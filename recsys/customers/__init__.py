@@ -1,6 +1,6 @@
 """Who the customers are: what is known of one, what follows from what they did, and how one is forgotten."""
 
-from recsys.customers.facts import FACTS_SCHEMA, CustomerFacts, Unit, customer_facts, facts, facts_of
+from recsys.customers.fact_table import FACTS_SCHEMA, CustomerFacts, Unit, customer_facts, facts, facts_of
 from recsys.customers.rules import DEFAULT_RULES, CustomerRules, read_rules, rules_in
 from recsys.customers.segments import Segment
 

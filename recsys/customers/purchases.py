@@ -9,6 +9,7 @@ from operator import itemgetter
 
 import polars as pl
 
+from recsys.customers.months import local_day
 from recsys.data.events import EventKind
 
 PURCHASE_DAYS_SCHEMA: dict[str, pl.DataType] = {
@@ -61,11 +62,7 @@ def purchases_of(events: pl.DataFrame, currency: str | None, time_zone: str) -> 
         kept.lazy()
         .select(
             "customer_id",
-            pl.from_epoch("timestamp", "ms")
-            .dt.replace_time_zone("UTC")
-            .dt.convert_time_zone(time_zone)
-            .dt.date()
-            .alias("day"),
+            local_day(pl.col("timestamp"), time_zone).alias("day"),
             known.alias("amount"),
         )
         .group_by("customer_id", "day")
