@@ -68,6 +68,7 @@ class CustomerFacts:
     table : in `FACTS_SCHEMA`.
     as_of : milliseconds UTC; nothing that happened then or later counts.
     today : the day on which that moment falls in the shop's zone; of a midnight the day that it ends.
+    with_amounts : whether any amount is known; without, frequency alone says who is best.
     purchases : what the facts are made of.
     value : what was learned from them, with what it cannot tell and why.
     """
@@ -75,6 +76,7 @@ class CustomerFacts:
     table: pl.DataFrame
     as_of: int
     today: date
+    with_amounts: bool
     purchases: Purchases
     value: ValueModel
 
@@ -139,7 +141,7 @@ def facts_of(
     if unit is Unit.ACCOUNT:
         table = table.with_columns(pl.col("contact").alias("customer_id"))
     table = table.select(pl.col(name).cast(dtype) for name, dtype in FACTS_SCHEMA.items()).sort("customer_id")
-    return CustomerFacts(table, as_of, today, purchases, value)
+    return CustomerFacts(table, as_of, today, with_amounts, purchases, value)
 
 
 def _bought(days: pl.DataFrame, today: date, rules: CustomerRules) -> pl.DataFrame:

@@ -51,7 +51,9 @@ class SqliteFacts:
         """See `FactStore`."""
         rows = self._database.query(_PEOPLE)
         columns = zip(*rows, strict=True) if rows else ([] for _ in PEOPLE_SCHEMA)
-        return pl.DataFrame(dict(zip(PEOPLE_SCHEMA, columns, strict=True))).select(pl.col(name).cast(dtype) for name, dtype in PEOPLE_SCHEMA.items())
+        return pl.DataFrame(dict(zip(PEOPLE_SCHEMA, columns, strict=True))).select(
+            pl.col(name).cast(dtype) for name, dtype in PEOPLE_SCHEMA.items()
+        )
 
     def last(self, until: int) -> pl.DataFrame:
         """See `FactStore`."""
