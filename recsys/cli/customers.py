@@ -77,11 +77,11 @@ def show(
 
     with _opened(home, rules) as (store, said):
         facts = _facts(store, as_of, said, by)
-        person = store.profiles.get(customer_id).customer_id
-        account = None
-        if by is By.ACCOUNT:
-            rows = store.customers.get([person])
-            account = rows["account_id"][0] if len(rows) else customer_id
+        person, account = store.profiles.get(customer_id).customer_id, None
+        if by is By.ACCOUNT and not store.persons.known(customer_id):
+            account = customer_id
+        elif by is By.ACCOUNT:
+            account = next(iter(store.customers.get([person])["account_id"]), None)
     wanted = pl.col("customer_id") == person if account is None else pl.col("account_id") == account
     found = facts.table.filter(wanted)
     if found.is_empty():
