@@ -36,7 +36,7 @@ Rules = Annotated[
     Path | None,
     typer.Option("--rules", metavar="FILE", help="Rules about customers; customers.toml in the shop's folder if any."),
 ]
-Out = Annotated[Path | None, typer.Option("--out", "--output", metavar="FILE", help="All rows, as .parquet or .csv.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="All rows, as .parquet or .csv.")]
 ByOption = Annotated[By, typer.Option("--by", help="A row per customer, or per account that several share.")]
 Limit = Annotated[int, typer.Option(min=1, metavar="N", help="So many rows are shown; --out has all.")]
 

@@ -44,12 +44,20 @@ FACTS_SCHEMA: Final[dict[str, pl.DataType]] = {
 """A frame of facts, ascending by customer; docs/customers.md says what each column is. Days are whole ones of the
 calendar; amounts are in `CustomerFacts.currency`."""
 
-TOLD_KINDS: Final = (EventKind.PURCHASE, EventKind.RETURN, EventKind.SHARE, EventKind.REVIEW)
+TOLD_KINDS: Final = (
+    EventKind.PURCHASE,
+    EventKind.RETURN,
+    EventKind.SHARE,
+    EventKind.REVIEW,
+    EventKind.IGNORE_FOR_RECOMMENDATIONS,
+)
+"""What facts are told from, besides when somebody was served."""
 SERVING_KINDS: Final = (EventKind.PURCHASE, EventKind.IMPRESSION, EventKind.EMAIL_SENT)
 """Whoever bought something, was shown something or was written to was served."""
 
 _ALWAYS: Final = -(2**62)
-_GIFT: Final = "$.gift"
+_GIVEN: Final = str(EventKind.IGNORE_FOR_RECOMMENDATIONS)
+"""What a shop posts of an item that was a gift: it says nothing of the customer's own taste."""
 
 
 class Unit(StrEnum):
@@ -159,17 +167,15 @@ def _bought(days: pl.DataFrame, today: date, rules: CustomerRules) -> pl.DataFra
 
 
 def _acts(events: pl.DataFrame) -> pl.DataFrame:
-    """How often customers spoke for the shop, or gave something that they bought there."""
-    kind, context = pl.col("kind"), pl.col("context")
-    given = context.str.contains('"gift"', literal=True) & (context.str.json_path_match(_GIFT) == "true")
-    return (
-        events.filter(kind.is_in([str(EventKind.SHARE), str(EventKind.REVIEW)]) | context.is_not_null())
-        .group_by("customer_id")
-        .agg(
-            shares=(kind == str(EventKind.SHARE)).sum(),
-            reviews=(kind == str(EventKind.REVIEW)).sum(),
-            gifts=((kind == str(EventKind.PURCHASE)) & given).sum(),
-        )
+    """How often customers spoke for the shop, and how many items they bought there to give them away."""
+    kind, pair = pl.col("kind"), ["customer_id", "item_id"]
+    bought = events.filter(kind == str(EventKind.PURCHASE)).select(pair).unique()
+    told = [str(EventKind.SHARE), str(EventKind.REVIEW), _GIVEN]
+    acts = events.filter(kind.is_in(told)).join(bought.with_columns(own=True), on=pair, how="left")
+    return acts.group_by("customer_id").agg(
+        shares=(kind == str(EventKind.SHARE)).sum(),
+        reviews=(kind == str(EventKind.REVIEW)).sum(),
+        gifts=pl.col("item_id").filter((kind == _GIVEN) & pl.col("own")).n_unique(),
     )
 
 

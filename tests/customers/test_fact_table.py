@@ -82,12 +82,13 @@ def test_a_row_by_hand() -> None:
     rows = [
         bought("ann", 100, 8.0, quantity=2.0),
         bought("ann", 100, 4.0, item_id="map"),
-        bought("ann", 30, 10.0, context='{"gift": true}'),
+        bought("ann", 30, 10.0, item_id="vase"),
+        *(bought("ann", 29, None, item_id=item, kind="ignore_for_recommendations") for item in ("vase", "vase", "elk")),
         bought("ann", 20, 5.0, item_id="pen"),
         bought("ann", 19, 5.0, item_id="pen", kind="return"),
         bought("ann", 18, kind="share"),
         bought("ann", 7, kind="email_sent", item_id=None),
-        bought("bob", 5, context='{"gift": false}'),
+        bought("bob", 5),
     ]
     ann, bob = told(frame(rows)).table.to_dicts()
     assert {name: ann[name] for name in ("recency_days", "first_days", "frequency", "monetary", "order_value")} == {
