@@ -28,6 +28,11 @@ class ShopFolder:
         return self.home / "placements"
 
     @property
+    def customer_rules(self) -> Path:
+        """What the shop says about its customers: segments, tiers, values; need not be there."""
+        return self.home / "customers.toml"
+
+    @property
     def tuning(self) -> Path:
         """What tuning found, for the next training."""
         return self.home / "tuning"

@@ -14,6 +14,7 @@ from recsys import __version__
 from recsys.cli import (
     audit,
     backup,
+    customers,
     doctor,
     email,
     evaluate,
@@ -49,6 +50,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.add_typer(models.app, name="models")
 app.add_typer(placements.app, name="placements")
 app.add_typer(experiments.app, name="experiments")
+app.add_typer(customers.app, name="customers")
 app.add_typer(email.app, name="email")
 app.command("recommend")(recommend.recommend)
 app.command("related")(related.related)

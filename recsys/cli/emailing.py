@@ -107,9 +107,12 @@ def check_template(name: str | None, beside: Path) -> None:
     """Raises InputError where there is no such template."""
 
 
-def _facts(store: Store, folder: ShopFolder, now: int) -> tuple[pl.DataFrame | None, tuple[str, ...], tuple[str, ...]]:
+def _facts(store: Store, folder: ShopFolder, now: int) -> tuple[pl.DataFrame, tuple[str, ...], tuple[str, ...]]:
     """What follows from what customers did, and the names of segments and tiers."""
-    return None, (), ()
+    from recsys.customers import Segment, facts, rules_in
+
+    rules = rules_in(folder.customer_rules)
+    return facts(store, now, rules), tuple(map(str, Segment)), tuple(tier.name for tier in rules.tiers)
 
 
 def _mailed(store: Store, purpose: str, since: int) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from recsys.errors import InputError
@@ -20,8 +20,8 @@ def span_ms(text: str, option: str) -> int:
     return int(found[1]) * _MS[found[2]]
 
 
-def moment_before(text: str, now: int, option: str) -> int:
-    """Milliseconds UTC of a date, of a time (UTC where it names no zone), or of a span before `now`.
+def moment_before(text: str, now: int, option: str, zone: tzinfo = UTC) -> int:
+    """Milliseconds UTC of a date, of a time (in `zone` where it names none), or of a span before `now`.
 
     Raises InputError that names the option.
     """
@@ -33,4 +33,4 @@ def moment_before(text: str, now: int, option: str) -> int:
         raise InputError(
             f"{option} is {text!r}", expected="a span such as 7d, a date such as 2026-12-01, or a time"
         ) from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() * 1000)

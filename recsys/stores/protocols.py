@@ -21,6 +21,7 @@ from recsys.data.interactions import EventTable
 from recsys.data.profile import Consent, Profile
 from recsys.outcomes.exposure import ArmAnswers, Exposure
 from recsys.stores.access import AuditStore, KeyStore
+from recsys.stores.facts import FactStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +384,9 @@ class Store(Protocol):
 
     @property
     def exposures(self) -> ExposureStore: ...
+
+    @property
+    def facts(self) -> FactStore: ...
 
     def transaction(self) -> AbstractContextManager[None]:
         """Everything written inside is stored together when the block ends, or not at all when it raises.

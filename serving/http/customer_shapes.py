@@ -8,6 +8,11 @@ from pydantic import Field
 
 from serving.http.schemas import RefusalOut, Shape
 
+_FACTS = (
+    "What follows from what they did, as of `facts_as_of`; kept by `bookmatch customers refresh`. Null where nothing "
+    "is kept; what is not known is left out."
+)
+
 
 class CustomerResult(Shape):
     """What became of one customer."""
@@ -52,6 +57,7 @@ class CustomerOut(Shape):
     customer_id: str
     account_id: str | None
     attributes: dict[str, Any] | None
+    facts: dict[str, Any] | None = Field(description=_FACTS)
     visitors: list[str] = Field(description="Ids under which the customer was met before.")
     recommendations: bool
     consents: dict[str, ConsentOut] = Field(description="By purpose; what is not here was never said and is a no.")
@@ -102,6 +108,7 @@ class CustomerExport(Shape):
     customer_id: str
     account_id: str | None
     attributes: dict[str, Any] | None
+    facts: dict[str, Any] | None = Field(description=_FACTS)
     visitors: list[str]
     recommendations: bool
     consents: list[StatementOut] = Field(description="Every statement ever made, in order of arrival.")

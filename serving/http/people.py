@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from recsys.customers.kept import kept_of
 from recsys.data.events import KIND_BY_CODE
 from recsys.data.history import History
 from recsys.data.profile import Consent
@@ -39,6 +40,7 @@ def about(store: Store, engine: Engine | None, customer_id: str, history_limit: 
     stored = store.histories.get(customer_id, history_limit)
     told: dict[str, Any] = {
         **_row(store, ids[0]),
+        "facts": dict(kept_of(store, ids[0])) or None,
         "visitors": list(ids[1:]),
         "recommendations": profile.recommendations,
         "consents": {purpose: _said(consent) for purpose, consent in profile.consents.items()},
@@ -70,6 +72,7 @@ def export(store: Store, customer_id: str) -> dict[str, Any]:
         )
     return {
         **_row(store, ids[0]),
+        "facts": dict(kept_of(store, ids[0])) or None,
         "visitors": list(ids[1:]),
         "recommendations": profile.recommendations,
         "consents": [{"purpose": each.purpose} | _said(each) for each in store.profiles.statements(customer_id)],

@@ -36,7 +36,12 @@ def _to_version_4(database: Database) -> None:
         database.run(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_to_version_1, _to_version_2, _to_version_3, _to_version_4)
+def _to_version_5(database: Database) -> None:
+    for statement in schema.VERSION_5:
+        database.run(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_to_version_1, _to_version_2, _to_version_3, _to_version_4, _to_version_5)
 """Migration number n (from 0) leads from version n to version n + 1; version 0 is an empty file."""
 
 

@@ -198,3 +198,16 @@ VERSION_4 = (
     ) WITHOUT ROWID
     """,
 )
+
+VERSION_5 = (
+    # Customers: what follows from what each did, as a JSON object that says as of when. `round` tells those of the last
+    # keeping from what is left of earlier ones.
+    """
+    CREATE TABLE customer_facts (
+        customer INTEGER PRIMARY KEY REFERENCES customers,
+        facts TEXT NOT NULL,
+        round INTEGER NOT NULL
+    )
+    """,
+    "INSERT INTO meta (key, value) VALUES ('customer_facts', ''), ('customer_facts_round', 0)",
+)

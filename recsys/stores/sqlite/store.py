@@ -16,6 +16,7 @@ from recsys.stores.sqlite.customers import SqliteCustomers
 from recsys.stores.sqlite.database import Database
 from recsys.stores.sqlite.events import SqliteEvents
 from recsys.stores.sqlite.exposures import SqliteExposures
+from recsys.stores.sqlite.facts import SqliteFacts
 from recsys.stores.sqlite.forgotten import Forgotten
 from recsys.stores.sqlite.histories import SqliteHistories
 from recsys.stores.sqlite.persons import SqlitePersons
@@ -38,6 +39,7 @@ class SqliteStore:
         self._keys = SqliteKeys(database)
         self._audit = SqliteAudit(database)
         self._exposures = SqliteExposures(database, forgotten)
+        self._facts = SqliteFacts(database, archive)
         self._changes = 0
         self._seen = (0, 0)
         (secret,) = database.one("SELECT value FROM meta WHERE key = 'secret'")
@@ -120,6 +122,11 @@ class SqliteStore:
     def exposures(self) -> SqliteExposures:
         """See `Store`."""
         return self._exposures
+
+    @property
+    def facts(self) -> SqliteFacts:
+        """See `Store`."""
+        return self._facts
 
     def transaction(self) -> AbstractContextManager[None]:
         """See `Store`."""
