@@ -7,7 +7,7 @@ SHOP ?= shop
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: install run test coverage lint lint-deploy bench bench-serving bench-quality bench-scale bench-tuning bench-calibration bench-evaluation bench-exploration bench-experiments bench-replay clean
+.PHONY: install run test coverage lint lint-deploy bench bench-serving bench-quality bench-scale bench-tuning bench-calibration bench-evaluation bench-exploration bench-experiments bench-replay bench-email clean
 .DELETE_ON_ERROR:
 
 install: .venv/.installed
@@ -62,6 +62,10 @@ bench-evaluation: .venv/.installed
 # What an answer costs; FOLDER keeps the shop, ONLY names some of the rows.
 bench-serving: .venv/.installed
 	$(BIN)/python -m benchmarks.serving $(if $(FOLDER),--folder $(FOLDER)) $(if $(ONLY),--only $(ONLY))
+
+# Lists for a million customers as a campaign's plan; FOLDER keeps the shop.
+bench-email: .venv/.installed
+	$(BIN)/python -m benchmarks.email $(if $(FOLDER),--folder $(FOLDER))
 
 # 10 and 100 million events; FOLDER keeps the files, and a stopped run goes on there.
 bench-scale: .venv/.installed

@@ -46,3 +46,8 @@ class ShopFolder:
     def quarantine(self) -> Path:
         """Bad rows and rows set aside by rule, one pair of files per import."""
         return self.home / "quarantine"
+
+    @property
+    def mailings(self) -> Path:
+        """The plans of campaigns, one folder each."""
+        return self.home / "mailings"

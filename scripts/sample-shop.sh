@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the sample shop in $SHOP: simulate, import, train. A step whose result is there is not done again; one that was
+# Builds the sample shop in $SHOP: simulate, import, train, campaigns. A step whose result is there is not done again; one that was
 # stopped is (simulating and importing the same again change nothing).
 set -eu
 bookmatch=.venv/bin/bookmatch
@@ -15,6 +15,11 @@ learning=$!
     $bookmatch import "$files"/events-*.parquet --home "$SHOP"
     touch "$files/.imported"
 }
+[ -e "$files/.consents" ] || [ ! -e "$files/consents.parquet" ] || {
+    $bookmatch email consents "$files/consents.parquet" --home "$SHOP"
+    touch "$files/.consents"
+}
+[ -d "$SHOP/campaigns" ] || cp -r scripts/campaigns "$SHOP/campaigns"
 wait "$learning"
 [ -e "$SHOP/models/current" ] || $bookmatch train --tune-budget 0 --home "$SHOP"
 wait

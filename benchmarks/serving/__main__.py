@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measured import Row
-from benchmarks.pages import PAGE, SERVING, filled, parts, write
+from benchmarks.pages import PAGE, SERVING, filled, put
 from benchmarks.serving import events, items, library, load, memory, placements
 from benchmarks.serving.shop import Size, customer_ids, home_of, prepared
 
@@ -141,7 +141,7 @@ run compare.
 
 
 def page(rows: list[Row]) -> str:
-    """The second part of docs/benchmarks.md."""
+    """Its part of docs/benchmarks.md."""
     return filled(HEAD) + "".join(f"| {row.what} | {row.measured} | {row.target} |\n" for row in rows)
 
 
@@ -172,7 +172,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows = run(Path(folder), chosen.only)
     if chosen.only == list(PARTS):
-        write(parts()[0], page(rows))
+        put(SERVING, page(rows))
         print(f"wrote {PAGE}")
     print(f"{time.perf_counter() - started:.0f} s in all")
 

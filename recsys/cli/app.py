@@ -16,6 +16,7 @@ from recsys.cli import (
     backup,
     customers,
     doctor,
+    email,
     evaluate,
     experiments,
     explain,
@@ -50,6 +51,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(placements.app, name="placements")
 app.add_typer(experiments.app, name="experiments")
 app.add_typer(customers.app, name="customers")
+app.add_typer(email.app, name="email")
 app.command("recommend")(recommend.recommend)
 app.command("related")(related.related)
 app.command("explain")(explain.explain)

@@ -23,6 +23,7 @@ class Bars:
             disable=not (visible and console.is_terminal),
         )
         self._task: TaskID | None = None
+        self._stage = ""
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -41,6 +42,14 @@ class Bars:
         """So many steps of the stage are done."""
         if self._task is not None:
             self._progress.update(self._task, completed=done)
+
+    def follow(self, stage: str, done: int, total: int) -> None:
+        """So many of all steps of a stage are done; another stage than before begins."""
+        if stage != self._stage:
+            self.finish()
+            self._stage = stage
+            self.start(stage, total)
+        self.advance(done)
 
     def finish(self) -> None:
         """The stage is over."""

@@ -63,6 +63,7 @@ def _as_text(written: Written) -> str:
         "To import it:",
         f"  bookmatch import {folder / 'items.parquet'} --as items",
         f"  bookmatch import {folder / 'customers.parquet'} --as customers",
+        f"  bookmatch email consents {folder / 'consents.parquet'}",
         f"  bookmatch import {folder}/events-*.parquet",
     ]
     return "\n".join(lines)

@@ -136,6 +136,27 @@ class Interactions:
             rating=self.rating[kept],
         )
 
+    def until(self, now: int) -> Self:
+        """The same without what happened later (milliseconds UTC); events without a time stay."""
+        early = self.timestamp <= now
+        if early.all():
+            return self
+        indptr = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(early, dtype=np.int64)])[self.indptr]
+        columns = {name: getattr(self, name)[early] for name in _COLUMNS}
+        return replace(self, indptr=indptr, **columns)
+
+    def of_customers(self, customers: Vocabulary) -> Self:
+        """The same of these customers, in their order; those who are not known here have no events."""
+        position = self.customers.positions_of(customers.text, customers.offsets)
+        known = position != UNKNOWN
+        lengths = np.where(known, np.diff(self.indptr)[position] if len(self.customers) else 0, 0)
+        indptr = np.zeros(len(customers) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=indptr[1:])
+        first = self.indptr[:-1][position[known]]
+        picked = np.repeat(first - indptr[:-1][known], lengths[known]) + np.arange(indptr[-1])
+        columns = {name: getattr(self, name)[picked] for name in _COLUMNS}
+        return replace(self, customers=customers, indptr=indptr, **columns)
+
     def newest(self, limit: int) -> Self:
         """The same with only the newest `limit` events of each customer; 1 or more."""
         lengths = np.diff(self.indptr)

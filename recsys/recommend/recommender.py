@@ -104,6 +104,11 @@ class Recommender:
         self.layout = PlacementLayout(placement, bundle.items)
         self._item_lists = ItemLists(bundle, models.workspace)
 
+    @property
+    def popularity(self) -> npt.NDArray[np.float64]:
+        """float64, shape (items,); in units of its spread, as `relevance_of` takes it."""
+        return self._sources.popular
+
     def at(self, placement: Placement) -> Recommender:
         """Another spot over the same models."""
         return Recommender(self.bundle, placement, self._models)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from recsys.models.kernels import Floats, Items, Places
 from recsys.models.relevance import Relevance
-from recsys.recommend.kernel import UNITS, Listed
+from recsys.recommend.kernel import UNITS, Listed, ListedRows
 
 UNKNOWN_RELEVANCE = -1
 _NOTHING = np.full(1_000, UNKNOWN_RELEVANCE, dtype=np.int64)
@@ -31,6 +32,47 @@ def relevance_of(relevance: Relevance | None, found: Listed, popular: Floats, le
         found.score, found.personal,
     )  # fmt: skip
     return units
+
+
+def relevance_of_rows(
+    relevance: Relevance | None, found: ListedRows, popular: Floats, lengths: Places
+) -> npt.NDArray[np.float32]:
+    """The same of many lists: float32, shape as `found.item`; NaN where it is not known and behind a list's end.
+
+    Parameters
+    ----------
+    lengths : int64, shape (n,); how many items of each history speak.
+    """
+    if relevance is None:
+        return np.full(found.item.shape, np.nan, dtype=np.float32)
+    units = _read_rows(
+        relevance.lengths, relevance.start, relevance.score, relevance.probability, popular, lengths, found.item,
+        found.score, found.counts,
+    )  # fmt: skip
+    return np.where(units == UNKNOWN_RELEVANCE, np.float32(np.nan), (units / UNITS).astype(np.float32))
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _read_rows(
+    lengths: Places,
+    start: Places,
+    score: Floats,
+    probability: Floats,
+    popular: Floats,
+    length: Places,
+    item: Items,
+    units: Places,
+    counts: Places,
+) -> Places:  # pragma: no cover - compiled
+    """As `_read`, list by list."""
+    found = np.full(item.shape, UNKNOWN_RELEVANCE, np.int64)
+    for row in range(len(item)):
+        size = counts[row, 0]
+        found[row, :size] = _read(
+            lengths, start, score, probability, popular, length[row], item[row, :size], units[row, :size],
+            counts[row, 1],
+        )  # fmt: skip
+    return found
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -17,10 +17,10 @@ import polars as pl
 import recsys
 from recsys.errors import InputError
 from recsys.simulation.blocks import Simulation
-from recsys.simulation.frames import BookFrames, customer_frames, event_frame, gift_frame
+from recsys.simulation.frames import BookFrames, consent_frame, customer_frames, event_frame, gift_frame
 from recsys.simulation.spec import ShopSpec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 RECORD = "simulation.json"
 """The file that says what a folder holds; a folder without it is no simulated shop."""
 TRUTH = "truth"
@@ -148,9 +148,9 @@ def _unfinished(folder: Path) -> Iterator[Path]:
 
 
 def _write_files(spec: ShopSpec, folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any]:
-    truth, parts = folder / TRUTH, folder / "customers"
-    truth.mkdir()
-    parts.mkdir()
+    truth, parts, said = folder / TRUTH, folder / "customers", folder / "consents"
+    for each in (truth, parts, said):
+        each.mkdir()
     simulation = Simulation(spec)
     books = BookFrames.of(spec, simulation.books)
     _write(books.items, folder / "items.parquet")
@@ -163,16 +163,18 @@ def _write_files(spec: ShopSpec, folder: Path, progress: Callable[[int, int], No
         events = event_frame(block, simulation.books, books, customers["customer_id"], spec.currency)
         name = f"{number:05d}.parquet"
         _write(customers, parts / name)
+        _write(consent_frame(spec, block), said / name)
         _write(of_customers, truth / f"customers-{name}")
         _write(events, folder / f"events-{name}")
         _write(gift_frame(block, events["event_id"]), truth / f"gifts-{name}")
         for kind, count in events["kind"].value_counts().iter_rows():
             kinds[kind] = kinds.get(kind, 0) + count
         progress(number + 1, spec.blocks)
-    pl.scan_parquet(sorted(parts.iterdir())).sink_parquet(
-        folder / "customers.parquet", row_group_size=_ROWS_PER_GROUP, maintain_order=True
-    )
-    shutil.rmtree(parts)
+    for part in (parts, said):
+        pl.scan_parquet(sorted(part.iterdir())).sink_parquet(
+            folder / f"{part.name}.parquet", row_group_size=_ROWS_PER_GROUP, maintain_order=True
+        )
+        shutil.rmtree(part)
     return _header(spec) | {
         "books": spec.books,
         "customers": spec.customers,

@@ -16,9 +16,26 @@ from recsys.simulation.books import FORMATS, Books
 from recsys.simulation.spec import MS_PER_DAY, ShopSpec
 from recsys.simulation.words import GENRES, json_text, person_names, series_names, titles
 
-_NAMES_STREAM, _CUSTOMER_NAMES_STREAM = 3, 4
+_NAMES_STREAM, _CUSTOMER_NAMES_STREAM, _CONTACTS_STREAM, _CONSENTS_STREAM = 3, 4, 5, 6
 _COUNTRIES = ("DE", "FR", "NL", "AT", "IT", "ES", "PL", "BE")
 _COUNTRY_SHARES = (0.34, 0.18, 0.12, 0.09, 0.09, 0.08, 0.06, 0.04)
+_LANGUAGES = ("de", "fr", "nl", "de", "it", "es", "pl", "nl")
+_ZONES = (
+    "Europe/Berlin", "Europe/Paris", "Europe/Amsterdam", "Europe/Vienna", "Europe/Rome", "Europe/Madrid",
+    "Europe/Warsaw", "Europe/Brussels",
+)  # fmt: skip
+"""By country."""
+_NO_ADDRESS, _NO_LANGUAGE, _SAID_YES, _SAID_NO, _TOOK_BACK = 0.06, 0.1, 0.72, 0.1, 0.08
+PURPOSE = "newsletter"
+"""What customers were asked about mails for."""
+CONSENT_SCHEMA: dict[str, pl.DataType] = {
+    "customer_id": pl.String(),
+    "purpose": pl.String(),
+    "granted": pl.Boolean(),
+    "source": pl.String(),
+    "stated": pl.Int64(),
+}
+"""A frame of what customers said; `stated` is milliseconds UTC."""
 _BEFORE_DAYS = 2_000
 _PRICED = (EventKind.ADD_TO_CART, EventKind.PURCHASE, EventKind.RETURN)
 _SUB_GENRE_NAMES = [name for names in GENRES.values() for name in names]
@@ -116,11 +133,13 @@ def customer_frames(spec: ShopSpec, block: Block) -> tuple[pl.DataFrame, pl.Data
     # Who was there from the first day on registered some time before.
     earlier = np.where(presence.first_day == 0, rng.integers(_BEFORE_DAYS, size=n), 0)
     since = spec.start_ms + (presence.first_day - earlier) * MS_PER_DAY
+    names, country = person_names(rng, n), rng.choice(len(_COUNTRIES), size=n, p=_COUNTRY_SHARES)
     attributes = pl.DataFrame(
         {
-            "name": person_names(rng, n),
-            "country": pl.Series(_COUNTRIES).gather(rng.choice(len(_COUNTRIES), size=n, p=_COUNTRY_SHARES)),
+            "name": names,
+            "country": pl.Series(_COUNTRIES).gather(country),
             "since": pl.from_epoch(pl.Series(since), "ms").dt.strftime("%Y-%m-%d"),
+            **_contacts(spec, block, ids, names, country),
         }
     )
     pair = np.arange(n) // 2
@@ -145,6 +164,51 @@ def customer_frames(spec: ShopSpec, block: Block) -> tuple[pl.DataFrame, pl.Data
         }
     )
     return customers.select(*CUSTOMER_SCHEMA), truth
+
+
+def _contacts(
+    spec: ShopSpec, block: Block, ids: pl.Series, names: pl.Series, country: Ints
+) -> dict[str, pl.Series | pl.Expr]:
+    """How customers are written to, where the shop knows it. Nobody ever gets mail at these addresses: the domain is
+    one that is kept free for examples."""
+    rng = spec.random(_CONTACTS_STREAM, block.number)
+    has_address = pl.Series(rng.random(len(ids)) >= _NO_ADDRESS)
+    has_language = pl.Series(rng.random(len(ids)) >= _NO_LANGUAGE)
+    local = names.str.to_lowercase().str.replace_all("[^a-z]+", ".") + "." + ids.str.to_lowercase()
+    frame = pl.DataFrame(
+        {
+            "email": local + "@mail.example",
+            "language": pl.Series(_LANGUAGES).gather(country),
+            "time_zone": pl.Series(_ZONES).gather(country),
+        }
+    ).with_columns(
+        pl.when(has_address).then(pl.col("email")), pl.when(has_language).then(pl.col("language", "time_zone"))
+    )
+    return {column.name: column for column in frame}
+
+
+def consent_frame(spec: ShopSpec, block: Block) -> pl.DataFrame:
+    """What a block's customers said about newsletters, in `CONSENT_SCHEMA`: most said yes when they registered, some
+    took it back later, many were never asked."""
+    n = block.customers
+    rng = spec.random(_CONSENTS_STREAM, block.number)
+    said = rng.random(n)
+    yes, no = said < _SAID_YES, (said >= _SAID_YES) & (said < _SAID_YES + _SAID_NO)
+    first = spec.start_ms + block.presence.first_day * MS_PER_DAY
+    took_back = np.flatnonzero(yes & (rng.random(n) < _TOOK_BACK))
+    later = first + ((spec.end_ms - 1 - first) * rng.random(n)).astype(np.int64)
+    answered = np.flatnonzero(yes | no)
+    who = np.concatenate([answered, took_back])
+    return pl.DataFrame(
+        {
+            "customer_id": numbered("C", block.first_customer + 1, n, 8).gather(who),
+            "purpose": pl.Series([PURPOSE]).new_from_index(0, len(who)),
+            "granted": np.concatenate([yes[answered], np.zeros(len(took_back), dtype=np.bool_)]),
+            "source": pl.Series(["registration", "link in a mail"]).gather(np.arange(len(who)) >= len(answered)),
+            "stated": np.concatenate([first[answered], later[took_back]]),
+        },
+        schema=CONSENT_SCHEMA,
+    ).sort("customer_id", "stated")
 
 
 def event_frame(block: Block, books: Books, frames: BookFrames, customer_ids: pl.Series, currency: str) -> pl.DataFrame:

@@ -221,10 +221,24 @@ class CustomerStore(Protocol):
         out."""
         ...
 
+    def permissions(self, purpose: str) -> pl.DataFrame:
+        """What is in force of what everybody said of a purpose and of recommendations, in `PERMISSION_SCHEMA`, ordered
+        by id; those who said nothing of either are left out. The same as `ProfileStore.get` says of each."""
+        ...
+
     def sample(self, size: int, seed: int) -> Sequence[str]:
         """At most so many customers, with a row or an event, drawn by `seed` (0 to 2³² − 1), the same ones as long as
         there are no new ones; a visitor who turned out to be a customer is none. Looks at every customer's id."""
         ...
+
+
+PERMISSION_SCHEMA: dict[str, pl.DataType] = {
+    "customer_id": pl.String(),
+    "granted": pl.Boolean(),
+    "recommendations": pl.Boolean(),
+}
+"""What customers said: `granted` is null where nothing was said of the purpose; `recommendations` is false once they
+were switched off."""
 
 
 class ProfileStore(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 
 from recsys.data.profile import Consent, Profile
 from recsys.errors import InputError
-from recsys.stores.protocols import Store
+from recsys.stores.protocols import PERMISSION_SCHEMA, Store
 from tests.contracts.plain_store import OpenStore, PlainStore, event_frame, undo, view
 from tests.contracts.test_event_store import events, table_rows
 
+WHO = st.sampled_from(["ann", "bea", "zoe"])
 EMAIL = Consent("email", True, "checkout", 10)
 
 
@@ -180,3 +182,39 @@ def test_a_merged_person_is_as_if_there_had_been_one_id(
         for asked in (visitor, customer):
             history = store.histories.get(asked, 5)
             assert (list(history.rows), set(history.earlier)) == plain.history(customer, 5)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("say"), WHO, st.sampled_from(["email", "post"]), st.booleans(), st.integers(0, 3)),
+            st.tuples(st.just("switch"), WHO, st.booleans()),
+            st.tuples(st.just("merge"), WHO, WHO),
+        ),
+        max_size=12,
+    )
+)
+def test_permissions_of_all_are_those_of_each(
+    fresh: Callable[[], AbstractContextManager[OpenStore]], acts: list[tuple[Any, ...]]
+) -> None:
+    """What `permissions` says of everybody at once is what `get` says of each, whatever was said and merged."""
+    with fresh() as opener:
+        store = opener()
+        for act, *what in acts:
+            if act == "say":
+                who, purpose, granted, at = what
+                store.profiles.put(who, [Consent(purpose, granted, "form", at)])
+            elif act == "switch":
+                store.profiles.put(what[0], recommendations=what[1])
+            elif what[0] != what[1]:
+                store.profiles.merge(what[0], what[1], 5)
+        expected = {}
+        for who in ("ann", "bea", "zoe"):
+            profile = store.profiles.get(who)
+            consent = profile.consents.get("email")
+            if consent is not None or not profile.recommendations:
+                expected[profile.customer_id] = (None if consent is None else consent.granted, profile.recommendations)
+        found = store.customers.permissions("email")
+        assert dict(found.schema) == PERMISSION_SCHEMA
+        assert found.rows() == [(who, *said) for who, said in sorted(expected.items())]

@@ -98,7 +98,7 @@ def test_a_shop_of_another_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not JSON"):
         write_shop(SPEC, tmp_path / "shop")
     path.write_bytes(b'{"format": 99}')
-    with pytest.raises(InputError, match="not a record of format 1"):
+    with pytest.raises(InputError, match="not a record of format 2"):
         write_shop(SPEC, tmp_path / "shop")
 
 

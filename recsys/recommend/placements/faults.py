@@ -40,13 +40,15 @@ class PlacementsFileError(InputError):
     faults : all of them, in the order of the lines.
     """
 
+    REMEDY = "correct the file; what was in force before stays"
+
     def __init__(self, source: str, faults: Iterable[Fault]) -> None:
         self.source = source
         self.faults = tuple(sorted(faults, key=lambda fault: (fault.line, fault.field)))
         told = [f"{source}, line {fault.line}: {_told(fault)}" for fault in self.faults]
         if len(told) > MOST_TOLD:
             told[MOST_TOLD:] = [f"and {len(told) - MOST_TOLD:,} more"]
-        super().__init__("\n".join(told), remedy="correct the file; what was in force before stays")
+        super().__init__("\n".join(told), remedy=self.REMEDY)
 
 
 class EmptyListsError(PlacementsFileError):
