@@ -22,6 +22,7 @@ from recsys.data.profile import Consent, Profile
 from recsys.outcomes.exposure import ArmAnswers, Exposure
 from recsys.stores.access import AuditStore, KeyStore
 from recsys.stores.facts import FactStore
+from recsys.stores.ledger import AddressStore, LedgerStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,6 +392,12 @@ class Store(Protocol):
 
     @property
     def facts(self) -> FactStore: ...
+
+    @property
+    def ledger(self) -> LedgerStore: ...
+
+    @property
+    def addresses(self) -> AddressStore: ...
 
     def transaction(self) -> AbstractContextManager[None]:
         """Everything written inside is stored together when the block ends, or not at all when it raises.

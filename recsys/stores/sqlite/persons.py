@@ -35,7 +35,17 @@ _ROWS = """
 _ITEMS = "SELECT item, item_id FROM items WHERE item IN (SELECT value FROM json_each(?))"
 _PENDING = "SELECT customer FROM erasures"
 _NEVER_AGAIN = "UPDATE meta SET value = max(value, ?) WHERE key = 'last_customer'"
-_TABLES = ("events", "consents", "profiles", "packed_histories", "exposures", "customer_facts", "customers")
+_TABLES = (
+    "events",
+    "consents",
+    "profiles",
+    "packed_histories",
+    "exposures",
+    "mails",
+    "undeliverable",
+    "customer_facts",
+    "customers",
+)
 
 
 class _Person(NamedTuple):

@@ -210,4 +210,47 @@ VERSION_5 = (
     )
     """,
     "INSERT INTO meta (key, value) VALUES ('customer_facts', ''), ('customer_facts_round', 0)",
+    # Mailings: every customer of an audience in one row. `forgotten` counts rows that went with their customers, so
+    # that the audience is still accounted for. Clustered by customer, so that all of one are removed together.
+    """
+    CREATE TABLE mailings (
+        mailing INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        campaign TEXT NOT NULL,
+        purpose TEXT NOT NULL,
+        planned INTEGER NOT NULL,
+        audience INTEGER NOT NULL,
+        forgotten INTEGER NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE mails (
+        customer INTEGER NOT NULL REFERENCES customers,
+        mailing INTEGER NOT NULL REFERENCES mailings,
+        state INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        message_id TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        content TEXT NOT NULL,
+        PRIMARY KEY (customer, mailing)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX mails_of_mailing ON mails (mailing, state)",
+    "CREATE INDEX mails_by_id ON mails (message_id) WHERE message_id <> ''",
+    """
+    CREATE TRIGGER mails_are_accounted_for AFTER DELETE ON mails
+    BEGIN UPDATE mailings SET forgotten = forgotten + 1 WHERE mailing = OLD.mailing; END
+    """,
+    # Addresses that cannot be reached: keyed hashes, and whose they were.
+    """
+    CREATE TABLE undeliverable (
+        customer INTEGER NOT NULL REFERENCES customers,
+        digest TEXT NOT NULL,
+        reply TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (customer, digest)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX undeliverable_addresses ON undeliverable (digest)",
 )

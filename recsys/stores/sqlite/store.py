@@ -19,6 +19,7 @@ from recsys.stores.sqlite.exposures import SqliteExposures
 from recsys.stores.sqlite.facts import SqliteFacts
 from recsys.stores.sqlite.forgotten import Forgotten
 from recsys.stores.sqlite.histories import SqliteHistories
+from recsys.stores.sqlite.ledger import SqliteAddresses, SqliteLedger
 from recsys.stores.sqlite.persons import SqlitePersons
 from recsys.stores.sqlite.profiles import SqliteProfiles
 
@@ -40,6 +41,8 @@ class SqliteStore:
         self._audit = SqliteAudit(database)
         self._exposures = SqliteExposures(database, forgotten)
         self._facts = SqliteFacts(database, archive)
+        self._ledger = SqliteLedger(database, forgotten)
+        self._addresses = SqliteAddresses(database, forgotten)
         self._changes = 0
         self._seen = (0, 0)
         (secret,) = database.one("SELECT value FROM meta WHERE key = 'secret'")
@@ -127,6 +130,16 @@ class SqliteStore:
     def facts(self) -> SqliteFacts:
         """See `Store`."""
         return self._facts
+
+    @property
+    def ledger(self) -> SqliteLedger:
+        """See `Store`."""
+        return self._ledger
+
+    @property
+    def addresses(self) -> SqliteAddresses:
+        """See `Store`."""
+        return self._addresses
 
     def transaction(self) -> AbstractContextManager[None]:
         """See `Store`."""
