@@ -51,3 +51,8 @@ class ShopFolder:
     def mailings(self) -> Path:
         """The plans of campaigns, one folder each."""
         return self.home / "mailings"
+
+    @property
+    def email(self) -> Path:
+        """What sending mails needs: `delivery.toml`, the keys of links to unsubscribe, own templates and texts."""
+        return self.home / "email"

@@ -15,6 +15,7 @@ from recsys.errors import InputError, StoreUnavailableError
 from recsys.shop import ShopFolder
 
 _LOCK = ".in-use"
+_SENDING = ".sending"
 
 
 class ShopReplacedError(StoreUnavailableError):
@@ -61,9 +62,24 @@ def shop_alone(home: Path) -> Iterator[None]:
         yield
 
 
-def _opened(home: Path) -> IO[str]:
+@contextmanager
+def sending_alone(home: Path) -> Iterator[None]:
+    """Nobody else sends mails of the shop meanwhile; InputError when somebody does."""
+    with _opened(home, _SENDING) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"mails of the shop in {home} are being sent by another process",
+                expected="one at a time, so that no mail goes out twice and no cap is passed",
+                remedy="wait for it to end, then send again: what it sent is not sent again",
+            ) from None
+        yield
+
+
+def _opened(home: Path, name: str = _LOCK) -> IO[str]:
     try:
-        return (home / _LOCK).open("a")
+        return (home / name).open("a")
     except OSError as error:
         raise StoreUnavailableError(
             f"the shop's folder {home} cannot be written: {error}", remedy="name a folder that this user may write"

@@ -22,6 +22,7 @@ class Act(StrEnum):
     CUSTOMER_MERGED = "customer.merged"
     CUSTOMER_EXPORTED = "customer.exported"
     CUSTOMER_FORGOTTEN = "customer.forgotten"
+    CUSTOMER_UNSUBSCRIBED = "customer.unsubscribed"
     ITEMS_PUT = "items.put"
     ITEMS_REMOVED = "items.removed"
     FILES_IMPORTED = "files.imported"
@@ -34,6 +35,7 @@ class Act(StrEnum):
     STORE_RESTORED = "store.restored"
     STORE_UPGRADED = "store.upgraded"
     BUNDLES_PRUNED = "bundles.pruned"
+    MAILS_SENT = "mails.sent"
 
 
 DONE: Final = "done"

@@ -1,0 +1,146 @@
+"""What is asked once more in the moment before a mail is handed over: the plan may be a day old."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from recsys.stores.protocols import Store
+from serving.email.campaign import Cap, QuietHours, Restraint
+from serving.email.planned import Cause, PlannedBlock, PlannedItem, PlannedMail
+
+DAY_MS = 86_400_000
+
+
+class LateCause(StrEnum):
+    """Why a mail that was planned is suppressed after all, beside the causes of planning."""
+
+    NOTHING_LEFT = "nothing_left"
+    """Less than a mail needs of what was to be in it can be bought still."""
+
+
+class Suppression(NamedTuple):
+    """There is no mail for this customer."""
+
+    cause: str
+
+
+class Postponement(NamedTuple):
+    """Not before this moment, milliseconds UTC."""
+
+    until: int
+
+
+Checked = PlannedMail | Suppression | Postponement
+
+
+class Recheck:
+    """Asks for one mailing, inside the transaction that gives its mails the state `sending`: what was acknowledged
+    before, such as an unsubscription, is seen.
+
+    Parameters
+    ----------
+    store : nobody else sends from it meanwhile.
+    now : milliseconds UTC; what was mailed before is read once, as of now.
+    """
+
+    def __init__(self, store: Store, purpose: str, restraint: Restraint, now: int) -> None:
+        self._purpose, self._restraint = purpose, restraint
+        self._mailed = _mailed(store, purpose, restraint.caps, now)
+        self._rows: dict[str, Mapping[str, object] | None] = {}
+        self._catalog_version = -1
+
+    def __call__(self, store: Store, mail: PlannedMail, now: int) -> Checked:
+        """The mail with what can be bought now, at the price of now; or why it is not sent."""
+        profile = store.profiles.get(mail.customer_id)
+        if not profile.allows(self._purpose):
+            return Suppression(Cause.NO_CONSENT)
+        if not profile.recommendations:
+            return Suppression(Cause.RECOMMENDATIONS_OFF)
+        if store.addresses.undeliverable([mail.address]):
+            return Suppression(Cause.UNREACHABLE)
+        if self._is_capped(profile.customer_id, now):
+            return Suppression(Cause.FREQUENCY_CAP)
+        quiet = self._restraint.quiet
+        until = max(mail.not_before, 0 if quiet is None else quiet_until(quiet, mail.time_zone, now))
+        if until > now:
+            return Postponement(until)
+        blocks = self._still(store, mail.blocks, now)
+        if sum(len(block.items) for block in blocks) < max(self._restraint.least_items, 1):
+            return Suppression(LateCause.NOTHING_LEFT)
+        return mail if blocks == mail.blocks else replace(mail, blocks=blocks, theme=_theme(mail, blocks))
+
+    def _is_capped(self, customer_id: str, now: int) -> bool:
+        times = self._mailed.get(customer_id, ())
+        return any(sum(at > now - cap.days * DAY_MS for at in times) >= cap.mails for cap in self._restraint.caps)
+
+    def _still(self, store: Store, blocks: Sequence[PlannedBlock], now: int) -> tuple[PlannedBlock, ...]:
+        self._look(store, [item.item_id for block in blocks for item in block.items])
+        kept = [
+            replace(block, items=tuple(current for item in block.items if (current := self._current(item, now))))
+            for block in blocks
+        ]
+        return tuple(block for block in kept if block.items)
+
+    def _look(self, store: Store, item_ids: Sequence[str]) -> None:
+        version = store.catalog.version()
+        if version != self._catalog_version:
+            self._rows, self._catalog_version = {}, version
+        unknown = [item_id for item_id in item_ids if item_id not in self._rows]
+        if unknown:
+            self._rows |= dict.fromkeys(unknown)
+            self._rows |= {str(row["item_id"]): row for row in store.catalog.get(unknown).iter_rows(named=True)}
+
+    def _current(self, item: PlannedItem, now: int) -> PlannedItem | None:
+        """The item at the price of now; None when it cannot be bought."""
+        row = self._rows[item.item_id]
+        if row is None:  # Taken off since, or never described.
+            return None
+        expires, price, currency = row["expires"], row["price"], row["currency"]
+        if row["available"] is False or (isinstance(expires, int) and expires <= now):
+            return None
+        if (price, currency) == (item.price, item.currency):
+            return item
+        return replace(
+            item,
+            price=price if isinstance(price, float) else None,
+            currency=currency if isinstance(currency, str) else None,
+        )
+
+
+def _theme(mail: PlannedMail, blocks: Sequence[PlannedBlock]) -> str:
+    """The theme line, unless it names what is not in the mail any more: then the first heading says what is."""
+    left = {item.item_id for block in blocks for item in block.items}
+    gone = [item.title for block in mail.blocks for item in block.items if item.item_id not in left]
+    return blocks[0].heading if any(title and title in mail.theme for title in gone) else mail.theme
+
+
+def quiet_until(quiet: QuietHours, time_zone: str, now: int) -> int:
+    """When the quiet hours end that it is now in a time zone, milliseconds UTC; 0 when it is not quiet there."""
+    local = datetime.fromtimestamp(now / 1000, UTC).astimezone(_zone(time_zone))
+    clock = local.time().replace(tzinfo=None)
+    over_night = quiet.starts > quiet.ends
+    is_late, is_early = clock >= quiet.starts, clock < quiet.ends
+    is_quiet = (is_late or is_early) if over_night else (is_late and is_early)
+    if not is_quiet:
+        return 0
+    day = local.date() + timedelta(days=int(over_night and is_late))
+    return int(datetime.combine(day, quiet.ends, local.tzinfo).timestamp() * 1000)
+
+
+@lru_cache(maxsize=1_000)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def _mailed(store: Store, purpose: str, caps: Sequence[Cap], now: int) -> Mapping[str, Sequence[int]]:
+    if not caps:
+        return {}
+    since = int(now - max(cap.days for cap in caps) * DAY_MS)
+    grouped = store.ledger.mailed(since, purpose).group_by("customer_id").agg("at")
+    return dict(grouped.iter_rows())

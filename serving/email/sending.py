@@ -1,0 +1,176 @@
+"""A mailing from its plan to the last mail: begun once, gone on with as often as needed, never sent by two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import orjson
+import polars as pl
+
+from recsys.errors import InputError
+from recsys.experiments import HOLDOUT
+from recsys.outcomes.exposure import Exposure
+from recsys.shop import ShopFolder
+from recsys.shop_lock import sending_alone, shop_in_use
+from recsys.stores.ledger import LedgerEntry, Mailing, MailState, Move, Totals
+from recsys.stores.protocols import Store
+from serving.email.campaign import MAILED, Campaign
+from serving.email.deliver import Delivery, SendClocks, Sending
+from serving.email.message import message_id
+from serving.email.planned import Cause, PlanHeader, PlannedMail
+from serving.email.rechecking import Recheck
+from serving.email.render import Renderer
+from serving.email.settings import DeliverySettings
+from serving.email.templates import find_template, load_template
+from serving.email.texts import check_texts
+from serving.email.unsubscribe import PATH, UnsubscribeLinks
+
+TEMPLATES, TEXTS = "templates", "texts"
+"""Folders with a shop's own, in its folder `email`."""
+
+
+class PlannedMailing(Protocol):
+    """What is asked of a plan: `serving.email.planned.Plan` is one."""
+
+    @property
+    def header(self) -> PlanHeader: ...
+
+    def mails(self) -> Iterator[PlannedMail]:
+        """All mails that are planned, by customer id."""
+        ...
+
+    def suppressed(self) -> pl.DataFrame:
+        """The others: `customer_id` and `cause`, by customer id."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What came of one call of `send`.
+
+    Attributes
+    ----------
+    mailing : its name in the ledger.
+    left_uncertain : how many mails an earlier run left `sending`, which are uncertain now.
+    sending : what this run did.
+    totals : as they are now.
+    """
+
+    mailing: str
+    left_uncertain: int
+    sending: Sending
+    totals: Totals
+
+
+def mailing_name(header: PlanHeader) -> str:
+    """The name of a plan's mailing: its campaign, and when it was planned, in UTC."""
+    at = datetime.fromtimestamp(header.planned_at / 1000, UTC)
+    return f"{header.campaign}-{at:%Y%m%d-%H%M%S}-{at.microsecond // 1000:03}"
+
+
+def experiment_name(campaign: str) -> str:
+    """Under which name it is recorded who got a campaign's mails and who is held out."""
+    return f"email:{campaign}"
+
+
+def renderer_of(header: PlanHeader, shop_name: str, folder: Path, settings: DeliverySettings) -> Renderer:
+    """Fills in the mails of a plan, with a shop's own templates and texts where its folder `email` has any. Raises
+    InputError, with file and line, for a template or a text that does not fit."""
+    check_texts(folder / TEXTS)
+    links = UnsubscribeLinks.of_shop(folder)
+    return Renderer(
+        load_template(find_template(header.template, folder / TEMPLATES)),
+        shop=shop_name,
+        imprint=settings.imprint,
+        home_page=settings.home_page,
+        language=header.language,
+        own_texts=folder / TEXTS,
+        unsubscribe_url=lambda customer_id, purpose: f"{settings.service}{PATH}{links.token(customer_id, purpose)}",
+    )
+
+
+def send(
+    shop: ShopFolder,
+    store: Store,
+    plan: PlannedMailing,
+    campaign: Campaign,
+    settings: DeliverySettings,
+    clocks: SendClocks,
+    *,
+    resend_uncertain: bool = False,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Sent:
+    """Sends what waits of a plan's mailing, which begins with the first call.
+
+    Mails that an earlier run left half-way become uncertain; `resend_uncertain` sends all uncertain ones again, with
+    the Message-ID that they had. Raises InputError where another process sends mails of this shop, and for a template
+    or a text that does not fit: then nothing was sent; StoreError when the ledger cannot be written any more.
+    """
+    with shop_in_use(shop.home), sending_alone(shop.home):
+        renderer = renderer_of(plan.header, campaign.shop.name, shop.email, settings)
+        begin(store, plan, settings.sender.domain, clocks.now())
+        name = mailing_name(plan.header)
+        left = recover(store, name, clocks.now())
+        if resend_uncertain:
+            uncertain = store.ledger.rows(name, [MailState.UNCERTAIN])["customer_id"].to_list()
+            store.ledger.move(name, [Move(each, MailState.WAITING) for each in uncertain], clocks.now())
+        waiting = store.ledger.rows(name, [MailState.WAITING]).select("customer_id", "message_id")
+        message_ids: dict[str, str] = dict(waiting.iter_rows())
+        delivery = Delivery(
+            name,
+            store,
+            server=settings.server,
+            sender=settings.sender,
+            renderer=renderer,
+            recheck=Recheck(store, plan.header.purpose, campaign.restraint, clocks.now()),
+            pace=settings.pace,
+            clocks=clocks,
+            message_ids=message_ids,
+            progress=progress,
+        )
+        sending = delivery.run(mail for mail in plan.mails() if mail.customer_id in message_ids)
+        return Sent(name, left, sending, store.ledger.totals(name))
+
+
+def begin(store: Store, plan: PlannedMailing, domain: str, now: int) -> bool:
+    """Writes a plan's whole audience into the ledger, and who is held out and who is not beside it; False when it is
+    there already. Raises InputError for a plan whose parts do not make up its audience."""
+    header = plan.header
+    name, secret = mailing_name(header), store.secret()
+    entries = [
+        LedgerEntry(mail.customer_id, "", message_id(secret, name, mail.customer_id, domain), _content(mail))
+        for mail in plan.mails()
+    ]
+    suppressed = [LedgerEntry(customer_id, cause) for customer_id, cause in plan.suppressed().iter_rows()]
+    if len(entries) + len(suppressed) != header.audience:
+        raise InputError(
+            f"the plan of {header.campaign!a} has {len(entries)} mails and {len(suppressed)} customers without one",
+            expected=f"{header.audience} together, as its header says",
+            remedy="plan the campaign again",
+        )
+    mailing = Mailing(name, header.campaign, header.purpose, header.planned_at, header.audience)
+    with store.transaction():
+        begun = store.ledger.begin(mailing, [*entries, *suppressed])
+        if begun and header.holdout > 0:
+            # All at one moment, whether or not a mail comes to be sent: only so are the two groups alike.
+            experiment = experiment_name(header.campaign)
+            arms = [(entry.customer_id, MAILED) for entry in entries]
+            arms += [(entry.customer_id, HOLDOUT) for entry in suppressed if entry.cause == Cause.HOLDOUT]
+            store.exposures.record([Exposure(experiment, arm, customer_id, now) for customer_id, arm in arms])
+    return begun
+
+
+def recover(store: Store, name: str, now: int) -> int:
+    """Mails that were under way when a process ended become uncertain; how many. For whoever holds the lock."""
+    left: Sequence[str] = store.ledger.rows(name, [MailState.SENDING])["customer_id"].to_list()
+    moves = [Move(each, MailState.UNCERTAIN, "the process that sent it ended before an answer") for each in left]
+    return sum(store.ledger.move(name, moves, now))
+
+
+def _content(mail: PlannedMail) -> str:
+    content = [{"block": block.kind, "items": [item.item_id for item in block.items]} for block in mail.blocks]
+    return orjson.dumps(content).decode()

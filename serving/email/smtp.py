@@ -1,0 +1,226 @@
+"""One connection to a mail server, and what it said of each mail: taken, not now, never, or nobody knows."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import ssl
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from recsys.errors import BookmatchError
+
+
+class Security(StrEnum):
+    """How the way to the server is kept secret. `NONE` is for a server of this machine alone."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where mails are handed over.
+
+    Attributes
+    ----------
+    user : who logs in, with `password`; None: nobody does.
+    authorities : a file of certificates (PEM) to trust in place of the system's.
+    timeout : seconds that one answer of the server is waited for.
+    """
+
+    host: str
+    port: int
+    security: Security = Security.STARTTLS
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    authorities: Path | None = None
+    timeout: float = 30.0
+
+
+class Verdict(StrEnum):
+    """What became of one mail.
+
+    Attributes
+    ----------
+    TAKEN : the server is responsible for it now.
+    LATER : not taken (4xx, or the connection ended before the mail was sent); to be tried again.
+    NO_ADDRESS : the server knows no such recipient and never will (5xx to RCPT).
+    REFUSED : the server does not take this mail (any other 5xx).
+    UNKNOWN : sent, and no answer came: it may have been taken.
+    """
+
+    TAKEN = "taken"
+    LATER = "later"
+    NO_ADDRESS = "no_address"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class Handover(NamedTuple):
+    """A verdict and the server's own words."""
+
+    verdict: Verdict
+    reply: str
+
+
+class ServerDownError(BookmatchError):
+    """The mail server cannot be reached now; no mail was handed over."""
+
+
+class ServerRefusesError(BookmatchError):
+    """The mail server does not serve us as things are: nothing will change before somebody changes it."""
+
+
+_POLICY: Final = re.compile(r"^5\.(7|2\.[123])")
+"""Enhanced codes (RFC 3463) after RCPT that speak of our mail or of a full mailbox, not of an address that is none."""
+
+_ENDS: Final = 421
+"""The server closes the connection after this reply, whatever it was to."""
+
+
+class MailConnection:
+    """A connection that opens when it is needed and again when it was lost. For one thread."""
+
+    def __init__(self, server: MailServer) -> None:
+        self._server = server
+        self._smtp: smtplib.SMTP | None = None
+
+    def open(self) -> None:
+        """Connects where that is needed. Raises ServerDownError and ServerRefusesError."""
+        if self._smtp is not None:
+            return
+        server = self._server
+        place = f"the mail server {server.host}:{server.port}"
+        try:
+            self._smtp = _connected(server)
+        except ssl.SSLCertVerificationError as error:
+            raise ServerRefusesError(
+                f"{place} has a certificate that is not trusted: {error.verify_message}",
+                expected=f"one for {server.host} by an authority that this machine knows",
+                remedy="correct the host, or name the authority's file in [smtp] authorities",
+            ) from error
+        except ssl.SSLError as error:
+            raise ServerRefusesError(
+                f"{place} does not speak TLS as it should: {error.reason}", remedy="see port and security in [smtp]"
+            ) from error
+        except smtplib.SMTPAuthenticationError as error:
+            if error.smtp_code < 500:
+                raise ServerDownError(f"{place} lets nobody log in now: {_text(error.smtp_error)}") from error
+            raise ServerRefusesError(
+                f"{place} does not let {server.user!a} log in: {error.smtp_code} {_text(error.smtp_error)}",
+                remedy="see user in [smtp] and the variable BOOKMATCH_SMTP_PASSWORD",
+            ) from error
+        except smtplib.SMTPNotSupportedError as error:
+            raise ServerRefusesError(
+                f"{place}: {error}",
+                expected="STARTTLS where security says so, and AUTH where a user is named",
+                remedy='see [smtp]; security = "none" is for a server of this machine alone',
+            ) from error
+        except (smtplib.SMTPException, OSError) as error:
+            raise ServerDownError(f"{place} cannot be reached: {error}") from error
+
+    def deliver(self, sender: str, recipient: str, message: bytes) -> Handover:
+        """Hands one message over. Lines end with CRLF. Raises ServerDownError and ServerRefusesError from `open`."""
+        self.open()
+        smtp = self._smtp
+        assert smtp is not None  # noqa: S101 - `open` raises otherwise
+        try:
+            refused = _envelope(smtp, sender, recipient)
+        except (smtplib.SMTPException, OSError) as error:
+            self.close()
+            return Handover(Verdict.LATER, f"the connection was lost before the mail was sent: {error}")
+        if refused is not None:
+            code, handover = refused
+            self._go_on(code)
+            return handover
+        try:
+            smtp.send(_stuffed(message))
+            code, text = smtp.getreply()
+        except (smtplib.SMTPException, OSError) as error:
+            # From the first byte on nobody but the server knows how much of it arrived.
+            self.close()
+            return Handover(Verdict.UNKNOWN, f"the connection was lost before the server answered: {error}")
+        if 200 <= code < 300:
+            return Handover(Verdict.TAKEN, _reply(code, text))
+        self._go_on(code)
+        return Handover(Verdict.REFUSED if code >= 500 else Verdict.LATER, _reply(code, text))
+
+    def close(self) -> None:
+        """Ends the connection."""
+        smtp, self._smtp = self._smtp, None
+        if smtp is not None:
+            smtp.close()
+
+    def quit(self) -> None:
+        """The same, politely."""
+        if self._smtp is not None:
+            try:
+                self._smtp.quit()
+            except (smtplib.SMTPException, OSError):
+                self.close()
+            self._smtp = None
+
+    def _go_on(self, code: int) -> None:
+        """After a mail that was not taken."""
+        if code == _ENDS or self._smtp is None:
+            self.close()
+            return
+        try:
+            self._smtp.rset()
+        except (smtplib.SMTPException, OSError):
+            self.close()
+
+
+def _connected(server: MailServer) -> smtplib.SMTP:
+    trust = ssl.create_default_context(cafile=None if server.authorities is None else str(server.authorities))
+    smtp: smtplib.SMTP
+    if server.security is Security.TLS:
+        smtp = smtplib.SMTP_SSL(server.host, server.port, timeout=server.timeout, context=trust)
+    else:
+        smtp = smtplib.SMTP(server.host, server.port, timeout=server.timeout)
+    try:
+        smtp.ehlo_or_helo_if_needed()
+        if server.security is Security.STARTTLS:
+            smtp.starttls(context=trust)
+            smtp.ehlo()
+        if server.user is not None:
+            smtp.login(server.user, server.password or "")
+    except BaseException:
+        smtp.close()
+        raise
+    return smtp
+
+
+def _envelope(smtp: smtplib.SMTP, sender: str, recipient: str) -> tuple[int, Handover] | None:
+    """Everything before the message itself; None where the server waits for it now."""
+    code, text = smtp.mail(sender)
+    if code != 250:
+        return code, Handover(Verdict.REFUSED if code >= 500 else Verdict.LATER, _reply(code, text))
+    code, text = smtp.rcpt(recipient)
+    if code not in (250, 251):
+        verdict = Verdict.LATER
+        if code >= 500:
+            verdict = Verdict.REFUSED if _POLICY.match(_text(text)) else Verdict.NO_ADDRESS
+        return code, Handover(verdict, _reply(code, text))
+    code, text = smtp.docmd("DATA")
+    if code != 354:
+        return code, Handover(Verdict.REFUSED if code >= 500 else Verdict.LATER, _reply(code, text))
+    return None
+
+
+def _stuffed(message: bytes) -> bytes:
+    """With a second dot where a line begins with one, and the dot that ends a message (RFC 5321, 4.5.2)."""
+    body = message.replace(b"\r\n.", b"\r\n..")
+    return (b"." if body.startswith(b".") else b"") + body + (b"" if body.endswith(b"\r\n") else b"\r\n") + b".\r\n"
+
+
+def _reply(code: int, text: bytes | str) -> str:
+    return f"{code} {_text(text)}"
+
+
+def _text(text: bytes | str) -> str:
+    return " ".join((text.decode(errors="replace") if isinstance(text, bytes) else text).split())
