@@ -27,7 +27,8 @@ from serving.email.render import Renderer
 from serving.email.settings import DeliverySettings
 from serving.email.templates import find_template, load_template
 from serving.email.texts import check_texts
-from serving.email.unsubscribe import PATH, UnsubscribeLinks
+from serving.email.unsubscribe import UnsubscribeLinks
+from serving.http.unsubscribe_page import PATH
 
 TEMPLATES, TEXTS = "templates", "texts"
 """Folders with a shop's own, in its folder `email`."""

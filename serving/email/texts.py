@@ -26,7 +26,8 @@ class Texts:
     greeting, greeting_without_name : above everything else.
     preheader : what mail programs show beside the subject.
     why : below everything else: why the customer gets this mail.
-    unsubscribe : the words of the link.
+    unsubscribe : the words of the link, and of the button behind it.
+    page_ask, page_done, page_unknown : of the page behind the link: before, after, and where the link is none.
     """
 
     greeting: str
@@ -34,6 +35,9 @@ class Texts:
     preheader: str
     why: str
     unsubscribe: str
+    page_ask: str
+    page_done: str
+    page_unknown: str
 
 
 def texts_of(language: str, own: Path | None, otherwise: str) -> Texts:

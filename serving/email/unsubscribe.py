@@ -19,7 +19,6 @@ from recsys.stores.admission import storable
 from recsys.stores.protocols import Store
 
 KEYS: Final = "unsubscribe.keys"
-PATH: Final = "/v1/email/unsubscribe/"
 SOURCE: Final = "unsubscribe link"
 """Of the statements that it leaves behind."""
 

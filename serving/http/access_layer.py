@@ -20,7 +20,7 @@ from serving.http.cross_origin import (
     require_own_page,
 )
 from serving.http.limits import rate_headers
-from serving.http.permissions import Place, place_of
+from serving.http.permissions import OPEN_TO_ALL, Place, place_of
 from serving.http.problems import Fault, Problem, of_status
 from serving.http.refusal import Refusal, forbidden
 
@@ -34,6 +34,10 @@ log = structlog.get_logger("bookmatch.serving")
 FAILURES: Final = Rate(60, 60)
 """So often an address is told that its key is none, and beyond that only to wait. Nobody guesses a key, but whoever
 sends none must not cost much, nor fill the log: of one address it tells of so many refusals, too."""
+
+OPEN: Final = Rate(600, 60)
+"""So often an address may follow links that need no key. A mail provider follows them for all its customers, from few
+addresses; nobody guesses a signature of 160 bits."""
 
 _CHALLENGE: Final = 'Bearer realm="bookmatch"'
 _HOW: Final = "Send one as `Authorization: Bearer KEY` or `X-API-Key: KEY`; `bookmatch keys create` makes one."
@@ -94,6 +98,12 @@ def _let_in(scope: Scope, place: Place | None, state: ServiceState) -> None:
     if b"bm_" in query and KEY.search(query.decode("latin-1")):
         raise Refusal("key_in_query", _key_in_query())
     scope["bookmatch.key"] = None
+    if place is not None and place.area == OPEN_TO_ALL:
+        # From whatever page: the browser says of a mail's page, or of ours, that it has no origin.
+        allowance = state.limits.take(f"open {address(scope, state.settings.trusted_proxies)}", OPEN)
+        if allowance.wait:
+            raise Refusal("rate", _too_many("Too many links were followed from here.", allowance.wait))
+        return
     if state.settings.no_keys or (place is not None and place.area is not None and _is_open(place.area, scope, state)):
         if origin is not None:
             require_own_page(scope, origin)

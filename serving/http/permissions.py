@@ -12,6 +12,9 @@ from recsys.access.keys import Role
 PUBLIC_AREAS: Final = ("health", "metrics", "docs")
 """What BOOKMATCH_PUBLIC may name: open to everybody, and not only to this machine and to keys."""
 
+OPEN_TO_ALL: Final = "unsubscribe"
+"""The area whose links carry their own signature: mail programs and people without any key follow them."""
+
 _LISTS: Final = frozenset({Role.STOREFRONT, Role.ADMIN})
 _EVENTS: Final = frozenset({Role.EVENTS, Role.ADMIN})
 _ADMIN: Final = frozenset({Role.ADMIN})
@@ -26,7 +29,7 @@ class Place:
     ----------
     path : as the API's description writes it.
     roles : by method.
-    area : of `PUBLIC_AREAS`; None for what always needs a key.
+    area : of `PUBLIC_AREAS`, or `OPEN_TO_ALL`; None for what always needs a key.
     """
 
     path: str
@@ -53,6 +56,7 @@ PLACES: Final = (
     Place("/v1/customers", {"GET": _ADMIN, "PUT": _ADMIN, "DELETE": _ADMIN}),
     Place("/v1/customers/{id}/export", {"GET": _ADMIN}),
     Place("/v1/customers/{id}/merge", {"POST": _ADMIN}),
+    Place("/v1/email/unsubscribe/{token}", {"GET": _ANY, "POST": _ANY}, OPEN_TO_ALL),
     Place("/health/live", {"GET": _ANY}, "health"),
     Place("/health/ready", {"GET": _ANY}, "health"),
     Place("/metrics", {"GET": _ADMIN}, "metrics"),

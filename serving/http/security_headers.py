@@ -6,6 +6,8 @@ import base64
 import hashlib
 import re
 
+from serving.http.unsubscribe_page import PATH, STYLE
+
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 _ALWAYS: RawHeaders = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
@@ -29,11 +31,22 @@ class SecurityHeaders:
         hsts = f"max-age={hsts_seconds}".encode()
         always = (*_ALWAYS, (b"strict-transport-security", hsts)) if hsts_seconds else _ALWAYS
         self._data = (*always, *_DATA)
+        self._pages = (*always, (b"cache-control", b"no-store"), (b"content-security-policy", _pages_policy()))
         self._docs = (*always, (b"cache-control", b"no-cache"), (b"content-security-policy", _docs_policy(docs)))
 
     def of(self, path: str) -> RawHeaders:
         """Those of an answer at this path."""
-        return self._docs if path.startswith("/docs") else self._data
+        if path.startswith("/docs"):
+            return self._docs
+        return self._pages if path.startswith(PATH) else self._data
+
+
+def _pages_policy() -> bytes:
+    """For a page with one button: no script at all, its own style by its hash, and its form comes back here."""
+    style = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ).encode()
 
 
 def _docs_policy(page: str) -> bytes:

@@ -7,7 +7,18 @@ from serving.http.event_input import EventIn
 from serving.http.item_input import ItemIn
 from serving.http.page_input import PageIn
 from serving.http.rank_input import RankIn
-from serving.http.routes import audience, customers, events, items, lists, operations, own_items, pages, popular
+from serving.http.routes import (
+    audience,
+    customers,
+    events,
+    items,
+    lists,
+    operations,
+    own_items,
+    pages,
+    popular,
+    unsubscribe,
+)
 from serving.http.schemas import ProblemOut
 from serving.http.session_input import SessionIn
 
@@ -20,6 +31,7 @@ ROUTERS = (
     events.router,
     items.router,
     customers.router,
+    unsubscribe.router,
     operations.router,
 )
 """In the order in which they stand in the API's description."""
