@@ -49,7 +49,10 @@ class ConsentIn(BaseModel):
     source: Annotated[str, Field(min_length=1, max_length=MAX_SOURCE_LENGTH)] = Field(
         description="Where it was said: a form, a letter, the counter."
     )
-    stated_at: Time | None = Field(None, description="When; absent: now. Of several statements the latest counts.")
+    stated_at: Time | None = Field(
+        None,
+        description="When; absent: now. Of several statements the latest counts; a yes after a no has to say when.",
+    )
 
 
 class CustomerIn(BaseModel):
@@ -89,6 +92,7 @@ class CustomerPut:
     Attributes
     ----------
     attributes : JSON, or None.
+    undated : the purposes of consents that do not say when they were given.
     """
 
     customer_id: str
@@ -96,6 +100,7 @@ class CustomerPut:
     attributes: str | None
     recommendations: bool | None
     consents: tuple[Consent, ...]
+    undated: frozenset[str] = frozenset()
 
 
 def parse_customer(body: object, customer_id: str, now: int) -> CustomerPut:
@@ -159,7 +164,8 @@ def _parsed(
     if faults or own is None:
         return Refused(own, faults)
     attributes = None if given.attributes is None else orjson.dumps(given.attributes).decode()
-    return CustomerPut(own, given.account_id, attributes, given.recommendations, consents)
+    undated = frozenset(name for name, said in given.consents.items() if said.granted and said.stated_at is None)
+    return CustomerPut(own, given.account_id, attributes, given.recommendations, consents, undated)
 
 
 def _fault(place: tuple[str | int, ...], detail: Any, shape: type[BaseModel]) -> Fault:

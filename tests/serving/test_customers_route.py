@@ -13,7 +13,7 @@ from recsys.shop import ShopFolder
 from tests.serving.processes import serving
 from tests.serving.redis_server import RedisServer
 from tests.serving.service import FakeClock, Reply, Service
-from tests.serving.shop import START, item
+from tests.serving.shop import START, item, store_of
 
 ADA = "/v1/customers/ada"
 
@@ -230,3 +230,24 @@ def test_what_a_customer_says_counts_in_another_process_at_once(home: Path) -> N
         httpx.post(f"{one.url}/v1/customers/c1/merge", json={"visitor_id": "v"})
         after = httpx.get(other.url + path).json()
         assert first not in [entry["item_id"] for entry in after["items"]]
+
+
+def test_a_list_that_is_sent_again_brings_no_refusal_to_nothing(service: Service) -> None:
+    """A yes without its time is refused after a no, for one customer and for many; one with a later time counts, and
+    one with an earlier time does not."""
+    yes: dict[str, Any] = {"granted": True, "source": "the nightly list"}
+    send(service, "PUT", ADA, {"consents": {"email": {"granted": False, "source": "unsubscribe link"}}})
+    assert send(service, "PUT", ADA, {"consents": {"email": yes}}).status == 422
+    both = {
+        "customers": [
+            {"customer_id": "ada", "consents": {"email": yes}},
+            {"customer_id": "b", "consents": {"email": yes}},
+        ]
+    }
+    results = send(service, "PUT", "/v1/customers", both).json()["results"]
+    assert [result["status"] for result in results] == ["refused", "added"]
+    assert "stated_at" in results[0]["error"]["detail"]
+    old = yes | {"stated_at": "2020-01-01T00:00:00Z"}
+    assert send(service, "PUT", ADA, {"consents": {"email": old}}).status == 200
+    with store_of(service.state.settings.home) as store:
+        assert not store.profiles.get("ada").allows("email")

@@ -40,7 +40,7 @@ from serving.http.customer_shapes import (
 from serving.http.event_input import Refused
 from serving.http.parameters import PathId, WantedIds
 from serving.http.people import about, export, moment
-from serving.http.problems import Fault
+from serving.http.problems import Fault, invalid
 from serving.http.routes.describing import (
     UNREADABLE,
     WITH_ID,
@@ -88,7 +88,7 @@ async def put_customer(customer_id: PathId, request: Request, state: State) -> R
         state,
         request,
         Act.CUSTOMERS_PUT,
-        lambda store: _put(store, wanted),
+        lambda store: _put_one(store, wanted),
         lambda store, done: _told(store, [done]),
         people=[customer_id],
     )
@@ -235,6 +235,30 @@ def _about(state: ServiceState, store: Store, customer_id: str) -> dict[str, Any
     return about(store, state.engines.in_force, customer_id, state.settings.history_limit)
 
 
+def _put_one(store: Store, wanted: CustomerPut) -> dict[str, Any]:
+    faults = _resurrected(store, wanted, ("body",))
+    if faults:
+        raise invalid(faults)
+    return _put(store, wanted)
+
+
+def _resurrected(store: Store, wanted: CustomerPut, place: tuple[str | int, ...]) -> list[Fault]:
+    """What is wrong with a yes that does not say when it was given, after a no: a list of customers that is sent every
+    night says yes of somebody who unsubscribed yesterday."""
+    if not wanted.undated:
+        return []
+    said = store.profiles.get(wanted.customer_id).consents
+    return [
+        Fault(
+            (*place, "consents", purpose, "stated_at"),
+            "a yes without its time, after a no",
+            "the time at which the customer said yes, later than the no",
+        )
+        for purpose in sorted(wanted.undated)
+        if purpose in said and not said[purpose].granted
+    ]
+
+
 def _put(store: Store, wanted: CustomerPut) -> dict[str, Any]:
     """Stores one customer; what became of it. Raises ForgottenCustomerError."""
     with store.transaction():
@@ -251,6 +275,9 @@ def _put(store: Store, wanted: CustomerPut) -> dict[str, Any]:
 def _put_or_refuse(store: Store, index: int, entry: CustomerPut | Refused) -> dict[str, Any]:
     if isinstance(entry, Refused):
         return {"customer_id": entry.identifier, "status": "refused", "error": refusal(entry.faults)}
+    faults = _resurrected(store, entry, ("body", "customers", index))
+    if faults:
+        return {"customer_id": entry.customer_id, "status": "refused", "error": refusal(faults)}
     try:
         return _put(store, entry)
     except ForgottenCustomerError as error:
