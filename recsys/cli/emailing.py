@@ -61,7 +61,7 @@ class MailShop:
             check_customers=lambda text: check_plain(text, customer_table(self.people).kinds),
             is_item=lambda item: item in self.shop.bundle.items,
             foresees=relevance is not None,
-            check_template=lambda name: check_template(name, path.parent),
+            check_template=lambda name: check_template(name, self.folder),
         )
         return read_campaign(placements_text(path), str(path), around)
 
@@ -103,8 +103,14 @@ def open_mail_shop(home: Path, now: int) -> Iterator[MailShop]:
         yield MailShop(shop, folder, now, segments, tiers, events, people, table)
 
 
-def check_template(name: str | None, beside: Path) -> None:
-    """Raises InputError where there is no such template."""
+def check_template(name: str | None, shop: ShopFolder) -> None:
+    """Raises InputError where there is no such template, or where it or the shop's own texts do not fit."""
+    from serving.email.sending import TEMPLATES, TEXTS
+    from serving.email.templates import find_template, load_template
+    from serving.email.texts import check_texts
+
+    load_template(find_template(name, shop.email / TEMPLATES))
+    check_texts(shop.email / TEXTS)
 
 
 def _facts(store: Store, folder: ShopFolder, now: int) -> tuple[pl.DataFrame, tuple[str, ...], tuple[str, ...]]:
@@ -117,9 +123,9 @@ def _facts(store: Store, folder: ShopFolder, now: int) -> tuple[pl.DataFrame, tu
 
 def _mailed(store: Store, purpose: str, since: int) -> pl.DataFrame:
     """The mails of a purpose that went out or may have."""
-    return pl.DataFrame(schema={"customer_id": pl.String, "at": pl.Int64, "content": pl.String})
+    return store.ledger.mailed(since, purpose).select("customer_id", "at", "content")
 
 
 def _unreachable(store: Store, addresses: list[str]) -> frozenset[str]:
     """Which addresses mail servers refused for good, in lower case."""
-    return frozenset()
+    return frozenset(address.lower() for address in store.addresses.undeliverable(addresses))

@@ -20,6 +20,7 @@ from recsys.data.events import Event, EventKind
 from recsys.errors import ForgottenCustomerError, InputError
 from recsys.stores.ledger import MailState, Move
 from recsys.stores.protocols import Store
+from serving.email.grouped_writes import GroupedWrites
 from serving.email.message import Sender, message_bytes
 from serving.email.planned import PlannedMail
 from serving.email.rechecking import Postponement, Recheck, Suppression
@@ -32,7 +33,6 @@ from serving.email.smtp import (
     ServerRefusesError,
     Verdict,
 )
-from serving.email.writing import GroupedWrites
 from serving.http.limits import Limits
 
 _MOST_LATER: Final = 5_000

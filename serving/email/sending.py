@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,10 +19,11 @@ from recsys.shop import ShopFolder
 from recsys.shop_lock import sending_alone, shop_in_use
 from recsys.stores.ledger import LedgerEntry, Mailing, MailState, Move, Totals
 from recsys.stores.protocols import Store
-from serving.email.campaign import MAILED, Campaign
+from serving.email.campaign import MAILED, Restraint
 from serving.email.deliver import Delivery, SendClocks, Sending
 from serving.email.message import message_id
-from serving.email.planned import Cause, PlanHeader, PlannedMail
+from serving.email.planned import CAMPAIGN, Cause, PlanHeader, PlannedMail
+from serving.email.reading import Surroundings, read_campaign
 from serving.email.rechecking import Recheck
 from serving.email.render import Renderer
 from serving.email.settings import DeliverySettings
@@ -78,14 +80,14 @@ def experiment_name(campaign: str) -> str:
     return f"email:{campaign}"
 
 
-def renderer_of(header: PlanHeader, shop_name: str, folder: Path, settings: DeliverySettings) -> Renderer:
+def renderer_of(header: PlanHeader, folder: Path, settings: DeliverySettings) -> Renderer:
     """Fills in the mails of a plan, with a shop's own templates and texts where its folder `email` has any. Raises
     InputError, with file and line, for a template or a text that does not fit."""
     check_texts(folder / TEXTS)
     links = UnsubscribeLinks.of_shop(folder)
     return Renderer(
         load_template(find_template(header.template, folder / TEMPLATES)),
-        shop=shop_name,
+        shop=header.shop,
         imprint=settings.imprint,
         home_page=settings.home_page,
         language=header.language,
@@ -94,11 +96,32 @@ def renderer_of(header: PlanHeader, shop_name: str, folder: Path, settings: Deli
     )
 
 
+def restraint_of(folder: Path) -> Restraint:
+    """How much the campaign of a plan in a folder holds back. Raises InputError where its file is not as planned."""
+    path = folder / CAMPAIGN
+    try:
+        text = path.read_text(encoding="utf-8")
+        named = tomllib.loads(text).get("audience", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}", remedy="plan the campaign again") from error
+    # What it names of the shop was checked when it was planned, and may be gone since.
+    around = Surroundings(
+        segments=named.get("segments", ()),
+        tiers=named.get("tiers", ()),
+        check_items=lambda _: None,
+        check_customers=lambda _: None,
+        is_item=lambda _: True,
+        foresees=True,
+        check_template=lambda _: None,
+    )
+    return read_campaign(text, str(path), around).restraint
+
+
 def send(
     shop: ShopFolder,
     store: Store,
     plan: PlannedMailing,
-    campaign: Campaign,
+    restraint: Restraint,
     settings: DeliverySettings,
     clocks: SendClocks,
     *,
@@ -112,7 +135,7 @@ def send(
     or a text that does not fit: then nothing was sent; StoreError when the ledger cannot be written any more.
     """
     with shop_in_use(shop.home), sending_alone(shop.home):
-        renderer = renderer_of(plan.header, campaign.shop.name, shop.email, settings)
+        renderer = renderer_of(plan.header, shop.email, settings)
         begin(store, plan, settings.sender.domain, clocks.now())
         name = mailing_name(plan.header)
         left = recover(store, name, clocks.now())
@@ -127,7 +150,7 @@ def send(
             server=settings.server,
             sender=settings.sender,
             renderer=renderer,
-            recheck=Recheck(store, plan.header.purpose, campaign.restraint, clocks.now()),
+            recheck=Recheck(store, plan.header.purpose, restraint, clocks.now()),
             pace=settings.pace,
             clocks=clocks,
             message_ids=message_ids,

@@ -13,7 +13,6 @@ from recsys.data.profile import Consent
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
 from recsys.stores.protocols import Store
-from serving.email.campaign import Audience, Campaign, Restraint, ShopFacts
 from serving.email.deliver import Pace
 from serving.email.message import Sender
 from serving.email.planned import PlanHeader, PlannedBlock, PlannedItem, PlannedMail
@@ -57,32 +56,31 @@ class TestPlan:
     __test__ = False
     planned: Sequence[PlannedMail]
     without: Sequence[tuple[str, str]] = ()
-    header_changes: tuple[tuple[str, object], ...] = ()
+    planned_at: int = 1_800_000_000_000 - 3_600_000
 
     @property
     def header(self) -> PlanHeader:
         """Of the campaign `spring`, one fifth held out."""
         causes = [cause for _, cause in self.without]
-        values: dict[str, object] = {
-            "campaign": "spring",
-            "purpose": "email",
-            "template": None,
-            "language": "en",
-            "time_zone": "UTC",
-            "planned_at": NOW - 3_600_000,
-            "bundle": "b",
-            "audience": len(self.planned) + len(self.without),
-            "planned": len(self.planned),
-            "suppressed": {cause: causes.count(cause) for cause in causes},
-            "counted": {},
-            "holdout": 0.2,
-            "salt": "s",
-            "blocks": (),
-            "reasons": {},
-            "parts": 1,
-        }
-        known = {name: value for name, value in values.items() if name in PlanHeader.__slots__}
-        return PlanHeader(**(known | dict(self.header_changes)))  # type: ignore[arg-type]
+        return PlanHeader(
+            campaign="spring",
+            purpose="email",
+            template=None,
+            shop="The Shop",
+            language="en",
+            time_zone="UTC",
+            planned_at=self.planned_at,
+            bundle="b",
+            audience=len(self.planned) + len(self.without),
+            planned=len(self.planned),
+            suppressed={cause: causes.count(cause) for cause in causes},
+            counted={},
+            holdout=0.2,
+            salt="s",
+            blocks=(),
+            words={},
+            parts=1,
+        )
 
     def mails(self) -> Iterator[PlannedMail]:
         """See `Plan`."""
@@ -91,22 +89,6 @@ class TestPlan:
     def suppressed(self) -> pl.DataFrame:
         """See `Plan`."""
         return pl.DataFrame(list(self.without), schema={"customer_id": pl.String(), "cause": pl.String()}, orient="row")
-
-
-def campaign(restraint: Restraint | None = None) -> Campaign:
-    """The campaign of `TestPlan`."""
-    return Campaign(
-        name="spring",
-        purpose="email",
-        template=None,
-        shop=ShopFacts(name="The Shop"),
-        audience=Audience(),
-        blocks=(),
-        restraint=restraint or Restraint(),
-        holdout=0.2,
-        salt="s",
-        words={},
-    )
 
 
 def settings(port: int, **pace: object) -> DeliverySettings:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
+from serving.email.campaign import Restraint
 from serving.email.deliver import SendClocks
 from serving.email.sending import send
-from tests.serving.email.mailings import NOW, TestPlan, campaign, mail, settings
+from tests.serving.email.mailings import NOW, TestPlan, mail, settings
 
 
 def main(home: Path, port: int, customers: int, again: bool) -> None:
@@ -19,7 +20,7 @@ def main(home: Path, port: int, customers: int, again: bool) -> None:
     plan = TestPlan([mail(f"c{number:04}") for number in range(customers)], [("held", "holdout")])
     clocks = SendClocks(now=lambda: NOW, monotonic=time.monotonic)
     print("ready", flush=True)
-    done = send(ShopFolder(home), store, plan, campaign(), settings(port), clocks, resend_uncertain=again)
+    done = send(ShopFolder(home), store, plan, Restraint(), settings(port), clocks, resend_uncertain=again)
     print(done.sending.stopped or "done", flush=True)
     store.close()
 

@@ -25,7 +25,7 @@ from serving.email.deliver import SendClocks
 from serving.email.sending import Sent, experiment_name, mailing_name, send
 from serving.email.settings import DeliverySettings
 from tests.serving.email.catcher import catcher, free_port, taken
-from tests.serving.email.mailings import BLOCKS, ITEM, NOW, TestPlan, campaign, mail, settings, shop_of
+from tests.serving.email.mailings import BLOCKS, ITEM, NOW, TestPlan, mail, settings, shop_of
 
 CLOCKS = SendClocks(now=lambda: NOW, monotonic=time.monotonic)
 
@@ -40,7 +40,7 @@ def sent(
     again: bool = False,
 ) -> Sent:
     """One run."""
-    return send(ShopFolder(home), store, plan, campaign(restraint), to, CLOCKS, resend_uncertain=again)
+    return send(ShopFolder(home), store, plan, restraint or Restraint(), to, CLOCKS, resend_uncertain=again)
 
 
 def fates(store: Store, plan: TestPlan) -> dict[str, tuple[str, str]]:
@@ -180,7 +180,7 @@ def test_quiet_hours_are_those_of_the_customer(tmp_path: Path) -> None:
 def test_caps_count_what_was_sent_since_the_plan(tmp_path: Path) -> None:
     """Two plans of one day: who got the first does not get the second."""
     first = plan_of("ann")
-    second = replace(plan_of("ann", "bob"), header_changes=(("planned_at", NOW - 1_000),))
+    second = replace(plan_of("ann", "bob"), planned_at=NOW - 1_000)
     once = Restraint(caps=(Cap(1, 7.0),))
     with catcher(tmp_path / "mails") as port, closing(shop_of(tmp_path, ["ann", "bob"])) as store:
         sent(tmp_path, store, first, settings(port), restraint=once)
