@@ -25,6 +25,7 @@ MANIFEST = "backup.json"
 STORE = "store.db"
 ARCHIVE = "store.db-archive"
 PLACEMENTS = "placements"
+EMAIL = "email"
 MODELS = "models"
 TAR = ".tar"
 

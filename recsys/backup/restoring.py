@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from recsys.backup.carrying import Carried, carry_over
-from recsys.backup.contents import ARCHIVE, MODELS, PLACEMENTS, STORE, Backup, unfinished, unpack
+from recsys.backup.contents import ARCHIVE, EMAIL, MODELS, PLACEMENTS, STORE, Backup, unfinished, unpack
 from recsys.bundle.repository import CURRENT
-from recsys.durable import file_sha256, sync
+from recsys.durable import file_sha256, replace_file, sync
 from recsys.errors import InputError
 from recsys.shop import ShopFolder
 from recsys.shop_lock import shop_alone
 from recsys.stores import open_store
 from recsys.stores.embedded import archive_of, check_store_file, read_store_file, settle_log
+from recsys.stores.ledger import MailState, Move
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,18 @@ def restore(source: Path, shop: ShopFolder, forgotten_in: Path | None = None, *,
             open_store(folder / STORE, create=False).close()
             (folder / "others").mkdir()
             carried = carry_over(shop.store, forgotten_in, folder / STORE, folder / "others")
+            _doubt_mails(folder / STORE)
             _swap_store(folder, shop.store)
             _swap_placements(folder / PLACEMENTS, shop.home / PLACEMENTS)
+            _add_email(folder / EMAIL, shop.email)
             _add_models(folder / MODELS, shop.models)
     return Restored(backup, carried)
+
+
+KEYS = "unsubscribe.keys"
+"""As `serving.email.unsubscribe` names it."""
+
+_RESTORED = "a backup from before was restored: it may have been sent since"
 
 
 def _checked(source: Path, folder: Path) -> Backup:
@@ -116,6 +126,41 @@ def _swap_placements(source: Path, target: Path) -> None:
     if source.is_dir() and not target.exists():
         source.rename(target)
         sync(target.parent)
+
+
+def _doubt_mails(path: Path) -> None:
+    """What waited when the backup was made may have been sent since: it is uncertain, and nothing sends it unasked."""
+    with closing(open_store(path, create=False)) as store, store.transaction():
+        for mailing in store.ledger.mailings():
+            rows = store.ledger.rows(mailing.name, [MailState.WAITING, MailState.SENDING])
+            waiting = rows.filter(state=str(MailState.WAITING))["customer_id"].to_list()
+            at = max(rows["at"].to_list(), default=0)
+            store.ledger.move(mailing.name, [Move(each, MailState.SENDING) for each in waiting], at)
+            doubts = [Move(each, MailState.UNCERTAIN, _RESTORED) for each in rows["customer_id"].to_list()]
+            store.ledger.move(mailing.name, doubts, at)
+
+
+def _add_email(source: Path, target: Path) -> None:
+    """What the shop has stays; of the keys of links in mails none is lost, on either side."""
+    if not source.is_dir():
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    own, old = target / KEYS, source / KEYS
+    if own.exists() and old.exists():
+        replace_file(own, b"".join(f"{line}\n".encode() for line in _merged(old, own)))
+        own.chmod(0o600)
+    for path in sorted(source.rglob("*")):
+        there = target / path.relative_to(source)
+        if path.is_file() and not there.exists():
+            there.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(there)
+    sync(target)
+
+
+def _merged(old: Path, own: Path) -> list[str]:
+    """The shop's newest key stays last: it signs."""
+    lines = own.read_text().split()
+    return [*(line for line in old.read_text().split() if line not in lines), *lines]
 
 
 def _add_models(source: Path, target: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from recsys import __version__
 from recsys.backup.contents import (
     ARCHIVE,
+    EMAIL,
     FORMAT,
     MANIFEST,
     MODELS,
@@ -33,8 +34,9 @@ Files = dict[str, File]
 
 
 def back_up(shop: ShopFolder, target: Path, now: int, *, models: bool = False) -> Backup:
-    """Copies the store with its archive, the placements, and with `models` the bundle in force, while all of them are
-    in use. Everything that was acknowledged before is in it. The copy is read back before it gets its name.
+    """Copies the store with its archive, the placements, what sending mails needs, and with `models` the bundle in
+    force, while all of them are in use. Everything that was acknowledged before is in it. The copy is read back before
+    it gets its name.
 
     `target` is a new folder, or a new file when its name ends with `.tar`. Raises InputError for a target that is there
     or cannot be written, StoreError for a store that cannot be read.
@@ -67,6 +69,8 @@ def _written(shop: ShopFolder, folder: Path, now: int, *, models: bool) -> Backu
     store, files = _store(shop.store, folder)
     if (shop.home / PLACEMENTS).is_dir():
         files |= _tree(shop.home / PLACEMENTS, folder, PLACEMENTS)
+    if shop.email.is_dir():
+        files |= _tree(shop.email, folder, EMAIL)
     if models:
         files |= _bundle_in_force(shop.models, folder)
     backup = Backup(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recsys.cli import email_delivery
 from recsys.cli.options import DEFAULT_HOME, Home, Json
 
-app = typer.Typer(help="Plan and preview campaigns by e-mail.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from recsys.shop import ShopFolder
+    from serving.email.previewing import Preview
+
+app = typer.Typer(help="Plan, preview and send campaigns by e-mail, and see what came of them.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="A campaign's file, TOML; see docs/email.md.", metavar="CAMPAIGN.toml")]
 At = Annotated[
     str | None, typer.Option("--at", metavar="TIME", help="As of when, such as 2026-11-01T08:00:00Z; now otherwise.")
@@ -59,14 +64,19 @@ def preview(
     customer: Annotated[list[str] | None, typer.Option(help="A customer's id; may be repeated.")] = None,
     sample: Annotated[int, typer.Option(min=1, max=1_000, help="So many mails, drawn from the audience.")] = 3,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the draw.")] = 0,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FOLDER", help="Write the mails there too, as pages, texts and messages."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what some customers of the audience would get, and why others would get nothing. Nothing is written."""
+    """Show what some customers of the audience would get, and why others would get nothing. Nothing is planned."""
     from rich.console import Console
 
     from recsys.cli.email_report import preview_json, print_preview
     from recsys.cli.emailing import open_mail_shop
     from recsys.cli.options import available_cores
+    from recsys.shop import ShopFolder
     from serving.email.previewing import previewed
 
     now = moment(at)
@@ -75,10 +85,14 @@ def preview(
         found = previewed(
             campaign, shop.planning(campaign), now, tuple(customer or ()), sample, seed, available_cores()
         )
+    if to is not None:
+        written = _write_files(found, ShopFolder(home), to, now)
     if as_json:
         typer.echo(preview_json(found))
     else:
         print_preview(Console(), found)
+        if to is not None:
+            typer.echo(f"the mails are in {written}; open it in a browser")
 
 
 @app.command()
@@ -139,3 +153,13 @@ def moment(at: str | None) -> int:
 
 def _stamp(now: int) -> str:
     return datetime.fromtimestamp(now / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _write_files(found: Preview, shop: ShopFolder, to: Path, now: int) -> Path:
+    from serving.email.preview import write_previews
+
+    settings = email_delivery.delivery_settings(shop, login=False)
+    return write_previews(found.header, found.mails, to, shop.email, settings, now)
+
+
+email_delivery.add_to(app)

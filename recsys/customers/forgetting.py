@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from recsys.customers.planned_mails import remove_from_plans
 from recsys.durable import replace_file
 from recsys.errors import StoreUnavailableError
 from recsys.shop import ShopFolder
@@ -27,23 +28,29 @@ class Receipt:
     ----------
     erased : from the store.
     quarantined : how many rows of files of refused rows.
+    planned : how many rows of plans of campaigns.
     """
 
     erased: Erased
     quarantined: int
+    planned: int = 0
 
 
 def forget(shop: ShopFolder, store: Store, customer_id: str, at: int) -> Receipt:
-    """Removes a customer from a shop's store and from the files of refused rows beside it.
+    """Removes a customer from a shop's store, from the files of refused rows and from the plans of campaigns beside it.
 
     Models name no customers: what they learned from this one among all others goes with the next training. Raises
     UnknownCustomerError, and StoreUnavailableError where something could not be removed yet; asking again goes on.
     """
     # First here: once the store has forgotten, nobody knows any more under which other ids the person was met.
     profile = store.profiles.get(customer_id)
-    quarantined = _clean(shop, (profile.customer_id, *profile.visitors)) if store.persons.known(customer_id) else 0
+    ids = (profile.customer_id, *profile.visitors)
+    known = store.persons.known(customer_id)
+    quarantined = _clean(shop, ids) if known else 0
+    planned = remove_from_plans(shop.mailings, ids) if known else 0
     erased = store.persons.forget(customer_id, at)
-    return Receipt(erased, quarantined + _clean(shop, erased.ids))
+    planned += remove_from_plans(shop.mailings, erased.ids)
+    return Receipt(erased, quarantined + _clean(shop, erased.ids), planned)
 
 
 def _clean(shop: ShopFolder, ids: Sequence[str]) -> int:

@@ -169,7 +169,8 @@ class LedgerStore(Protocol):
 
 
 class AddressStore(Protocol):
-    """Addresses that cannot be reached, by a keyed hash: the store never holds the address itself."""
+    """Addresses that cannot be reached, by a keyed hash: the store never holds the address itself; and whose mail it
+    was that comes back."""
 
     def mark(self, customer_id: str, address: str, reply: str, at: int) -> None:
         """From now on nothing is sent to this address. One of a forgotten customer is not kept. Raises InputError for
@@ -183,4 +184,8 @@ class AddressStore(Protocol):
 
     def clear(self, address: str) -> bool:
         """The address is good again; False when it was not marked."""
+        ...
+
+    def recipients(self, message_ids: Collection[str]) -> Mapping[str, tuple[str, str]]:
+        """Of these Message-IDs those that are in the ledger: the mailing and the customer of each."""
         ...

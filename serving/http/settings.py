@@ -20,7 +20,7 @@ METRICS_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("console", "json")
 TRACING: Final = ("off", "on")
-_ELSEWHERE: Final = frozenset({"BOOKMATCH_DATA"})
+_ELSEWHERE: Final = frozenset({"BOOKMATCH_DATA", "BOOKMATCH_SMTP_PASSWORD"})
 """Variables of this prefix that are read by other parts of the project."""
 
 

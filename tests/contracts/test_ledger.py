@@ -174,3 +174,11 @@ def test_an_address_is_undeliverable_until_it_is_cleared(store: Store) -> None:
     }
     assert [store.addresses.clear("ann@EXAMPLE.com") for _ in range(2)] == [True, False]
     assert store.addresses.undeliverable(asked) == {}
+
+
+def test_whose_mail_came_back_is_known(store: Store) -> None:
+    """By its Message-ID, in whichever mailing; what is not in the ledger is nobody's."""
+    begun(store, "ann", "bob")
+    begun(store, "ann", name="m2")
+    asked = ["<m1.bob@shop>", "<m2.ann@shop>", "<other@shop>", "", "a\0b"]
+    assert store.addresses.recipients(asked) == {"<m1.bob@shop>": ("m1", "bob"), "<m2.ann@shop>": ("m2", "ann")}

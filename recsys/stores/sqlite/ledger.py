@@ -61,6 +61,12 @@ _PERSONS = f"""
     SELECT customer_id, {ROOT} FROM json_each(?) CROSS JOIN customers ON customer_id = value
 """  # noqa: S608
 
+_RECIPIENTS = """
+    SELECT message_id, name, customer_id
+    FROM json_each(?) CROSS JOIN mails ON message_id = value AND message_id <> ''
+        JOIN mailings USING (mailing) JOIN customers USING (customer)
+"""
+
 
 class SqliteLedger:
     """Implements `LedgerStore`."""
@@ -207,6 +213,11 @@ class SqliteAddresses:
             before = self._database.changed_rows
             self._database.run("DELETE FROM undeliverable WHERE digest = ?", (self._digest(address),))
             return self._database.changed_rows > before
+
+    def recipients(self, message_ids: Collection[str]) -> Mapping[str, tuple[str, str]]:
+        """See `AddressStore`."""
+        wanted = [each for each in message_ids if each and storable(each)]
+        return {each: (name, customer) for each, name, customer in self._database.matching(_RECIPIENTS, wanted)}
 
     def _digest(self, address: str) -> str:
         raw = address.strip().casefold().encode(errors="surrogatepass")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from recsys.stores.protocols import Store
@@ -12,7 +14,9 @@ from serving.http.state import ServiceState, State
 from serving.http.unsubscribe_page import asking_page, done_page, unknown_page
 
 _PAGE = {"text/html": {"schema": {"type": "string"}}}
-_UNKNOWN = {404: {"description": "None of the shop's keys signed this link. A page says so.", "content": _PAGE}}
+_UNKNOWN: dict[int | str, dict[str, Any]] = {
+    404: {"description": "None of the shop's keys signed this link. A page says so.", "content": _PAGE}
+}
 
 # Parameters are not looked at: programs on a mail's way add their own to its links.
 router = APIRouter(prefix="/v1/email", tags=["email"])
