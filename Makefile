@@ -63,9 +63,10 @@ bench-evaluation: .venv/.installed
 bench-serving: .venv/.installed
 	$(BIN)/python -m benchmarks.serving $(if $(FOLDER),--folder $(FOLDER)) $(if $(ONLY),--only $(ONLY))
 
-# Lists for a million customers as a campaign's plan; FOLDER keeps the shop.
-bench-email: .venv/.installed
+# Lists for a million customers as a campaign's plan, then rendering and sending; FOLDER keeps the shop.
+bench-email: .venv/.installed-bench
 	$(BIN)/python -m benchmarks.email $(if $(FOLDER),--folder $(FOLDER))
+	$(BIN)/python -m benchmarks.email_delivery
 
 # 10 and 100 million events; FOLDER keeps the files, and a stopped run goes on there.
 bench-scale: .venv/.installed

@@ -86,6 +86,7 @@ def print_listed(console: Console, rows: list[dict[str, object]], *, as_json: bo
         return
     states = [str(state) for state in MailState]
     table = Table("mailing", "audience", *states)
+    table.columns[0].no_wrap = True
     for row in rows:
         table.add_row(verbatim(str(row["mailing"])), f"{row['audience']:,}", *(f"{row[state]:,}" for state in states))
     console.print(table)

@@ -38,8 +38,15 @@ def tracked(url: str, campaign: str, token: str) -> str:
 def _around(url: str, campaign: str) -> tuple[str, str]:
     """What stands before and after the token; items are in many mails."""
     parts = urlsplit(url)
-    own = {"utm_source": "bookmatch", "utm_medium": "email", "utm_campaign": campaign}
-    kept = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in own and pair[0] != TOKEN]
-    query = urlencode([*kept, *own.items()], quote_via=quote)
-    whole = urlunsplit(parts._replace(query=f"{query}&{TOKEN}=", fragment=""))
+    kept = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in _OURS]
+    query = "&".join(filter(None, (urlencode(kept, quote_via=quote), _of_campaign(campaign), f"{TOKEN}=")))
+    whole = urlunsplit(parts._replace(query=query, fragment=""))
     return whole, f"#{parts.fragment}" if parts.fragment else ""
+
+
+_OURS = frozenset({"utm_source", "utm_medium", "utm_campaign", TOKEN})
+
+
+@lru_cache(maxsize=1_000)
+def _of_campaign(campaign: str) -> str:
+    return urlencode({"utm_source": "bookmatch", "utm_medium": "email", "utm_campaign": campaign}, quote_via=quote)

@@ -114,6 +114,7 @@ def _mailbox(name: str, address: str) -> str:
     """A name and an address as a header has them."""
     if any(character <= " " or character in "<>," or character > "~" for character in address):
         raise InputError(f"the address {address!a} is none", expected="an address such as ann@example.com")
+    name = " ".join(name.split())
     if not name:
         return address
     encoded = _encoded("From", name)

@@ -10,11 +10,13 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from recsys.data.catalog import UNREAD
 from recsys.stores.protocols import Store
 from serving.email.campaign import Cap, QuietHours, Restraint
 from serving.email.planned import Cause, PlannedBlock, PlannedItem, PlannedMail
 
 DAY_MS = 86_400_000
+_ASKED = ("item_id", "price", "currency", "available", "expires")
 
 
 class LateCause(StrEnum):
@@ -52,8 +54,8 @@ class Recheck:
     def __init__(self, store: Store, purpose: str, restraint: Restraint, now: int) -> None:
         self._purpose, self._restraint = purpose, restraint
         self._mailed = _mailed(store, purpose, restraint.caps, now)
-        self._rows: dict[str, Mapping[str, object] | None] = {}
-        self._catalog_version = -1
+        self._rows: dict[str, Mapping[str, object]] = {}
+        self._catalog_version = UNREAD
 
     def __call__(self, store: Store, mail: PlannedMail, now: int) -> Checked:
         """The mail with what can be bought now, at the price of now; or why it is not sent."""
@@ -80,25 +82,26 @@ class Recheck:
         return any(sum(at > now - cap.days * DAY_MS for at in times) >= cap.mails for cap in self._restraint.caps)
 
     def _still(self, store: Store, blocks: Sequence[PlannedBlock], now: int) -> tuple[PlannedBlock, ...]:
-        self._look(store, [item.item_id for block in blocks for item in block.items])
+        self._look(store)
         kept = [
             replace(block, items=tuple(current for item in block.items if (current := self._current(item, now))))
             for block in blocks
         ]
         return tuple(block for block in kept if block.items)
 
-    def _look(self, store: Store, item_ids: Sequence[str]) -> None:
-        version = store.catalog.version()
-        if version != self._catalog_version:
-            self._rows, self._catalog_version = {}, version
-        unknown = [item_id for item_id in item_ids if item_id not in self._rows]
-        if unknown:
-            self._rows |= dict.fromkeys(unknown)
-            self._rows |= {str(row["item_id"]): row for row in store.catalog.get(unknown).iter_rows(named=True)}
+    def _look(self, store: Store) -> None:
+        """Follows the catalogue: a shop's stock changes while a mailing goes out."""
+        if store.catalog.version() == self._catalog_version:
+            return
+        changes = store.catalog.changes(self._catalog_version)
+        self._rows |= {str(row["item_id"]): row for row in changes.items.select(_ASKED).iter_rows(named=True)}
+        for item_id in changes.removed:
+            self._rows.pop(item_id, None)
+        self._catalog_version = changes.version
 
     def _current(self, item: PlannedItem, now: int) -> PlannedItem | None:
         """The item at the price of now; None when it cannot be bought."""
-        row = self._rows[item.item_id]
+        row = self._rows.get(item.item_id)
         if row is None:  # Taken off since, or never described.
             return None
         expires, price, currency = row["expires"], row["price"], row["currency"]

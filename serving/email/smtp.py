@@ -176,8 +176,10 @@ class MailConnection:
 
 
 def _connected(server: MailServer) -> smtplib.SMTP:
-    trust = ssl.create_default_context(cafile=None if server.authorities is None else str(server.authorities))
     smtp: smtplib.SMTP
+    trust: ssl.SSLContext | None = None
+    if server.security is not Security.NONE:
+        trust = ssl.create_default_context(cafile=None if server.authorities is None else str(server.authorities))
     if server.security is Security.TLS:
         smtp = smtplib.SMTP_SSL(server.host, server.port, timeout=server.timeout, context=trust)
     else:

@@ -78,6 +78,11 @@ TAGS: Final = frozenset(
 )
 """MJML's elements: the compiler passes over one that it does not know, and what is in it is lost."""
 
+_ELEMENTS: Final = ("<div ", "<td ", "<a ", "<table ", "<img ", "<span ")
+_BREAKABLE: Final = re.compile(f"({'|'.join(_ELEMENTS)})")
+_FILLED_IN: Final = re.compile(r"{{")
+_LINE, _VALUE = 620, 150
+_ELEMENT: Final = re.compile(r"""<(/?)(mj[\w-]*)(?:"[^"]*"|'[^']*'|[^"'>])*?(/?)>""")
 _PROBE: Final = "https://unsubscribe.invalid/probe"
 
 
@@ -165,8 +170,18 @@ def load_template(path: Path) -> MailTemplate:
 
 def _with_lines(page: str) -> str:
     """The compiler writes the body in one line, and a line of a mail ends at 998 bytes. A line's end between an
-    element's name and its first attribute means nothing."""
-    return page.replace("<div ", "<div\n").replace("<a ", "<a\n")
+    element's name and its first attribute means nothing; few of them are put in, as servers read line by line."""
+    parts, length = [], 0
+    for part in _BREAKABLE.split(page):
+        newest = part.rpartition("\n")[2]
+        # What a value will take is not known yet: an address with a token in it, at most.
+        length = (length if newest == part else 0) + len(newest) + _VALUE * len(_FILLED_IN.findall(newest))
+        if part in _ELEMENTS and length > _LINE:
+            parts.append(part.replace(" ", "\n"))
+            length = 0
+        else:
+            parts.append(part)
+    return "".join(parts)
 
 
 def _check_source(path: Path, source: str, environment: Environment) -> None:
@@ -180,10 +195,26 @@ def _check_source(path: Path, source: str, environment: Environment) -> None:
         raise InputError(
             f"{path}:{line}: the template names {unknown[0]!a}", expected=f"one of {', '.join(sorted(VARIABLES))}"
         )
-    for found in re.finditer(r"<(mj[\w-]*)", source):
-        if found[1] not in TAGS:
-            line = source.count("\n", 0, found.start()) + 1
-            raise InputError(f"{path}:{line}: MJML has no element <{found[1]}>", expected="an element of MJML")
+    _check_elements(path, source)
+
+
+def _check_elements(path: Path, source: str) -> None:
+    """The compiler passes over elements that it does not know and over ends that do not fit their beginnings."""
+    opened: list[str] = []
+    for found in _ELEMENT.finditer(
+        re.sub(r"<!--.*?-->", lambda comment: re.sub(r"[^\n]", " ", comment[0]), source, flags=re.S)
+    ):
+        is_end, name, is_whole = bool(found[1]), found[2], bool(found[3])
+        line = source.count("\n", 0, found.start()) + 1
+        if name not in TAGS:
+            raise InputError(f"{path}:{line}: MJML has no element <{name}>", expected="an element of MJML")
+        if is_end:
+            if not opened or opened.pop() != name:
+                raise InputError(
+                    f"{path}:{line}: </{name}> ends what was not begun", expected="elements that end as they began"
+                )
+        elif not is_whole:
+            opened.append(name)
 
 
 def _check_links(path: Path, source: str, template: MailTemplate) -> None:

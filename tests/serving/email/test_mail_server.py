@@ -1,0 +1,148 @@
+"""The way to a mail server: TLS, logging in, and settings."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Sink
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from recsys.errors import InputError
+from serving.email.settings import read_settings
+from serving.email.smtp import MailConnection, MailServer, Security, ServerDownError, ServerRefusesError, Verdict
+from tests.serving.email.catcher import free_port
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for localhost, signed by itself, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    files = (folder / "cert.pem", folder / "key.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=DNS:localhost", "-out", files[0], "-keyout", files[1]],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return files
+
+
+def _login(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object) -> AuthResult:
+    return AuthResult(success=isinstance(data, LoginPassword) and data.password == b"right", handled=False)
+
+
+@contextmanager
+def smtp(certificate: tuple[Path, Path], security: Security) -> Iterator[int]:
+    """A server that asks for a login; its port."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    port = free_port()
+    own = {Security.TLS: {"ssl_context": context}, Security.STARTTLS: {"tls_context": context}}.get(security, {})
+    controller = Controller(
+        Sink(), hostname="localhost", port=port, authenticator=_login, auth_required=security is not Security.NONE,
+        auth_require_tls=security is Security.STARTTLS, **own,
+    )  # fmt: skip
+    controller.start()
+    try:
+        yield port
+    finally:
+        controller.stop()
+
+
+def server(port: int, security: Security, certificate: tuple[Path, Path] | None, password: str = "right") -> MailServer:
+    """As settings would have it."""
+    authorities = None if certificate is None else certificate[0]
+    return MailServer("localhost", port, security, "shop", password, authorities, 5.0)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("security", [Security.STARTTLS, Security.TLS])
+def test_mails_go_out_over_tls_with_a_login(certificate: tuple[Path, Path], security: Security) -> None:
+    """By a certificate that is trusted, and by no other; a wrong password stops everything."""
+    with smtp(certificate, security) as port:
+        connection = MailConnection(server(port, security, certificate))
+        assert (
+            connection.deliver("a@shop.example", "b@example.com", b"Subject: x\r\n\r\n.\r\nx").verdict is Verdict.TAKEN
+        )
+        connection.quit()
+        with pytest.raises(ServerRefusesError, match="certificate that is not trusted"):
+            MailConnection(server(port, security, None)).open()
+        with pytest.raises(ServerRefusesError, match="does not let 'shop' log in"):
+            MailConnection(server(port, security, certificate, "wrong")).open()
+
+
+def test_a_server_without_tls_is_not_spoken_to_in_the_open(certificate: tuple[Path, Path]) -> None:
+    """Somebody on the way may have taken STARTTLS out: no password and no mail follows."""
+    with smtp(certificate, Security.NONE) as port, pytest.raises(ServerRefusesError, match="STARTTLS"):
+        MailConnection(server(port, Security.STARTTLS, certificate)).open()
+
+
+def test_a_server_that_is_not_there_is_down() -> None:
+    """Which is no verdict on any mail."""
+    with pytest.raises(ServerDownError, match="cannot be reached"):
+        MailConnection(MailServer("127.0.0.1", free_port(), Security.NONE)).open()
+
+
+WHOLE = """
+[sender]
+name = "The Shop"
+address = "mail@shop.example"
+imprint = "The Shop Ltd, 1 Long Road"
+[links]
+home_page = "https://shop.example/"
+service = "https://recommend.shop.example/"
+[smtp]
+host = "smtp.shop.example"
+user = "shop"
+[pace]
+rate = "50/s"
+connections = 4
+"""
+
+
+def test_settings_are_read(tmp_path: Path) -> None:
+    """With the password from outside, which nothing prints, and TLS unless said otherwise."""
+    (tmp_path / "delivery.toml").write_text(WHOLE)
+    found = read_settings(tmp_path, "secret")
+    assert (found.server.port, found.server.security) == (587, Security.STARTTLS)
+    assert found.service == "https://recommend.shop.example"
+    assert str(found.pace.rate) == "50/s"
+    assert "secret" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "said"),
+    [
+        (('user = "shop"', 'user = "shop"\npasword = "x"'), 12, "pasword is unknown"),
+        (('"mail@shop.example"', '"mail"'), 4, "address is 'mail'"),
+        (('"https://shop.example/"', '"shop.example"'), 7, "home_page"),
+        (('user = "shop"', 'security = "none"'), 11, 'security is "none"'),
+        (('user = "shop"', 'security = "ssl"'), 11, "security is 'ssl'"),
+        (('"50/s"', '"fast"'), 13, "the rate 'fast'"),
+        (("connections = 4", "connections = 0"), 14, "connections is 0"),
+        (('imprint = "The Shop Ltd, 1 Long Road"\n', ""), 2, "imprint is missing"),
+        (("[pace]", "[speed]"), 12, "[speed] is unknown"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_with_their_line(
+    tmp_path: Path, change: tuple[str, str], line: int, said: str
+) -> None:
+    """And with what would fit."""
+    assert change[0] in WHOLE
+    (tmp_path / "delivery.toml").write_text(WHOLE.replace(*change))
+    with pytest.raises(InputError) as caught:
+        read_settings(tmp_path, "secret")
+    assert said in caught.value.found
+    assert f"delivery.toml:{line}: " in caught.value.found
+
+
+def test_a_user_without_a_password_is_told_where_it_comes_from(tmp_path: Path) -> None:
+    """From the environment alone."""
+    (tmp_path / "delivery.toml").write_text(WHOLE)
+    with pytest.raises(InputError, match="BOOKMATCH_SMTP_PASSWORD is not set"):
+        read_settings(tmp_path, None)
