@@ -19,6 +19,7 @@ learning=$!
     $bookmatch email consents "$files/consents.parquet" --home "$SHOP"
     touch "$files/.consents"
 }
+[ -d "$SHOP/email" ] || cp -r scripts/email "$SHOP/email"
 [ -d "$SHOP/campaigns" ] || cp -r scripts/campaigns "$SHOP/campaigns"
 wait "$learning"
 [ -e "$SHOP/models/current" ] || $bookmatch train --tune-budget 0 --home "$SHOP"
