@@ -148,7 +148,6 @@ def _score(folder: Path) -> dict[str, object]:
 
 def _beside_ranx(lists: Mapping[str, Ranked | None], relevant: Relevant) -> dict[str, float]:
     """Seconds of both for the same metrics of the same lists, and by how much any customer's values differ."""
-    import os
     import ranx
 
     there = {name: ranked for name, ranked in lists.items() if ranked is not None}
@@ -158,16 +157,28 @@ def _beside_ranx(lists: Mapping[str, Ranked | None], relevant: Relevant) -> dict
     truth = ranx.Qrels({str(u): dict.fromkeys(map(str, own), 1) for u, own in enumerate(wanted)})
     ours = theirs = apart = 0.0
     for ranked in list(there.values())[:2]:
-        run_ = ranx.Run({str(u): {str(i): 1.0 / (p + 1) for p, i in enumerate(row) if i != NOTHING} for u, row in enumerate(ranked.tolist())})
+        run_ = ranx.Run(
+            {
+                str(u): {str(i): 1.0 / (p + 1) for p, i in enumerate(row) if i != NOTHING}
+                for u, row in enumerate(ranked.tolist())
+            }
+        )
         from ranx.meta.evaluate import convert_qrels, convert_run
+
         own = np.array([int(k) for k in run_.keys()])
         q, r = convert_qrels(truth), convert_run(run_)
         for _ in range(_TIMES):
-            t=time.perf_counter(); a=ranx.evaluate(q, r, names, return_mean=False); tb=time.perf_counter()-t
-            t=time.perf_counter(); b=per_customer(ranked, relevant, KS); ta=time.perf_counter()-t
-            t=time.perf_counter(); ranx.evaluate(truth, run_, names, return_mean=False, save_results_in_run=False); tc=time.perf_counter()-t
+            t = time.perf_counter()
+            a = ranx.evaluate(q, r, names, return_mean=False)
+            tb = time.perf_counter() - t
+            t = time.perf_counter()
+            b = per_customer(ranked, relevant, KS)
+            ta = time.perf_counter() - t
+            t = time.perf_counter()
+            ranx.evaluate(truth, run_, names, return_mean=False, save_results_in_run=False)
+            tc = time.perf_counter() - t
             print("ours", ta, "ranx inner", tb, "ranx whole", tc)
-        print(max(np.abs(a[n]-b[n][own]).max() for n in names), len(a[names[0]]))
+        print(max(np.abs(a[n] - b[n][own]).max() for n in names), len(a[names[0]]))
     return {"ours": ta, "ranx": tb, "apart": 0.0}
 
 

@@ -1,7 +1,5 @@
 """What `bookmatch email` plans from: the shop as it is, and what a campaign's file is checked against."""
 
-# ruff: noqa: ARG001 - the ledger, the templates and the facts about customers are asked once the store has them
-
 from __future__ import annotations
 
 from collections.abc import Iterator
