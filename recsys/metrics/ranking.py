@@ -12,13 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from recsys.metrics import kernels
+
 NOTHING = -1
 """Fills a list up to its width."""
 
 RECALL, NDCG, HIT_RATE, MRR, COVERAGE = "recall", "ndcg", "hit_rate", "mrr", "coverage"
 PRECISION, MAP = "precision", "map"
 PER_CUSTOMER = (RECALL, NDCG, HIT_RATE, MRR, PRECISION, MAP)
-"""The metrics that are a mean over customers; coverage is of all lists together."""
+"""The metrics that are a mean over customers, in the order of `kernels.score_lists`; coverage is of all lists
+together."""
 
 Ranked = npt.NDArray[np.int32]
 """Shape (customers, width); positions, each at most once in a row, `NOTHING` after the last."""
@@ -45,14 +48,9 @@ class Relevant:
 
 def hits(ranked: Ranked, relevant: Relevant) -> npt.NDArray[np.bool_]:
     """Which places of the lists hold something wanted: bool, shape as `ranked`."""
-    width = int(max(ranked.max(initial=NOTHING), relevant.item.max(initial=NOTHING))) + 1
-    row = np.repeat(np.arange(len(relevant), dtype=np.int64), np.diff(relevant.indptr))
-    wanted = row * width + relevant.item
-    listed = np.arange(len(ranked), dtype=np.int64)[:, None] * width + ranked
-    if not len(wanted):
-        return np.zeros(ranked.shape, dtype=np.bool_)
-    place = np.minimum(np.searchsorted(wanted, listed), len(wanted) - 1)
-    return np.asarray((wanted[place] == listed) & (ranked != NOTHING))
+    found = np.empty(ranked.shape, dtype=np.bool_)
+    kernels.mark_hits(ranked, relevant.indptr, relevant.item, found)
+    return found
 
 
 def per_customer(ranked: Ranked, relevant: Relevant, ks: Sequence[int]) -> dict[str, npt.NDArray[np.float64]]:
@@ -69,22 +67,14 @@ def per_customer(ranked: Ranked, relevant: Relevant, ks: Sequence[int]) -> dict[
     >>> {name: round(float(values[0]), 4) for name, values in found.items()}  # doctest: +NORMALIZE_WHITESPACE
     {'recall@3': 0.6667, 'ndcg@3': 0.7039, 'hit_rate@3': 1.0, 'mrr@3': 1.0, 'precision@3': 0.6667, 'map@3': 0.5556}
     """
-    found = hits(ranked, relevant)
-    metrics = {}
-    for k in ks:
-        top = found[:, :k]
-        discount = 1.0 / np.log2(np.arange(2, k + 2, dtype=np.float64))
-        ideal = np.cumsum(discount)[np.minimum(relevant.size, k) - 1]
-        any_hit = top.any(axis=1)
-        first = np.where(any_hit, top.argmax(axis=1) + 1, 1) if top.shape[1] else np.ones(len(top))
-        metrics[f"{RECALL}@{k}"] = top.sum(axis=1) / relevant.size
-        metrics[f"{NDCG}@{k}"] = (top @ discount[: top.shape[1]]) / ideal
-        metrics[f"{HIT_RATE}@{k}"] = any_hit.astype(np.float64)
-        metrics[f"{MRR}@{k}"] = any_hit / first
-        metrics[f"{PRECISION}@{k}"] = top.sum(axis=1) / k
-        so_far = np.cumsum(top, axis=1) / np.arange(1, top.shape[1] + 1)
-        metrics[f"{MAP}@{k}"] = (top * so_far).sum(axis=1) / relevant.size
-    return metrics
+    ascending = sorted(set(ks))
+    discount = 1.0 / np.log2(np.arange(2, ascending[-1] + 2, dtype=np.float64))
+    ideal = np.concatenate([[0.0], np.cumsum(discount)])
+    found = np.empty((len(PER_CUSTOMER), len(ascending), len(ranked)))
+    kernels.score_lists(
+        ranked, relevant.indptr, relevant.item, relevant.size, np.array(ascending), discount, ideal, found
+    )
+    return {f"{name}@{k}": found[place, ascending.index(k)] for k in ks for place, name in enumerate(PER_CUSTOMER)}
 
 
 def coverage(ranked: Ranked, k: int, candidates: int) -> float:

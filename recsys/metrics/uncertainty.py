@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from recsys.metrics import kernels
+
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
 _DRAWS_AT_ONCE = 4_000_000
@@ -61,17 +63,16 @@ def bootstrap_means(values: npt.NDArray[np.float64], seed: int, resamples: int =
         raise ValueError("there are no rows to resample")
     rng = np.random.default_rng(seed)
     there = ~np.isnan(values)
-    some = np.flatnonzero(~there.all(axis=0))
-    filled, counted = np.where(there, values, 0.0), there[:, some].astype(np.float64)
+    # Metrics of one kind have a value in the same rows, whatever the model: each such set of rows is counted once.
+    _, first, kind = np.unique(np.packbits(there, axis=0), axis=1, return_index=True, return_inverse=True)
+    filled, counted = np.where(there, values, 0.0), there[:, first].astype(np.float64)
     means = np.empty((resamples, values.shape[1]))
     at_once = max(1, _DRAWS_AT_ONCE // rows)
     for start in range(0, resamples, at_once):
         count = min(at_once, resamples - start)
-        drawn = rng.integers(rows, size=(count, rows))
-        drawn += np.arange(count)[:, None] * rows
-        weights = np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows).astype(np.float64)
-        size = np.full((count, values.shape[1]), float(rows))
-        size[:, some] = weights @ counted
+        weights = np.zeros((count, rows))
+        kernels.count_draws(rng.integers(rows, size=(count, rows), dtype=np.int32), weights)
+        size = (weights @ counted)[:, kind.ravel()]
         total = weights @ filled
         means[start : start + count] = np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)
     return means
@@ -87,26 +88,43 @@ def intervals(
     Of differences per customer, most of which are 0, this interval covers the truth as often as it says; the percentile
     interval does so less often the fewer of them are not 0. Parameters as in `bootstrap_means`.
     """
-    means = bootstrap_means(values, seed, resamples)
-    size = np.count_nonzero(~np.isnan(values), axis=0)
-    return [
-        _interval(values[:, column], means[:, column], int(size[column]), confidence)
-        for column in range(values.shape[1])
-    ]
+    return paired_intervals(values, (), seed, resamples, confidence)[0]
 
 
-def _interval(
-    values: npt.NDArray[np.float64], means: npt.NDArray[np.float64], size: int, confidence: float
-) -> Interval:
+def paired_intervals(
+    values: npt.NDArray[np.float64],
+    pairs: Sequence[tuple[int, int]],
+    seed: int,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+) -> tuple[list[Interval], list[Interval]]:
+    """`intervals` of the columns, and of the first column of each pair minus the second, over the rows where both have
+    a value: one set of resamples for all of them."""
+    there = ~np.isnan(values)
+    alike = [bool((there[:, one] == there[:, other]).all()) for one, other in pairs]
+    # Where both have values in the same rows, the mean of the differences is the difference of the means.
+    apart = [values[:, one] - values[:, other] for (one, other), same in zip(pairs, alike, strict=True) if not same]
+    means = bootstrap_means(np.stack([*values.T, *apart]).T if apart else values, seed, resamples)
+    further = iter(range(values.shape[1], means.shape[1]))
+    between = []
+    for (one, other), same in zip(pairs, alike, strict=True):
+        resampled = means[:, one] - means[:, other] if same else means[:, next(further)]
+        between.append(_interval(values[:, one] - values[:, other], resampled, confidence))
+    return [_interval(column, means[:, place], confidence) for place, column in enumerate(values.T)], between
+
+
+def _interval(values: npt.NDArray[np.float64], means: npt.NDArray[np.float64], confidence: float) -> Interval:
+    known = values[~np.isnan(values)]
+    size = len(known)
     if not size:
         return Interval(*[float("nan")] * 4)
-    mean = float(np.nanmean(values))
+    mean = float(known.mean())
     if size == 1:
         return Interval(mean, float("-inf"), float("inf"), 1.0)
+    if (known == known[0]).all():
+        return Interval(mean, mean, mean, 1.0 if mean == 0 else 0.0)
     error = float(np.nanstd(means)) * (size / (size - 1)) ** 0.5
     reach = float(special.stdtrit(size - 1, 0.5 + confidence / 2)) * error
-    if not error:
-        return Interval(mean, mean, mean, 1.0 if mean == 0 else 0.0)
     return Interval(mean, mean - reach, mean + reach, float(2 * special.stdtr(size - 1, -abs(mean) / error)))
 
 

@@ -14,7 +14,7 @@ from recsys.metrics.uncertainty import CONFIDENCE, Interval, Verdict, bootstrap_
 def test_means_are_those_of_resampled_rows() -> None:
     """Each row of means is the mean over rows drawn with replacement, the same rows in every column."""
     values = np.random.default_rng(1).random((7, 3))
-    drawn = np.random.default_rng(5).integers(7, size=(40, 7))
+    drawn = np.random.default_rng(5).integers(7, size=(40, 7), dtype=np.int32)
     expected = np.array([values[rows].mean(axis=0) for rows in drawn])
     np.testing.assert_allclose(bootstrap_means(values, seed=5, resamples=40), expected, atol=1e-12)
 
@@ -62,7 +62,7 @@ def test_a_mean_is_over_those_who_have_a_value() -> None:
     rng = np.random.default_rng(8)
     values = rng.random((40, 2))
     values[rng.random(40) < 0.5, 1] = np.nan
-    drawn = np.random.default_rng(9).integers(40, size=(60, 40))
+    drawn = np.random.default_rng(9).integers(40, size=(60, 40), dtype=np.int32)
     expected = np.array([np.nanmean(values[rows], axis=0) for rows in drawn])
     np.testing.assert_allclose(bootstrap_means(values, seed=9, resamples=60), expected, atol=1e-12)
     (_, interval) = intervals(values, seed=9)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from recsys.metrics.uncertainty import CONFIDENCE, Interval, Verdict, holm, intervals
+from recsys.metrics.uncertainty import CONFIDENCE, Interval, Verdict, holm, paired_intervals
 from training.evaluation.measuring import LOWER_IS_BETTER, NEITHER_IS_BETTER, STABILITY
 
 Floats = npt.NDArray[np.float64]
@@ -58,16 +58,17 @@ def resampled(
         for metric in metrics
         if metric in each[first] and not metric.startswith(STABILITY)
     ]
-    columns = [each[name][metric] for name, metric in single]
-    columns += [each[first][metric] - each[name][metric] for name, metric in paired]
-    if not columns:
+    if not single:
         return {}, {}
-    found = intervals(np.stack(columns, axis=1), seed, resamples)
+    place = {column: number for number, column in enumerate(single)}
+    values = np.stack([each[name][metric] for name, metric in single]).T
+    pairs = [(place[first, metric], place[name, metric]) for name, metric in paired]
+    alone, apart = paired_intervals(values, pairs, seed, resamples)
     means: dict[str, dict[str, Interval]] = {name: {} for name in each}
     between: dict[str, dict[str, Interval]] = {name: {} for name in each if name != first and first in each}
-    for (name, metric), interval in zip(single, found[: len(single)], strict=True):
+    for (name, metric), interval in zip(single, alone, strict=True):
         means[name][metric] = interval
-    for (name, metric), interval in zip(paired, found[len(single) :], strict=True):
+    for (name, metric), interval in zip(paired, apart, strict=True):
         between[name][metric] = interval
     return means, between
 
