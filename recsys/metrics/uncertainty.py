@@ -87,6 +87,10 @@ def intervals(
 
     Of differences per customer, most of which are 0, this interval covers the truth as often as it says; the percentile
     interval does so less often the fewer of them are not 0. Parameters as in `bootstrap_means`.
+
+    Where all values are the same, no resample differs: then a share of at most 1 − (1 − `confidence`)^(1/n) of all
+    customers has another value (about 3/n, the rule of three; Hanley and Lippman-Hand 1983), and the interval reaches
+    as far as if theirs were 1 away. p is that of the sign test.
     """
     return paired_intervals(values, (), seed, resamples, confidence)[0]
 
@@ -99,7 +103,8 @@ def paired_intervals(
     confidence: float = CONFIDENCE,
 ) -> tuple[list[Interval], list[Interval]]:
     """`intervals` of the columns, and of the first column of each pair minus the second, over the rows where both have
-    a value: one set of resamples for all of them."""
+    a value: one set of resamples for all of them. Where all differences are the same, others may be as large as the
+    largest value of both."""
     there = ~np.isnan(values)
     alike = [bool((there[:, one] == there[:, other]).all()) for one, other in pairs]
     # Where both have values in the same rows, the mean of the differences is the difference of the means.
@@ -109,11 +114,14 @@ def paired_intervals(
     between = []
     for (one, other), same in zip(pairs, alike, strict=True):
         resampled = means[:, one] - means[:, other] if same else means[:, next(further)]
-        between.append(_interval(values[:, one] - values[:, other], resampled, confidence))
+        widest = max(1.0, *(float(np.nanmax(np.abs(values[:, each]), initial=0.0)) for each in (one, other)))
+        between.append(_interval(values[:, one] - values[:, other], resampled, confidence, widest))
     return [_interval(column, means[:, place], confidence) for place, column in enumerate(values.T)], between
 
 
-def _interval(values: npt.NDArray[np.float64], means: npt.NDArray[np.float64], confidence: float) -> Interval:
+def _interval(
+    values: npt.NDArray[np.float64], means: npt.NDArray[np.float64], confidence: float, widest: float = 1.0
+) -> Interval:
     known = values[~np.isnan(values)]
     size = len(known)
     if not size:
@@ -122,7 +130,8 @@ def _interval(values: npt.NDArray[np.float64], means: npt.NDArray[np.float64], c
     if size == 1:
         return Interval(mean, float("-inf"), float("inf"), 1.0)
     if (known == known[0]).all():
-        return Interval(mean, mean, mean, 1.0 if mean == 0 else 0.0)
+        reach = widest * (1.0 - (1.0 - confidence) ** (1.0 / size))
+        return Interval(mean, mean - reach, mean + reach, 1.0 if mean == 0 else 2.0 ** (1 - size))
     error = float(np.nanstd(means)) * (size / (size - 1)) ** 0.5
     reach = float(special.stdtrit(size - 1, 0.5 + confidence / 2)) * error
     return Interval(mean, mean - reach, mean + reach, float(2 * special.stdtr(size - 1, -abs(mean) / error)))

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.metrics import uncertainty
-from recsys.metrics.uncertainty import CONFIDENCE, Interval, Verdict, bootstrap_means, holm, intervals, verdicts
+from recsys.metrics.uncertainty import (
+    CONFIDENCE,
+    Interval,
+    Verdict,
+    bootstrap_means,
+    holm,
+    intervals,
+    paired_intervals,
+    verdicts,
+)
 
 
 def test_means_are_those_of_resampled_rows() -> None:
@@ -38,10 +49,35 @@ def test_the_interval_of_a_mean_is_about_two_standard_errors() -> None:
 
 
 def test_paired_differences_are_surer_than_two_means() -> None:
-    """Two models that differ by a constant for every customer differ for sure, however much customers differ."""
-    first = np.random.default_rng(6).random(50)
-    (interval,) = intervals((first - (first - 0.25))[:, None], seed=0)
-    assert (interval.low, interval.high) == (pytest.approx(0.25), pytest.approx(0.25))
+    """Two models that differ by about as much for every customer differ for sure, however much customers differ."""
+    rng = np.random.default_rng(6)
+    first = rng.random(50)
+    pairs = np.stack([first, first - 0.25 + rng.normal(0, 0.01, 50)], axis=1)
+    alone, (between,) = paired_intervals(pairs, [(0, 1)], seed=0)
+    assert between.high - between.low < 0.1 * min(each.high - each.low for each in alone)
+    assert between.low < 0.25 < between.high
+
+
+def test_a_difference_is_resampled_as_if_it_were_a_column() -> None:
+    """From the means of both where they lack the same rows, from its own where they do not."""
+    rng = np.random.default_rng(12)
+    values = rng.random((60, 3))
+    values[rng.random(60) < 0.3, 0] = np.nan
+    values[:, 1] = np.where(np.isnan(values[:, 0]), np.nan, values[:, 1])
+    for one, other in ((0, 1), (1, 2), (2, 0)):
+        _, (found,) = paired_intervals(values, [(one, other)], seed=3, resamples=300)
+        (expected,) = intervals((values[:, one] - values[:, other])[:, None], seed=3, resamples=300)
+        assert astuple(found) == pytest.approx(astuple(expected), rel=1e-9)
+
+
+def test_no_difference_seen_is_not_no_difference() -> None:
+    """Of a hundred customers who all get the same, about three percent of all others may not (the rule of three); the
+    sign test says how sure one constant difference is."""
+    _, (same,) = paired_intervals(np.full((100, 2), 0.5), [(0, 1)], seed=0)
+    assert (same.mean, same.p) == (0.0, 1.0)
+    assert same.high == -same.low == pytest.approx(0.0295, abs=1e-4)
+    (shifted,) = intervals(np.full((3, 1), 0.5), seed=0)
+    assert shifted.p == pytest.approx(0.25)
 
 
 def test_the_seed_decides() -> None:
