@@ -7,7 +7,7 @@ SHOP ?= shop
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: install run test coverage lint lint-deploy bench bench-serving bench-quality bench-scale bench-tuning bench-calibration bench-evaluation bench-exploration bench-experiments bench-replay bench-email clean
+.PHONY: install run test coverage lint lint-deploy bench bench-serving bench-quality bench-scale bench-tuning bench-calibration bench-evaluation bench-exploration bench-experiments bench-replay bench-email bench-metrics bench-coverage clean
 .DELETE_ON_ERROR:
 
 install: .venv/.installed
@@ -82,6 +82,14 @@ bench-experiments: .venv/.installed
 # How often the intervals of replays hold the truth, in simulated shops where it is known.
 bench-replay: .venv/.installed
 	$(BIN)/python -m benchmarks.replay
+
+# What every metric of every model costs on 70,591 customers, and the same metrics by ranx; FOLDER keeps the models.
+bench-metrics: .venv/.installed-bench
+	$(BIN)/python -m benchmarks.metrics $(if $(FOLDER),--folder $(FOLDER))
+
+# How often an evaluation's intervals hold the truth, in 24,000 simulated worlds; writes into docs/evaluation.md.
+bench-coverage: .venv/.installed
+	$(BIN)/python -m benchmarks.coverage
 
 # Relevance on real data, and its plots.
 bench-calibration: .venv/.installed

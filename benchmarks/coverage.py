@@ -186,7 +186,7 @@ def _worlds(
 
 def table(found: Sequence[Found]) -> Iterator[str]:
     """The lines of the table."""
-    yield "| shop | customers | median of the metrics | lowest | highest | where few differ | A/A worlds with a verdict |"
+    yield "| shop | customers | median of the metrics | lowest | highest | where few differ | A/A with a verdict |"
     yield "|---|---|---|---|---|---|---|"
     for each in found:
         usual = {metric: share for metric, share in each.covered.items() if each.different[metric] >= FEW}

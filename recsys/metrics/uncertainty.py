@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 from scipy import special
+from threadpoolctl import threadpool_limits
 
 from recsys.metrics import kernels
 
@@ -68,13 +69,15 @@ def bootstrap_means(values: npt.NDArray[np.float64], seed: int, resamples: int =
     filled, counted = np.where(there, values, 0.0), there[:, first].astype(np.float64)
     means = np.empty((resamples, values.shape[1]))
     at_once = max(1, _DRAWS_AT_ONCE // rows)
-    for start in range(0, resamples, at_once):
-        count = min(at_once, resamples - start)
-        weights = np.zeros((count, rows))
-        kernels.count_draws(rng.integers(rows, size=(count, rows), dtype=np.int32), weights)
-        size = (weights @ counted)[:, kind.ravel()]
-        total = weights @ filled
-        means[start : start + count] = np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)
+    # One thread: its sums do not depend on how many there are, and several would wait for one another.
+    with threadpool_limits(1, "blas"):
+        for start in range(0, resamples, at_once):
+            count = min(at_once, resamples - start)
+            weights = np.zeros((count, rows))
+            kernels.count_draws(rng.integers(rows, size=(count, rows), dtype=np.int32), weights)
+            size = (weights @ counted)[:, kind.ravel()]
+            total = weights @ filled
+            means[start : start + count] = np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)
     return means
 
 
