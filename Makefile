@@ -18,7 +18,7 @@ install: .venv/.installed
 	@$(PIP) --editable .
 	@touch $@
 
-.venv/.installed-test .venv/.installed-lint .venv/.installed-deploy: .venv/.installed-%: .venv/.installed
+.venv/.installed-test .venv/.installed-lint .venv/.installed-bench .venv/.installed-deploy: .venv/.installed-%: .venv/.installed
 	@$(PIP) --editable '.[$*]'
 	@touch $@
 

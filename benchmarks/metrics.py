@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,10 +30,10 @@ from recsys.data.importers.options import build_options
 from recsys.metrics.ranking import NOTHING, PER_CUSTOMER, Ranked, Relevant, per_customer
 from training.evaluation.asked import parse_rules
 from training.evaluation.comparison import compare
-from training.evaluation.evaluating import MODELS, NotAllowed, _lists
 from training.evaluation.facts import facts_of
 from training.evaluation.held_out import HeldOut, hold_out
 from training.evaluation.inputs import Inputs, read_inputs
+from training.evaluation.listing import Fitted
 from training.evaluation.protocols import Part, split
 from training.fitting import UNTUNED, TrainingConfig, fit
 from training.stages import StageLog
@@ -137,15 +136,11 @@ def _score(folder: Path) -> dict[str, object]:
         return found
 
     inputs, part, held_out = timed("read", _read)
-    bundle = _bundle(folder)
-    threads = available_cores()
-    lists: dict[str, Ranked | None] = {}
-    for name in MODELS:
-        try:
-            work = partial(_lists, name, bundle, held_out, max(KS), threads, lambda _: None)
-            lists[name] = timed(name, work)
-        except NotAllowed:
-            lists[name] = None
+    fitted = Fitted(_bundle(folder), None, available_cores())
+    # BM25 is fitted when it is first asked for, which does not count.
+    listed = fitted.lists(held_out, max(KS), StageLog())
+    lists = listed.ranked
+    seconds |= listed.seconds
     nobody = pl.DataFrame(schema=CUSTOMER_SCHEMA)
     facts = timed("facts", lambda: facts_of(held_out, part.rows, inputs.catalogue, nobody))
     found = timed("compare", lambda: compare(lists, held_out, facts, KS, seed=0))

@@ -159,7 +159,7 @@ def measure(
         )
         for each in slices
     }
-    curves = curves_of(there, len(held_out.training.items))
+    curves = curves_of(there, held_out.candidates)
     return Measured(held_out.customer_ids, models, parts, curves, measures.not_applicable | causes)
 
 
@@ -251,12 +251,3 @@ def mean(values: Floats) -> float:
 def score(ranked: Ranked, relevant: Relevant, ks: Sequence[int], candidates: int) -> Scored:
     """The ranking metrics alone of one model's lists at each k, and coverage."""
     return Scored(per_customer(ranked, relevant, ks), {f"{COVERAGE}@{k}": coverage(ranked, k, candidates) for k in ks})
-
-
-def differences(first: Scored, others: Mapping[str, Scored], seed: int) -> dict[str, dict[str, Interval]]:
-    """The first model minus each other, per metric, paired by customer; one set of resamples for all of them.
-
-    Coverage has no difference per customer and is not in it.
-    """
-    each = {"": first.each} | {name: scored.each for name, scored in others.items()}
-    return resampled(each, "", seed, RESAMPLES)[1]

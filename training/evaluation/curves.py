@@ -69,7 +69,7 @@ def popularity_curve(ranked: Ranked, candidates: int) -> Floats:
     between it and the diagonal. On the diagonal where nothing is listed.
 
     >>> popularity_curve(np.array([[0, 1], [0, -1]], dtype=np.int32), 4)[[0, 25, 38, 50]].round(2)
-    array([0.  , 0.  , 0.35, 1.  ])
+    array([0.  , 0.  , 0.36, 1.  ])
     """
     shares = np.linspace(0.0, 1.0, STEPS + 1)
     listed = np.bincount(ranked[ranked != NOTHING])

@@ -176,7 +176,8 @@ def _enough(
 ) -> bool:
     share = float(known[training.item].mean())
     if family in missing or share < LEAST_KNOWN:
-        missing.setdefault(family, f"{share:.0%} of the events of training are on items with a known {name}")
+        few = f"only {share:.0%} of the events of training are on items with a known {name}"
+        missing.setdefault(family, few if share else f"no item has a known {name}")
         return False
     return True
 

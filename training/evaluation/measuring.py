@@ -63,6 +63,7 @@ class Measures:
     def __init__(self, held_out: HeldOut, facts: Facts, ks: Sequence[int], reference: Ranked | None = None) -> None:
         self.ks = tuple(ks)
         self.not_applicable = not_applicable(facts, reference is not None)
+        self._candidates = held_out.candidates
         self._relevant, self._facts, self._reference = held_out.relevant, facts, reference
         count = facts.items.count
         self._place, self._hard = variety.popularity_places(count), ~popularity.best_sellers(count)
@@ -88,9 +89,8 @@ class Measures:
 
     def overall(self, ranked: Ranked) -> dict[str, float]:
         """The metrics of `OVERALL` at each k."""
-        candidates = len(self._facts.items.count)
-        return {f"{COVERAGE}@{k}": ranking.coverage(ranked, k, candidates) for k in self.ks} | {
-            f"{GINI}@{k}": popularity.gini(ranked, k, candidates) for k in self.ks
+        return {f"{COVERAGE}@{k}": ranking.coverage(ranked, k, self._candidates) for k in self.ks} | {
+            f"{GINI}@{k}": popularity.gini(ranked, k, self._candidates) for k in self.ks
         }
 
     def _beyond(self, ranked: Ranked, k: int) -> dict[str, Floats]:
