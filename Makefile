@@ -87,7 +87,7 @@ bench-replay: .venv/.installed
 bench-metrics: .venv/.installed-bench
 	$(BIN)/python -m benchmarks.metrics $(if $(FOLDER),--folder $(FOLDER))
 
-# How often an evaluation's intervals hold the truth, in 24,000 simulated worlds; writes into docs/evaluation.md.
+# How often an evaluation's intervals hold the truth, in 16,000 simulated worlds; writes into docs/evaluation.md.
 bench-coverage: .venv/.installed
 	$(BIN)/python -m benchmarks.coverage
 

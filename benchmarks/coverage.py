@@ -1,7 +1,7 @@
 """`make bench-coverage`: how often an evaluation's intervals hold the truth, and how often it sees what is not there.
 
 Each simulated shop has a population of customers, two fixed models and what every customer goes on to want, so the true
-difference of the models is known: the mean over the population. A *world* shows a sample of its customers, and the
+difference of the models is known: the mean over the population. A *world* shows a sample of it, drawn independently, and the
 evaluation says what it would say of a real shop. In an A/A world a coin decides for each customer which of the two is
 called the first, so that in truth there is no difference, however different the models.
 """
@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from recsys.metrics.value import value_per_customer
 from training.evaluation.differences import judged_together, resampled
 
 WORLDS = 2_000
-SAMPLES = (100, 300, 1_000)
+SAMPLES = (100, 400)
 K = 10
 FEW = 5
 """Where fewer customers differ, on average, an interval is wide rather than right."""
@@ -57,7 +58,7 @@ class Shop:
     followed: float
     wanted: float
     apart: float
-    customers: int = 100_000
+    customers: int = 20_000
     items: int = 400
     tastes: int = 4
 
@@ -162,7 +163,7 @@ def _worlds(
     rng = np.random.default_rng(size)
     covered, alarms = dict.fromkeys(first, 0), 0
     for world in range(count):
-        rows = rng.choice(shop.customers, size, replace=False)
+        rows = rng.integers(shop.customers, size=size)
         swapped = rng.random(size) < 0.5
         one = {metric: values[rows] for metric, values in first.items()}
         two = {metric: values[rows] for metric, values in second.items()}
@@ -224,8 +225,10 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     with ProcessPoolExecutor(2) as pool:
-        tasks = [pool.submit(worlds, shop, SAMPLES, options.worlds) for shop in SHOPS]
-        found = [each for task in tasks for each in task.result()]
+        found = []
+        for each in pool.map(partial(worlds, sizes=SAMPLES, count=options.worlds), SHOPS):
+            found += each
+            print(*table(each), sep="\n", flush=True)
     text = "\n".join([*table(found), "", summary(found, options.worlds)])
     print(text)
     if options.worlds >= WORLDS:
