@@ -1,9 +1,9 @@
 """`make bench-coverage`: how often an evaluation's intervals hold the truth, and how often it sees what is not there.
 
 Each simulated shop has a population of customers, two fixed models and what every customer goes on to want, so the true
-difference of the models is known: the mean over the population. A *world* shows a sample of it, drawn independently, and the
-evaluation says what it would say of a real shop. In an A/A world a coin decides for each customer which of the two is
-called the first, so that in truth there is no difference, however different the models.
+difference of the models is known: the mean over the population. A *world* shows a sample of it, drawn independently,
+and the evaluation says what it would say of a real shop. In an A/A world a coin decides for each customer which of the
+two is called the first, so that in truth there is no difference, however different the models.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -148,10 +147,10 @@ class Found:
     different: dict[str, float]
 
 
-def worlds(shop: Shop, sizes: Sequence[int], count: int, resamples: int = RESAMPLES) -> list[Found]:
+def worlds(shop: Shop, sizes: Sequence[int], count: int, resamples: int = RESAMPLES, seed: int = 0) -> list[Found]:
     """What the evaluation says in so many worlds of each size."""
     with threadpool_limits(1, "blas"):
-        first, second = population(shop, seed=SHOPS.index(shop))
+        first, second = population(shop, seed)
         return [_worlds(shop, first, second, size, count, resamples) for size in sizes]
 
 
@@ -226,9 +225,10 @@ def main() -> None:
     started = time.monotonic()
     with ProcessPoolExecutor(2) as pool:
         found = []
-        for each in pool.map(partial(worlds, sizes=SAMPLES, count=options.worlds), SHOPS):
-            found += each
-            print(*table(each), sep="\n", flush=True)
+        tasks = [pool.submit(worlds, shop, SAMPLES, options.worlds, RESAMPLES, seed) for seed, shop in enumerate(SHOPS)]
+        for task in tasks:
+            found += task.result()
+            print(*table(found[-len(SAMPLES) :]), sep="\n", flush=True)
     text = "\n".join([*table(found), "", summary(found, options.worlds)])
     print(text)
     if options.worlds >= WORLDS:

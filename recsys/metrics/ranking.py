@@ -78,6 +78,11 @@ def per_customer(ranked: Ranked, relevant: Relevant, ks: Sequence[int]) -> dict[
 
 
 def coverage(ranked: Ranked, k: int, candidates: int) -> float:
-    """The share of the candidates that stand in at least one list's first k places; 0 when there is no candidate."""
+    """The share of the candidates that stand in at least one list's first k places; 0 when there is no candidate.
+
+    >>> import numpy as np
+    >>> coverage(np.array([[0, 1], [0, -1]], dtype=np.int32), 2, 4)
+    0.5
+    """
     listed = np.unique(ranked[:, :k])
     return float(np.count_nonzero(listed != NOTHING) / candidates) if candidates else 0.0

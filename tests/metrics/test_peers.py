@@ -1,4 +1,5 @@
-"""Our metrics are those of RecTools, ranx and rbo, to 1e-8, wherever these have them. `peers.py` asked them."""
+"""Our metrics are those of RecTools, ranx and rbo, which `peers.py` asked, of SciPy and of scikit-learn, to 1e-8,
+wherever these have them."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy import sparse
+from scipy.stats import entropy
+from sklearn.metrics import auc
 
 from recsys.metrics import popularity, ranking, stability, variety
 from recsys.metrics.ranking import NOTHING, Relevant
@@ -50,6 +53,27 @@ def test_a_metric_is_that_of_its_peer(asked: str) -> None:
     metric = asked.split()[1]
     name, _, k = metric.partition("@")
     np.testing.assert_allclose(ours(name, int(k or 0)), PEERS["found"][asked], atol=EXACT)
+
+
+def test_miscalibration_is_the_entropy_of_scipy() -> None:
+    """Of the history's mix relative to the smoothed mix of the list, customer by customer."""
+    rng = np.random.default_rng(5)
+    category = rng.dirichlet(np.ones(4), size=PEERS["items"])
+    mix = rng.random((len(PEERS["lists"]), 4))
+    ranked = lists(PEERS["lists"], PEERS["width"])
+    found = variety.miscalibration(ranked, 5, sparse.csr_matrix(category), sparse.csr_matrix(mix))
+    own = mix / mix.sum(axis=1, keepdims=True)
+    shown = np.array([category[row[:5]].mean(axis=0) for row in PEERS["lists"]])
+    np.testing.assert_allclose(found, entropy(own, 0.99 * shown + 0.01 * own, axis=1), atol=EXACT)
+
+
+def test_gini_is_the_area_under_lorenz_by_scikit_learn() -> None:
+    """One minus twice that area, by its trapezoids."""
+    ranked, items = lists(PEERS["lists"], PEERS["width"]), PEERS["items"]
+    shown = np.sort(np.bincount(ranked[ranked != NOTHING], minlength=items))
+    lorenz = np.concatenate([[0.0], np.cumsum(shown) / shown.sum()])
+    expected = 1 - 2 * auc(np.linspace(0, 1, items + 1), lorenz)
+    assert popularity.gini(ranked, PEERS["width"], items) == pytest.approx(expected, abs=EXACT)
 
 
 def test_every_metric_that_a_peer_has_is_compared() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -97,6 +98,18 @@ def test_every_metric_is_there(found: Comparison) -> None:
     assert "als" not in found.intervals
     assert set(found.differences) == {"popular", "production"}
     assert set(found.not_applicable) <= {"customer", "history"}
+
+
+def test_every_metric_and_dimension_is_explained() -> None:
+    """In the tables of docs/evaluation.md."""
+    page = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text()
+    missing = [metric for metric in (*PER_CUSTOMER, *OVERALL) if f"`{metric}@k`" not in page]
+    missing += [
+        each
+        for each in ("customer", "history", "customer.NAME", "popularity", "category")
+        if f"| `{each}` |" not in page
+    ]
+    assert not missing
 
 
 def test_differences_are_paired_and_corrected_together(world: World, found: Comparison) -> None:
