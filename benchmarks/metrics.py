@@ -83,7 +83,7 @@ def measure(folder: Path | None = None) -> list[Row]:
         Row(
             what,
             own,
-            f"{total:.1f} s ({parts}), of which {found['cpu']:.1f} s of one core's computing, {scored.peak_bytes / 2**30:.2f} GiB",
+            f"{total:.1f} s ({parts}), {found['cpu']:.1f} s of computing, {scored.peak_bytes / 2**30:.2f} GiB",
             f"{SECONDS} s, {BYTES / 2**30:.0f} GiB",
         ),
         Row(
