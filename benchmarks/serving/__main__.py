@@ -21,7 +21,7 @@ from benchmarks.serving import events, items, library, load, memory, placements
 from benchmarks.serving.shop import Size, customer_ids, home_of, prepared
 
 LARGE, SMALL = Size(90_000, 20_000), Size(9_000, 2_000)
-HUGE = Size(140_000, 20_000)
+HUGE = Size(600_000, 40_000)
 """Its bundle is larger than 1 GB."""
 COMMAND = "python -m benchmarks.serving"
 ROUNDS = 3

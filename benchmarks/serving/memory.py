@@ -7,6 +7,8 @@ from pathlib import Path
 
 from benchmarks.measured import Row
 from benchmarks.serving import load
+from recsys.bundle import BundleRepository
+from recsys.shop import ShopFolder
 
 WORKERS = 3
 _COMMAND = "python -m benchmarks.serving --only memory"
@@ -18,7 +20,9 @@ def measure(home: Path, huge: Path) -> list[Row]:
         paths = [f"/v1/customers/c{number:06}/recommendations" for number in range(500)]
         load.requests_per_second(running.url, paths, 3.0, headers=running.headers)
         private = [_private_bytes(each) / 1e6 for each in _leaves(str(running.process.pid)) if _answers(each)]
-    models = sum(file.stat().st_size for file in huge.rglob("*.npy")) / 1e9
+    repository = BundleRepository(ShopFolder(huge).models)
+    in_force = repository.folder / str(repository.current_id())
+    models = sum(file.stat().st_size for file in in_force.glob("*.npy")) / 1e9
     seconds = []
     for _ in range(3):
         with load.bookmatch(huge) as running:
