@@ -22,7 +22,7 @@ def measure(home: Path, huge: Path) -> list[Row]:
         private = [_private_bytes(each) / 1e6 for each in _leaves(str(running.process.pid)) if _answers(each)]
     repository = BundleRepository(ShopFolder(huge).models)
     in_force = repository.folder / str(repository.current_id())
-    models = sum(file.stat().st_size for file in in_force.glob("*.npy")) / 1e9
+    models = sum(file.stat().st_size for file in in_force.rglob("*.npy")) / 1e9
     seconds = []
     for _ in range(3):
         with load.bookmatch(huge) as running:
