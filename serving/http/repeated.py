@@ -86,6 +86,7 @@ class RepeatedAnswers:
 
     def __init__(self) -> None:
         self._told: dict[Spot, Told] = {}
+        self._engine: Engine | None = None
         self.find = self._told.get
         """What was told of this, if anything is remembered."""
 
@@ -99,6 +100,10 @@ class RepeatedAnswers:
         before, found, after = about.partition(_CACHE)
         _, comma, rest = after.partition(b",")
         since, until = _period(asked.engine.catalog, asked.now)
+        if asked.engine is not self._engine:
+            # No answer of another engine holds any more, and each would keep a whole catalogue in memory.
+            self._told.clear()
+            self._engine = asked.engine
         if len(self._told) >= MOST_ANSWERS and spot not in self._told:
             del self._told[next(iter(self._told))]
         self._told[spot] = Told(
@@ -120,6 +125,7 @@ class RepeatedAnswers:
     def clear(self) -> None:
         """Forgets everything."""
         self._told.clear()
+        self._engine = None
 
 
 def _is_plain(place: Recommender, moment: Moment, asked_for: str) -> bool:

@@ -271,3 +271,16 @@ def test_what_is_remembered_keeps_no_list_and_has_an_end(
         answerer._cache.clear()
         gc.collect()
         assert known.ends() is None
+
+
+def test_engines_of_before_are_let_go(service: Service, home: Path) -> None:
+    """Every change of the catalogue makes another engine, with a catalogue of its own: answers that were given from
+    one do not keep it in memory for as long as they are remembered."""
+    answerer = service.state.answerer
+    for customer in range(6):
+        with store_of(home) as store:
+            row = {"item_id": item(1, customer), "available": False}
+            store.catalog.put(pl.DataFrame([row], schema=ITEM_SCHEMA))
+        for _ in range(3):
+            service.get(f"/v1/customers/c{customer}/recommendations?limit=20")
+    assert {id(each.engine) for each in answerer._repeated._told.values()} == {id(service.state.engines.in_force)}
