@@ -15,6 +15,7 @@ from rich.text import Text
 
 from recsys.bundle import BundleRepository, ModelBundle
 from recsys.cli.text import did, verbatim
+from recsys.customers.attributes import attributes_of
 from recsys.data.catalog import UNREAD, Catalog
 from recsys.data.history import History
 from recsys.data.item_table import ItemTable
@@ -45,15 +46,30 @@ class OpenShop:
         """A request as of now."""
         return Request(limit=limit, now=int(time.time() * 1000), exclude=frozenset(exclude))
 
+    def table(self) -> ItemTable:
+        """The attributes of items, in the bundle's positions."""
+        return ItemTable.of(self.store.catalog.changes(UNREAD), self.bundle.items)
+
+    def asker(self, customer: str, history: History) -> AskerFacts:
+        """What filters may ask of a customer with this history."""
+        return AskerFacts(history, attributes_of(self.store, customer))
+
     def where(
-        self, text: str, parameters: Mapping[str, Sequence[str]], customer: str, history: History, now: int
+        self,
+        text: str,
+        parameters: Mapping[str, Sequence[str]],
+        asker: AskerFacts,
+        table: ItemTable,
+        now: int,
+        beside: str | None = None,
     ) -> Where:
-        """What a filter, or one that is saved under this name, lets through for a customer. Raises FilterError."""
-        table = ItemTable.of(self.store.catalog.changes(UNREAD), self.bundle.items)
+        """What a filter, or one that is saved under this name, lets through for whoever asks, of what `beside` does,
+        another one without parameters. Raises FilterError."""
         made = parse(self.saved.get(text, text), table.kinds)
-        rows = self.store.customers.get([self.store.profiles.get(customer).customer_id])
-        attributes = orjson.loads(rows["attributes"][0] or "{}") if len(rows) else {}
-        return made.where(table, AskerFacts(history, attributes), now, made.read(table.kinds, parameters))
+        values = made.read(table.kinds, parameters)
+        if beside is not None:
+            made = parse(beside, table.kinds).beside(made)
+        return made.where(table, asker, now, values)
 
     def titles(self, item_ids: Sequence[str]) -> dict[str, str]:
         """The titles of those of these items that have one."""

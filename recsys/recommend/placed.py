@@ -42,10 +42,13 @@ def placed(
     Parameters
     ----------
     catalog, table : of the same version, in the positions of the recommender's bundle.
+    request : where it has a filter, that says what the placement's says as well.
     shown : what the customer was shown lately.
     """
     history = asker.history
     rules = recommender.rules.now(catalog, request.now, table, asker)
+    if request.where is not None:
+        rules = rules.narrowed(request.where)
     showable = catalog.showable(request.now)
     layout = recommender.layout.now(
         request.now,
