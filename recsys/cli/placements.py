@@ -193,18 +193,39 @@ def roll_back(
     by: By = "",
     why: Annotated[str, typer.Option(help="What was wrong.")] = "rolled back",
     home: Home = DEFAULT_HOME,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if it does not fit the shop of today; it is recorded.")
+    ] = False,
+    sample: Sample = 20,
+    seed: Seed = 0,
+    limit: Limit = 10,
 ) -> None:
-    """Put an earlier version in force again, as a new version; again, one further back."""
+    """Put an earlier version in force again, as a new version, if `check` finds nothing; again, one further back."""
     import time
 
     from recsys.access.audit import Act
     from recsys.cli.auditing import audit_command, whoever_runs_this
-    from recsys.recommend.placements import PlacementRepository
+    from recsys.cli.trying import Wanted, open_trial
+    from recsys.errors import BundleError
+    from recsys.recommend.placements import PlacementRepository, PlacementsFileError
     from recsys.shop import ShopFolder
 
-    repository = PlacementRepository(ShopFolder(home).placements)
+    repository, forced = PlacementRepository(ShopFolder(home).placements), False
+    to = repository.before() if number is None else number
+    text = repository.text(to)
+    try:
+        with open_trial(ShopFolder(home), Wanted((), sample, seed, limit)) as shop:
+            shop.check(shop.read(text, f"version {to}"))
+    except (PlacementsFileError, BundleError) as error:
+        if not force:
+            typer.echo("not rolled back; --force does it all the same", err=True)
+            raise
+        typer.echo(f"rolled back all the same: {error}", err=True)
+        forced = True
     now = int(time.time() * 1000)
-    version = repository.roll_back(number, by=by or whoever_runs_this().name.removeprefix("user:"), why=why, now=now)
+    version = repository.roll_back(
+        to, by=by or whoever_runs_this().name.removeprefix("user:"), why=why, now=now, forced=forced
+    )
     audit_command(home, Act.PLACEMENTS_ROLLED_BACK, [str(version.number)])
     typer.echo(f"version {version.number} of the placements is in force: version {version.rolled_back_to} again")
 

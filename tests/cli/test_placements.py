@@ -294,6 +294,46 @@ def test_what_is_not_there_is_told(
     assert says in err
 
 
+def test_what_does_not_fit_today_is_rolled_back_to_by_force_alone(home: Path, terminal: Terminal) -> None:
+    """A version was right when it was published; a pin of it is over since. It is refused as a new file would be."""
+    words, repository = ("--home", str(home)), PlacementRepository(ShopFolder(home).placements)
+    over = "[placements.home]\npins = [{ item = 'c4', slot = 1, until = 2020-01-01 }]\n"
+    repository.publish(over, by="ann", why="the new year", now=0)
+    repository.publish("# nothing\n", by="ann", why="it is over", now=1)
+    for number in ((), ("1",)):
+        code, _, err = terminal("placements", "roll-back", *number, *words)
+        assert code == 1
+        assert "version 1, line 2: placements.home.pins[0].until: it is over since 2020-01-01" in err
+        assert "--force" in err
+    assert repository.current_id() == 2
+    code, out, err = terminal("placements", "roll-back", "--force", *words)
+    assert (code, out) == (0, "version 3 of the placements is in force: version 1 again\n")
+    assert "it is over since" in err
+    assert [version.forced for version in repository.versions()] == [False, False, True]
+
+
+def test_a_list_is_shown_as_its_placement_makes_it(home: Path, terminal: Terminal) -> None:
+    """`bookmatch recommend` shows what the service would, at the spot that is named; a filter holds beside its own."""
+    text = (
+        "[placements.home]\nfilter = \"author = 'Ann Ash'\"\n[placements.default]\npins = [{ item = 'g1', slot = 1 }]\n"
+    )
+    PlacementRepository(ShopFolder(home).placements).publish(text, by="ann", why="a try", now=0)
+    words = ("recommend", "u8", "--home", str(home), "--json")
+
+    def listed(*more: str) -> tuple[list[str], dict[str, object]]:
+        told = orjson.loads(terminal(*words, *more)[1])
+        return [each["item_id"] for each in told["items"]], told["placement"]
+
+    assert listed("--placement", "home") == (["c4"], {"name": "home", "moved": {}})
+    assert listed("--placement", "home", "--filter", "author <> 'Ann Ash'")[0] == []
+    shown, placement = listed()
+    assert (shown[0], placement) == ("g1", {"name": "default", "moved": {"pins": 1}})
+    with Service(Settings(home=home), FakeClock()) as service:
+        assert shown == service.get("/v1/customers/u8/recommendations?limit=10").items
+    code, _, err = terminal(*words, "--placement", "hom")
+    assert (code, "there is no placement 'hom'" in err) == (1, True)
+
+
 def test_without_a_model_only_force_publishes(tmp_path: Path, terminal: Terminal, file: Written) -> None:
     """Before the first training no list can be made: check says what to do, and --force publishes all the same."""
     open_store(ShopFolder(tmp_path / "new").store).close()

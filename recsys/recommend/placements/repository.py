@@ -116,21 +116,23 @@ class PlacementRepository:
         with self._locked():
             return self._put_in_force(text, by, why, now, None, forced)
 
-    def roll_back(self, to: int | None = None, *, by: str, why: str, now: int) -> PlacementVersion:
+    def roll_back(
+        self, to: int | None = None, *, by: str, why: str, now: int, forced: bool = False
+    ) -> PlacementVersion:
         """Puts the content of an earlier version in force again, as a new version, and returns its record.
 
         None is what was in force before; again, one further back. PlacementsError where there is nothing further back,
         or the version is unknown or damaged.
         """
         with self._locked():
-            number = self._before() if to is None else to
+            number = self.before() if to is None else to
             text = self.text(number)
             self.read(number)
             origin = self.version(number).rolled_back_to or number
-            return self._put_in_force(text, by, why, now, origin, forced=False)
+            return self._put_in_force(text, by, why, now, origin, forced)
 
-    def _before(self) -> int:
-        """The version to go back to: versions rolled back from are out of the way."""
+    def before(self) -> int:
+        """The version to go back to: versions rolled back from are out of the way. PlacementsError without one."""
         stack: list[int] = []
         for version in self.versions():
             if version.rolled_back_to is None:
