@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from recsys.shop_lock import shop_alone
 from recsys.stores import open_store
 from recsys.stores.embedded import archive_of, check_store_file, read_store_file, settle_log
 from recsys.stores.ledger import MailState, Move
+from recsys.stores.protocols import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +29,41 @@ class Restored:
     carried: Carried
 
 
-def check_backup(source: Path, scratch: Path) -> Backup:
-    """Reads a whole backup, without restoring it; what is checked lies in a folder beside `scratch` meanwhile.
+def check_backup(source: Path, places: Sequence[Path]) -> Backup:
+    """Reads a whole backup, without restoring it; a copy that is checked lies in the first of these folders that may be
+    written meanwhile.
 
-    Raises InputError and StoreError as `restore` does.
+    Raises InputError and StoreError as `restore` does; InputError where no copy can be written.
     """
-    with unfinished(scratch) as folder:
-        return _checked(source, folder)
+    with ExitStack() as stack:
+        refused = []
+        for place in places:
+            try:
+                folder = stack.enter_context(unfinished(place / f"{source.name}.check"))
+            except OSError as error:
+                refused.append(str(error))
+                continue
+            return _checked(source, folder)
+    raise InputError(
+        f"the backup {source} is checked in a copy, and nowhere one can be written: {'; '.join(refused)}",
+        remedy="name a folder with room for a copy in TMPDIR",
+    )
 
 
-def restore(source: Path, shop: ShopFolder, forgotten_in: Path | None = None, *, force: bool = False) -> Restored:
+def restore(
+    source: Path,
+    shop: ShopFolder,
+    forgotten_in: Path | None = None,
+    account: Callable[[Store], None] | None = None,
+    *,
+    force: bool = False,
+) -> Restored:
     """Puts a backup's store, placements and models in the place of the shop's. It is checked to the last byte before
     anything is touched; a process that is killed leaves the old store or the new one.
 
     Whoever was forgotten since the backup is forgotten again, keys stay as they are now and the audit goes on: as the
-    store that is replaced says, and another one at `forgotten_in`.
+    store that is replaced says, and another one at `forgotten_in`. `account` leaves its line in the audit of the store
+    that is put back: who has the one has the other, whenever the process is killed.
 
     Raises InputError when somebody uses the shop, when there is a store and not `force`, when nothing is at
     `forgotten_in`, or for a backup that is damaged; StoreError for a store of a newer release, and when the one at
@@ -67,6 +89,9 @@ def restore(source: Path, shop: ShopFolder, forgotten_in: Path | None = None, *,
             (folder / "others").mkdir()
             carried = carry_over(shop.store, forgotten_in, folder / STORE, folder / "others")
             _doubt_mails(folder / STORE)
+            if account is not None:
+                with closing(open_store(folder / STORE, create=False)) as store:
+                    account(store)
             _swap_store(folder, shop.store)
             _swap_placements(folder / PLACEMENTS, shop.home / PLACEMENTS)
             _add_email(folder / EMAIL, shop.email)

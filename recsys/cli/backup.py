@@ -12,6 +12,7 @@ from recsys.cli.options import DEFAULT_HOME, Home, Json
 if TYPE_CHECKING:
     from recsys.backup import Backup
     from recsys.backup.carrying import Carried
+    from recsys.stores.protocols import Store
 
 
 def backup(
@@ -51,21 +52,26 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Put a backup in the place of the shop's store. Nothing may use the shop meanwhile."""
+    import tempfile
+
     from recsys.access.audit import Act
     from recsys.backup import restore as put_back
     from recsys.backup.restoring import check_backup
-    from recsys.cli.auditing import audit_command
+    from recsys.cli.auditing import audit_in
     from recsys.shop import ShopFolder
 
     if check:
-        good = check_backup(source, source.with_name(f"{source.name}.check"))
+        good = check_backup(source, [source.parent, Path(tempfile.gettempdir())])
         if as_json:
             _print({"backup": str(source), "restored": False, **_told(good)})
         else:
             typer.echo(f"{source} is good: {_counted(good)}")
         return
-    done = put_back(source, ShopFolder(home), forgotten_in, force=force)
-    audit_command(home, Act.STORE_RESTORED, [source.name])
+
+    def account(store: Store) -> None:
+        audit_in(store, Act.STORE_RESTORED, [source.name])
+
+    done = put_back(source, ShopFolder(home), forgotten_in, account, force=force)
     if as_json:
         carried = {name: getattr(done.carried, name) for name in ("forgotten", "foreign", "keys", "unreadable")}
         _print({"backup": str(source), "restored": True, **_told(done.backup), "carried_over": carried})

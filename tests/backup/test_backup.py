@@ -224,7 +224,7 @@ def test_a_newer_store_that_is_named_has_to_be_there_and_is_left_as_it_is(home: 
     assert not other.store.exists()
     done = restore(tmp_path / "old", other, tmp_path / "new" / "store.db")
     assert (done.carried.forgotten, done.carried.unreadable) == (1, ())
-    assert check_backup(tmp_path / "new", tmp_path / "scratch").files
+    assert check_backup(tmp_path / "new", [tmp_path]).files
 
 
 def test_a_restore_where_no_store_is_says_that_nobody_knows_who_was_forgotten(home: Path, tmp_path: Path) -> None:
@@ -349,3 +349,36 @@ def test_a_restored_store_says_when_it_is_of(home: Path, tmp_path: Path) -> None
     made = back_up(ShopFolder(home), tmp_path / "backup", NOW)
     assert Backup.read(tmp_path / "backup") == made
     assert made.at == NOW
+
+
+def test_a_backup_beside_which_nothing_can_be_written_is_checked_elsewhere(home: Path, tmp_path: Path) -> None:
+    """It may lie on a disk that is only read: the copy is made in the next folder; where there is none it says so."""
+    made = back_up(ShopFolder(home), tmp_path / "backup", NOW)
+    (tmp_path / "no-folder").touch()
+    (tmp_path / "elsewhere").mkdir()
+    assert check_backup(tmp_path / "backup", [tmp_path / "no-folder", tmp_path / "elsewhere"]) == made
+    assert not list((tmp_path / "elsewhere").iterdir())
+    with pytest.raises(InputError, match=r"nowhere one can be written.*no-folder"):
+        check_backup(tmp_path / "backup", [tmp_path / "no-folder"])
+
+
+def test_a_restore_and_its_line_in_the_audit_are_one(home: Path, tmp_path: Path) -> None:
+    """Where the line cannot be written nothing is restored, so no kill can leave one without the other."""
+    back_up(ShopFolder(home), tmp_path / "backup", NOW)
+    with store_of(home) as store:
+        store.events.append([purchase("cid", "book")])
+
+    def full(store: Store) -> None:
+        raise StoreError("the disk is full")
+
+    def account(store: Store) -> None:
+        audit(store, Act.STORE_RESTORED, ["backup"], Actor("user:ann"), NOW)
+
+    with pytest.raises(StoreError, match="the disk is full"):
+        restore(tmp_path / "backup", ShopFolder(home), account=full, force=True)
+    with store_of(home) as store:
+        assert store.histories.version("cid")
+    restore(tmp_path / "backup", ShopFolder(home), account=account, force=True)
+    with store_of(home) as store:
+        assert not store.histories.version("cid")
+        assert [line.act for line in store.audit.read()] == [Act.STORE_RESTORED]
