@@ -8,7 +8,7 @@ from dataclasses import fields
 
 import structlog
 
-from recsys.errors import BookmatchError
+from recsys.errors import BookmatchError, PlacementsError
 from serving.http.settings import Settings
 from serving.http.state import ServiceState
 
@@ -44,7 +44,17 @@ class Reloading:
 
     def _looks(self, state: ServiceState) -> Mapping[str, Look]:
         """What there is to look for, by its name in the log."""
-        return {"bundle": state.engines.look_again, "settings": self._settings}
+        policies = state.engines.policies
+        before = policies.in_force.version
+
+        async def placements() -> str:
+            # The look for a bundle was one for placements, too.
+            if policies.trouble is not None:
+                raise PlacementsError(policies.trouble)
+            version = policies.in_force.version
+            return UNCHANGED if version == before else f"version {version}"
+
+        return {"bundle": state.engines.look_again, "placements": placements, "settings": self._settings}
 
     async def _settings(self) -> str:
         """The log's level; everything else needs a restart, and is told."""

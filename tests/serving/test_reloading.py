@@ -13,6 +13,7 @@ import pytest
 
 from recsys.bundle import BundleRepository
 from recsys.errors import InputError
+from recsys.recommend.placements import PlacementRepository
 from recsys.shop import ShopFolder
 from serving.http.settings import Settings
 from serving.http.settings_file import VARIABLE, with_file
@@ -40,6 +41,9 @@ def test_every_worker_takes_what_is_new_at_once(home: Path, tmp_path: Path, work
         old = bundles(server)
         new = train_shop(home, seed=5)
         assert bundles(server) == old != {new}
+        PlacementRepository(ShopFolder(home).placements).publish(
+            "[placements.home]\n", by="a test", why="to see", now=0
+        )
         settings.write_text('BOOKMATCH_LOG_LEVEL="debug"\nBOOKMATCH_CACHE_TTL=7\n')
         failed = threading.Event()
         ended = threading.Event()
@@ -53,6 +57,7 @@ def test_every_worker_takes_what_is_new_at_once(home: Path, tmp_path: Path, work
         assert not failed.is_set()
         log = server.log.read_text()
         assert log.count(f'"what": "bundle", "found": "{new}"') == int(workers)
+        assert log.count('"what": "placements", "found": "version 1"') == int(workers)
         found = "log_level=debug; only after a restart: cache_ttl"
         assert log.count(f'"what": "settings", "found": "{found}"') == int(workers)
         assert '"event": "request"' in log, "the level that debug needs"
