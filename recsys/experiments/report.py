@@ -96,7 +96,9 @@ def report_on(experiment: Experiment, store: Store, as_of: int, arm_of: Callable
     events = store.events.period(OUTCOME_KINDS, since - BEFORE_DAYS * DAY_MS, as_of + 1)
     outcomes = outcomes_of(people, events, as_of)
     seen = _seen(experiment, store, people, since, as_of, arm_of)
-    answered = store.exposures.answered(experiment.name).filter(pl.col("day") <= as_of // DAY_MS)
+    # Answers of before a start that was moved are no part of it, as their customers are not.
+    begin = -(2**31) if experiment.starts is None else experiment.starts // DAY_MS
+    answered = store.exposures.answered(experiment.name).filter(pl.col("day").is_between(begin, as_of // DAY_MS))
     others = [name for name in experiment.shares if name != experiment.control]
     alpha = ALPHA / len(others)
     compared = [*_compared(experiment, outcomes, others, alpha), *_clicked(experiment, seen, others, alpha)]

@@ -145,6 +145,21 @@ def test_an_effect_is_found_with_its_warnings(terminal: Terminal, simulated: pl.
     assert 0 < counted[0] < 0.2 * counted[1]
 
 
+def test_a_start_that_is_moved_later_leaves_out_what_was_before(
+    terminal: Terminal, simulated: pl.DataFrame, tmp_path: Path
+) -> None:
+    """Nobody who was last served before the new start counts, and neither do the answers of those days."""
+    run = Run(tmp_path / "shop", simulated)
+    before = told(terminal, run.home)
+    later = FILE.format(weight=1).replace("starts = 2026-08-01", "starts = 2026-08-11")
+    PlacementRepository(ShopFolder(run.home).placements).publish(later, by="ann", why="a fault", now=STARTS)
+    after = told(terminal, run.home)
+    customers = [sum(arm["customers"] for arm in each["arms"]) for each in (before, after)]
+    assert 0.4 * customers[0] < customers[1] < 0.6 * customers[0]
+    assert [each["guardrail"] for each in before["guardrails"] if each["worse"]] == ["latency"]
+    assert not [each for each in after["guardrails"] if each["worse"]]
+
+
 def test_a_split_that_is_off_is_told(terminal: Terminal, simulated: pl.DataFrame, tmp_path: Path) -> None:
     """As many in either arm, where the file says three to one."""
     report = told(terminal, Run(tmp_path / "shop", simulated, weight=3.0).home)
