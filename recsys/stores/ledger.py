@@ -27,8 +27,8 @@ MOVES: Final[Mapping[MailState, frozenset[MailState]]] = {
     MailState.WAITING: frozenset({MailState.SENDING, MailState.SUPPRESSED, MailState.FAILED}),
     # Back to waiting: the server said that it did not take the mail, and to come again.
     MailState.SENDING: frozenset({MailState.SENT, MailState.FAILED, MailState.UNCERTAIN, MailState.WAITING}),
-    # Only where somebody asks for it: the mail may come twice.
-    MailState.UNCERTAIN: frozenset({MailState.WAITING}),
+    # Only where somebody asks for it: the mail may come twice. Never back to waiting: the doubt would be forgotten.
+    MailState.UNCERTAIN: frozenset({MailState.SENDING}),
     MailState.SENT: frozenset(),
     MailState.SUPPRESSED: frozenset(),
     MailState.FAILED: frozenset(),

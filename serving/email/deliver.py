@@ -11,7 +11,7 @@ import heapq
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -112,7 +112,8 @@ class Delivery:
 
     Parameters
     ----------
-    message_ids : of each customer whose mail waits.
+    message_ids : of each customer whose mail waits, or is uncertain and is to be sent again.
+    doubtful : the latter: unless the server says yes now, their mails stay uncertain.
     progress : called with 1 whenever a mail has a final state.
     """
 
@@ -128,12 +129,13 @@ class Delivery:
         pace: Pace,
         clocks: SendClocks,
         message_ids: Mapping[str, str],
+        doubtful: Collection[str] = frozenset(),
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._mailing, self._store = mailing, store
         self._server, self._sender, self._renderer = server, sender, renderer
         self._recheck, self._pace, self._clocks = recheck, pace, clocks
-        self._message_ids = message_ids
+        self._message_ids, self._doubtful = message_ids, doubtful
         self._progress = progress
         self._limits = Limits(clocks.monotonic, 1)
         self._work: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
@@ -293,18 +295,19 @@ class Delivery:
                 self._renderer.render(found), self._sender, found.address, name, identifier, self._clocks.now()
             )
         except InputError as error:
-            move = Move(customer_id, MailState.FAILED, f"not sent: {error}")
+            move = self._not_taken(customer_id, MailState.FAILED, f"not sent: {error}")
             writes.submit(lambda store: self._settle(store, found, move)).result()
-            return _Told(task, MailState.FAILED)
+            return _Told(task, move.state)
         except BaseException:
             # Nothing was handed over: what stops this run must not leave a doubt behind.
-            back = Move(customer_id, MailState.WAITING)
+            back = self._not_taken(customer_id, MailState.WAITING, "")
             writes.submit(lambda store: self._settle(store, found, back)).result()
             raise
         handover = self._hand_over(connection, found, message)
-        move = self._judged(task, handover)
+        later = handover.verdict is Verdict.LATER and task.tries + 1 < self._pace.attempts
+        move = self._judged(task, handover, later=later)
         writes.submit(lambda store: self._settle(store, found, move, handover.verdict is Verdict.NO_ADDRESS))
-        return _Told(task, move.state, later=move.state is MailState.WAITING)
+        return _Told(task, move.state, later=later)
 
     def _hand_over(self, connection: MailConnection, mail: PlannedMail, message: bytes) -> Handover:
         try:
@@ -312,17 +315,23 @@ class Delivery:
         except (ServerDownError, ServerRefusesError) as error:
             return Handover(Verdict.LATER, error.found)
 
-    def _judged(self, task: _Task, handover: Handover) -> Move:
+    def _judged(self, task: _Task, handover: Handover, *, later: bool) -> Move:
         customer_id, (verdict, reply) = task.mail.customer_id, handover
         if verdict is Verdict.TAKEN:
             return Move(customer_id, MailState.SENT)
         if verdict is Verdict.UNKNOWN:
             return Move(customer_id, MailState.UNCERTAIN, reply)
+        if later:
+            return self._not_taken(customer_id, MailState.WAITING, reply)
         if verdict is Verdict.LATER:
-            if task.tries + 1 < self._pace.attempts:
-                return Move(customer_id, MailState.WAITING, reply)
-            return Move(customer_id, MailState.FAILED, f"given up after {task.tries + 1} attempts: {reply}")
-        return Move(customer_id, MailState.FAILED, reply)
+            reply = f"given up after {task.tries + 1} attempts: {reply}"
+        return self._not_taken(customer_id, MailState.FAILED, reply)
+
+    def _not_taken(self, customer_id: str, state: MailState, reason: str) -> Move:
+        """What becomes of a mail that was not taken this time: of a doubtful one nobody knows of the time before."""
+        if customer_id in self._doubtful:
+            return Move(customer_id, MailState.UNCERTAIN, f"sent again, not taken: {reason}" if reason else "")
+        return Move(customer_id, state, reason)
 
     # --- inside the transaction of a group of writes
 
@@ -334,6 +343,8 @@ class Delivery:
             return checked
         move = Move(mail.customer_id, MailState.SENDING)
         if isinstance(checked, Suppression):
+            if mail.customer_id in self._doubtful:
+                return None  # It may have been taken: uncertain it stays.
             move = Move(mail.customer_id, MailState.SUPPRESSED, checked.cause)
         (done,) = store.ledger.move(self._mailing, [move], now)
         return checked if done else None

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,7 @@ from serving.email.campaign import Cap, QuietHours, Restraint
 from serving.email.planned import Cause, PlannedBlock, PlannedItem, PlannedMail
 
 DAY_MS = 86_400_000
+_NOBODY: Mapping[str, int] = MappingProxyType({})
 _ASKED = ("item_id", "price", "currency", "available", "expires")
 
 
@@ -49,10 +51,14 @@ class Recheck:
     ----------
     store : nobody else sends from it meanwhile.
     now : milliseconds UTC; what was mailed before is read once, as of now.
+    doubtful : of each customer whose mail of this mailing is uncertain and is to be sent again, when that came about,
+        milliseconds UTC: no cap counts it against itself.
     """
 
-    def __init__(self, store: Store, purpose: str, restraint: Restraint, now: int) -> None:
-        self._purpose, self._restraint = purpose, restraint
+    def __init__(
+        self, store: Store, purpose: str, restraint: Restraint, now: int, doubtful: Mapping[str, int] = _NOBODY
+    ) -> None:
+        self._purpose, self._restraint, self._doubtful = purpose, restraint, doubtful
         self._mailed = _mailed(store, purpose, restraint.caps, now)
         self._rows: dict[str, Mapping[str, object]] = {}
         self._catalog_version = UNREAD
@@ -66,7 +72,7 @@ class Recheck:
             return Suppression(Cause.RECOMMENDATIONS_OFF)
         if store.addresses.undeliverable([mail.address]):
             return Suppression(Cause.UNREACHABLE)
-        if self._is_capped(profile.customer_id, now):
+        if self._is_capped(profile.customer_id, self._doubtful.get(mail.customer_id), now):
             return Suppression(Cause.FREQUENCY_CAP)
         quiet = self._restraint.quiet
         until = max(mail.not_before, 0 if quiet is None else quiet_until(quiet, mail.time_zone, now))
@@ -77,8 +83,10 @@ class Recheck:
             return Suppression(LateCause.NOTHING_LEFT)
         return mail if blocks == mail.blocks else replace(mail, blocks=blocks, theme=_theme(mail, blocks))
 
-    def _is_capped(self, customer_id: str, now: int) -> bool:
-        times = self._mailed.get(customer_id, ())
+    def _is_capped(self, customer_id: str, doubtful: int | None, now: int) -> bool:
+        times = list(self._mailed.get(customer_id, ()))
+        if doubtful in times:
+            times.remove(doubtful)
         return any(sum(at > now - cap.days * DAY_MS for at in times) >= cap.mails for cap in self._restraint.caps)
 
     def _still(self, store: Store, blocks: Sequence[PlannedBlock], now: int) -> tuple[PlannedBlock, ...]:

@@ -131,7 +131,7 @@ def send(
     """Sends what waits of a plan's mailing, which begins with the first call.
 
     Mails that an earlier run left half-way become uncertain; `resend_uncertain` sends all uncertain ones again, with
-    the Message-ID that they had. Raises InputError where another process sends mails of this shop, and for a template
+    the Message-ID that they had, and one that is not taken then stays uncertain. Raises InputError where another process sends mails of this shop, and for a template
     or a text that does not fit: then nothing was sent; StoreError when the ledger cannot be written any more.
     """
     with shop_in_use(shop.home), sending_alone(shop.home):
@@ -139,21 +139,23 @@ def send(
         begin(store, plan, settings.sender.domain, clocks.now())
         name = mailing_name(plan.header)
         left = recover(store, name, clocks.now())
-        if resend_uncertain:
-            uncertain = store.ledger.rows(name, [MailState.UNCERTAIN])["customer_id"].to_list()
-            store.ledger.move(name, [Move(each, MailState.WAITING) for each in uncertain], clocks.now())
-        waiting = store.ledger.rows(name, [MailState.WAITING]).select("customer_id", "message_id")
-        message_ids: dict[str, str] = dict(waiting.iter_rows())
+        wanted = [MailState.WAITING, *([MailState.UNCERTAIN] if resend_uncertain else [])]
+        rows = store.ledger.rows(name, wanted)
+        message_ids: dict[str, str] = dict(rows.select("customer_id", "message_id").iter_rows())
+        doubtful: dict[str, int] = dict(
+            rows.filter(state=str(MailState.UNCERTAIN)).select("customer_id", "at").iter_rows()
+        )
         delivery = Delivery(
             name,
             store,
             server=settings.server,
             sender=settings.sender,
             renderer=renderer,
-            recheck=Recheck(store, plan.header.purpose, restraint, clocks.now()),
+            recheck=Recheck(store, plan.header.purpose, restraint, clocks.now(), doubtful),
             pace=settings.pace,
             clocks=clocks,
             message_ids=message_ids,
+            doubtful=frozenset(doubtful),
             progress=progress,
         )
         sending = delivery.run(mail for mail in plan.mails() if mail.customer_id in message_ids)

@@ -146,6 +146,10 @@ class MailConnection:
             return Handover(Verdict.UNKNOWN, f"the connection was lost before the server answered: {error}")
         if 200 <= code < 300:
             return Handover(Verdict.TAKEN, _reply(code, text))
+        if not 400 <= code < 600:
+            # No yes and no no: what it means nobody knows, and neither what the next answer would be to.
+            self.close()
+            return Handover(Verdict.UNKNOWN, f"the server's answer is none: {_reply(code, text)}")
         self._go_on(code)
         return Handover(Verdict.REFUSED if code >= 500 else Verdict.LATER, _reply(code, text))
 

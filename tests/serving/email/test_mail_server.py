@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,6 +105,52 @@ user = "shop"
 rate = "50/s"
 connections = 4
 """
+
+
+@contextmanager
+def scripted(*answers: bytes) -> Iterator[int]:
+    """A server that greets, and answers each command, and the message, by what is said here; then it closes."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection, connection.makefile("rb") as lines:
+                connection.sendall(b"220 hello\r\n")
+                for answer in answers:
+                    is_message = answer is answers[-1] and len(answers) == 5
+                    while (line := lines.readline()) and is_message and line != b".\r\n":
+                        pass
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listening.getsockname()[1]
+        thread.join(10)
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        ((b"250 ok\r\n",), Verdict.LATER),
+        ((b"250 ok\r\n", b"??\r\n"), Verdict.LATER),
+        ((b"250 ok\r\n", b"250 ok\r\n", b"garbage\r\n"), Verdict.LATER),
+        ((b"250 ok\r\n", b"250 ok\r\n", b"250 ok\r\n", b"554 no\r\n"), Verdict.REFUSED),
+        ((b"250 ok\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b""), Verdict.UNKNOWN),
+        ((b"250 ok\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"250-ok\r\n"), Verdict.UNKNOWN),
+        ((b"250 ok\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"queued?\r\n"), Verdict.UNKNOWN),
+        ((b"250 ok\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"354 go on\r\n"), Verdict.UNKNOWN),
+        ((b"250 ok\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"451 later\r\n"), Verdict.LATER),
+        ((b"250 ok\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"554 no\r\n"), Verdict.REFUSED),
+        ((b"250 ok\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"250 yes\r\n"), Verdict.TAKEN),
+    ],
+)
+def test_what_is_no_answer_to_a_mail_leaves_it_uncertain(answers: tuple[bytes, ...], verdict: Verdict) -> None:
+    """After the message only a 4xx or 5xx says that it was not taken; before it, nothing was."""
+    with scripted(*answers) as port:
+        connection = MailConnection(MailServer("127.0.0.1", port, Security.NONE, timeout=5.0))
+        found = connection.deliver("a@shop.example", "b@example.com", b"Subject: x\r\n\r\nx\r\n")
+        connection.close()
+    assert found.verdict is verdict
 
 
 def test_settings_are_read(tmp_path: Path) -> None:

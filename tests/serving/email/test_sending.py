@@ -96,6 +96,46 @@ def test_what_is_uncertain_is_sent_again_only_when_asked(tmp_path: Path) -> None
     assert len({identifier for identifier, _ in mails}) == 2
 
 
+def test_what_may_have_been_taken_stays_uncertain_until_a_yes(tmp_path: Path) -> None:
+    """Sending again while the server is away, after a no, over a cap, or to a server that refuses or puts off: the mail
+    may have been taken the first time, and no later run without the flag sends it."""
+    names = ["cut-a", "cut-b", "cut-c"]
+    plan, port = TestPlan([mail(each) for each in names]), free_port()
+    with closing(shop_of(tmp_path, names)) as store:
+        with catcher(tmp_path / "mails", port):
+            sent(tmp_path, store, plan, settings(port))
+        first = taken(tmp_path / "mails")
+        assert len(first) == 3
+        done = sent(tmp_path, store, plan, settings(port, patience=0.0), again=True)
+        assert done.sending.stopped
+        assert {state for state, _ in fates(store, plan).values()} == {"uncertain"}
+        store.profiles.put("cut-a", [Consent("email", False, "letter", 9)])
+        moved = [
+            replace(mail("cut-b"), address="nobody@example.com"),
+            replace(mail("cut-c"), address="always-later@x.example"),
+        ]
+        refusing = TestPlan([mail("cut-a"), *moved])
+        with catcher(tmp_path / "mails", port):
+            for again in (True, False):
+                done = sent(tmp_path, store, refusing, settings(port, attempts=2), again=again)
+                assert done.totals.reconciles
+                assert {state for state, _ in fates(store, plan).values()} == {"uncertain"}
+        assert taken(tmp_path / "mails") == first
+
+
+def test_a_mail_that_is_sent_again_does_not_count_against_itself(tmp_path: Path) -> None:
+    """A cap of one mail a week: the uncertain one is that mail; another one of the week stands against it."""
+    names = ["cut-a", "cut-b"]
+    week = Restraint(caps=(Cap(1, 7.0),))
+    plan, other = plan_of(*names), replace(plan_of("cut-b"), planned_at=5)
+    with catcher(tmp_path / "mails") as port, closing(shop_of(tmp_path, names)) as store:
+        sent(tmp_path, store, other, settings(port))
+        sent(tmp_path, store, plan, settings(port))
+        sent(tmp_path, store, plan, settings(port), restraint=week, again=True)
+    to = [recipient.partition("@")[0] for _, recipient in taken(tmp_path / "mails")]
+    assert sorted(to) == ["cut-a", "cut-a", "cut-b", "cut-b"]
+
+
 def test_two_do_not_send_at_once(tmp_path: Path) -> None:
     """The second is told, and nothing is sent or begun by it."""
     plan = plan_of("ann")
