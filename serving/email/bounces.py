@@ -18,6 +18,7 @@ from recsys.data.events import Event, EventKind
 from recsys.data.profile import Consent
 from recsys.errors import ForgottenCustomerError, InputError
 from recsys.stores.protocols import Store
+from serving.email.people import with_contacts
 
 COMPLAINT = "complaint"
 """The source of a no that a complaint is."""
@@ -40,13 +41,14 @@ class Return:
     Attributes
     ----------
     message_id : of our mail, with its angle brackets.
+    recipients : the addresses that it names, the one that the last server knows and the one that it came for.
     status : RFC 3463, such as `5.1.1`; empty for a complaint.
     reply : what the receiving server said.
     """
 
     kind: Returned
     message_id: str
-    recipient: str
+    recipients: tuple[str, ...]
     status: str
     reply: str
 
@@ -104,16 +106,16 @@ def returns_of(message: Message) -> Iterator[Return]:
                 action = str(block.get("Action", "")).strip().lower()
                 if action in ("failed", "delayed"):
                     status = str(block.get("Status", "")).strip()
-                    recipient = str(block.get("Final-Recipient") or block.get("Original-Recipient") or "")
+                    named = [str(block.get(field, "")) for field in ("Final-Recipient", "Original-Recipient")]
                     yield Return(
                         Returned.BOUNCED if action == "failed" else Returned.DELAYED,
                         identifier,
-                        recipient.partition(";")[2].strip() or recipient.strip(),
+                        tuple(each.rpartition(";")[2].strip() for each in named if each),
                         status.split(" ")[0],
                         " ".join(str(block.get("Diagnostic-Code", "")).split()) or status,
                     )
         elif part.get_content_type() == "message/feedback-report":
-            yield Return(Returned.COMPLAINED, identifier, "", "", "")
+            yield Return(Returned.COMPLAINED, identifier, (), "", "")
 
 
 def messages(path: Path) -> Iterator[Message]:
@@ -176,12 +178,24 @@ def _keep(store: Store, returned: Return, mailing: str, customer_id: str, now: i
         done.new += is_new
         if not is_new:
             return
-        if returned.kind is Returned.BOUNCED and is_permanent(returned.status) and returned.recipient:
-            store.addresses.mark(customer_id, returned.recipient, f"{returned.status} {returned.reply}", now)
+        address = _own_address(store, returned, customer_id)
+        if returned.kind is Returned.BOUNCED and is_permanent(returned.status) and address is not None:
+            store.addresses.mark(customer_id, address, f"{returned.status} {returned.reply}", now)
             done.undeliverable += 1
         elif complained:
             purpose = next(each.purpose for each in store.ledger.mailings() if each.name == mailing)
-            store.profiles.put(customer_id, [Consent(purpose, False, COMPLAINT, now)])
+            said = store.profiles.get(customer_id).consents.get(purpose)
+            # A statement of tomorrow, by whatever clock, would win over this one.
+            stated = now if said is None else max(now, said.stated)
+            store.profiles.put(customer_id, [Consent(purpose, False, COMPLAINT, stated)])
+
+
+def _own_address(store: Store, returned: Return, customer_id: str) -> str | None:
+    """The address of the customer whose mail came back, where the report names it. Whoever got a mail knows its
+    Message-ID and can write a report: it must not take anybody else's address away."""
+    rows = store.customers.get([store.profiles.get(customer_id).customer_id, customer_id])
+    known = {each.casefold() for each in with_contacts(rows)["email"].drop_nulls()}
+    return next((each for each in returned.recipients if each.casefold() in known), None)
 
 
 def is_permanent(status: str) -> bool:

@@ -53,7 +53,7 @@ class Outcome:
     uncertain : the customers whose mail may or may not have been taken.
     opened, clicked, bought : how many customers did so by a link of the mail; `purchases` by how many events.
     revenue : by currency, of these purchases.
-    bounced, left : customers whose mail came back, and who unsubscribed or complained since.
+    bounced, left : customers whose mail came back for good, and who unsubscribed or complained since.
     places : by kind of block, the share of all items in mails that were sent.
     exposed : the items that most mails had.
     lift : of everybody who was to get the campaign's mails over the holdout; None without one.
@@ -103,7 +103,7 @@ def outcome_of(
         bought=_people(came, EventKind.PURCHASE),
         purchases=bought.height,
         revenue=_revenue(bought),
-        bounced=_people(of_ours, EventKind.EMAIL_BOUNCE),
+        bounced=_people(of_ours.filter(~_is_delayed()), EventKind.EMAIL_BOUNCE),
         left=_people(of_ours, EventKind.UNSUBSCRIBE, EventKind.COMPLAINT),
         places=places,
         exposed=exposed,
@@ -148,6 +148,11 @@ def _by_link(
 
 def _people(events: pl.DataFrame, *kinds: EventKind) -> int:
     return events.filter(pl.col("kind").is_in([str(kind) for kind in kinds]))["customer_id"].n_unique()
+
+
+def _is_delayed() -> pl.Expr:
+    """Of a report that only says that a mail is on its way still."""
+    return pl.col("context").str.json_path_match("$.permanent").eq_missing(pl.lit("false"))
 
 
 def _revenue(bought: pl.DataFrame) -> dict[str, float]:

@@ -131,8 +131,9 @@ def send(
     """Sends what waits of a plan's mailing, which begins with the first call.
 
     Mails that an earlier run left half-way become uncertain; `resend_uncertain` sends all uncertain ones again, with
-    the Message-ID that they had, and one that is not taken then stays uncertain. Raises InputError where another process sends mails of this shop, and for a template
-    or a text that does not fit: then nothing was sent; StoreError when the ledger cannot be written any more.
+    the Message-ID that they had, and one that is not taken then stays uncertain. Raises InputError where another
+    process sends mails of this shop, and for a template or a text that does not fit: then nothing was sent; StoreError
+    when the ledger cannot be written any more.
     """
     with shop_in_use(shop.home), sending_alone(shop.home):
         renderer = renderer_of(plan.header, shop.email, settings)

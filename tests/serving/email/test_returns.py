@@ -19,7 +19,9 @@ from recsys.backup.restoring import restore
 from recsys.backup.writing import back_up
 from recsys.cli.app import app
 from recsys.customers.forgetting import forget
+from recsys.data.catalog import CUSTOMER_SCHEMA
 from recsys.data.events import Event, EventKind
+from recsys.data.profile import Consent
 from recsys.errors import InputError
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
@@ -107,6 +109,7 @@ def test_reports_become_events_and_marks(shop: ShopFolder, tmp_path: Path) -> No
     """From messages, a mailbox and a folder: gone for good, put off, full, complained; strangers are counted, and
     reading all of it again changes nothing."""
     with closing(shop_of(shop.home, ["gone", "late", "full", "angry"])) as store:
+        store.customers.put(_addresses("gone", "late", "full", "angry"))
         ids = sent_to(store, "gone", "late", "full", "angry")
         box = tmp_path / "returns"
         (box / "new").mkdir(parents=True)
@@ -132,6 +135,43 @@ def test_reports_become_events_and_marks(shop: ShopFolder, tmp_path: Path) -> No
         assert events["customer_id"].to_list() == ["angry", "full", "gone", "late"]
         permanent = [orjson.loads(each)["permanent"] for each in events["context"]]
         assert permanent == [False, True, True, False]
+        (mailing,) = store.ledger.mailings()
+        assert outcome_of(store, mailing, lambda _: None, 0.0, NOW + 9).bounced == 2
+
+
+def _addresses(*customers: str) -> pl.DataFrame:
+    """Their rows, as addresses are known."""
+    rows = [{"customer_id": each, "attributes": f'{{"email": "{each}@example.com"}}'} for each in customers]
+    return pl.DataFrame(rows, schema=CUSTOMER_SCHEMA)
+
+
+def test_a_report_that_anybody_may_have_written_takes_no_other_address_away(shop: ShopFolder, tmp_path: Path) -> None:
+    """Who got a mail knows its Message-ID: a report about it that names somebody else's address marks none; one of a
+    forwarded mail names ours as the address it came for."""
+    with closing(shop_of(shop.home, ["mallory", "victim"])) as store:
+        store.customers.put(_addresses("mallory", "victim"))
+        ids = sent_to(store, "mallory", "victim")
+        values = {"to": "victim@example.com", "action": "failed", "status": "5.1.1", "kind": "message/rfc822"}
+        forged = tmp_path / "forged.eml"
+        forged.write_text(DSN.format(**values, identifier=ids["mallory"]))
+        done = process(store, [forged], NOW + 5)
+        assert (done.new, done.undeliverable) == (1, 0)
+        forwarded = DSN.format(**values | {"to": "v@elsewhere.example"}, identifier=ids["victim"])
+        forged.write_text(forwarded.replace("Action:", "Original-Recipient: rfc822; Victim@example.com\nAction:"))
+        assert process(store, [forged], NOW + 5).undeliverable == 1
+        assert set(store.addresses.undeliverable(["mallory@example.com", "victim@example.com"])) == {
+            "victim@example.com"
+        }
+
+
+def test_a_complaint_counts_over_a_yes_of_tomorrow(shop: ShopFolder, tmp_path: Path) -> None:
+    """Where a clock ran ahead, the no is of the same moment as the yes, and wins."""
+    with closing(shop_of(shop.home, ["angry"])) as store:
+        store.profiles.put("angry", [Consent("email", True, "form", NOW + 1_000_000)])
+        ids = sent_to(store, "angry")
+        (tmp_path / "complaint.eml").write_text(COMPLAINT.format(identifier=ids["angry"]))
+        process(store, [tmp_path / "complaint.eml"], NOW)
+        assert not store.profiles.get("angry").allows("email")
 
 
 def test_a_file_that_cannot_be_read_is_told(shop: ShopFolder, tmp_path: Path) -> None:
