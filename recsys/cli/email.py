@@ -44,12 +44,15 @@ def plan(
     from recsys.cli.progress import Bars
     from recsys.shop import ShopFolder
     from serving.email.plan import make_plan
+    from serving.email.planned import Plan
 
     now = moment(at)
     with open_mail_shop(home, now) as shop, Bars(visible=not as_json) as bars:
         campaign = shop.read(file)
         folder = to or ShopFolder(home).mailings / f"{campaign.name}-{_stamp(now)}"
         header = make_plan(campaign, shop.planning(campaign), now, folder, available_cores(), bars.follow)
+        if shop.forget_meanwhile(folder):
+            header = Plan(folder).header
     if as_json:
         typer.echo(plan_json(header, folder))
     else:

@@ -63,6 +63,14 @@ class MailShop:
         )
         return read_campaign(placements_text(path), str(path), around)
 
+    def forget_meanwhile(self, plan: Path) -> bool:
+        """Takes who was forgotten while a plan was made out of it; whether anybody was. Forgetting from then on finds
+        the plan itself."""
+        from recsys.customers.planned_mails import remove_from_plans
+
+        gone = self.shop.store.persons.forgotten(self.people["customer_id"].to_list())
+        return remove_from_plans(plan.parent, gone) > 0 if gone else False
+
     def planning(self, campaign: Campaign) -> Shop:
         """What a plan of a campaign is made from."""
         from serving.email.mailed import MAILED_DAYS

@@ -202,7 +202,8 @@ class PlanHeader:
 
 
 class Plan:
-    """A plan in a folder. Raises InputError where there is none, or one of another version."""
+    """A plan in a folder. Raises InputError where there is none, or one of another version; `mails` does for one whose
+    files do not belong together."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -214,6 +215,12 @@ class Plan:
         for number in range(self.header.parts):
             rows = pl.read_parquet(self.folder / mails_file(number))
             items = pl.read_parquet(self.folder / items_file(number)).rows()
+            if rows["items"].sum() != len(items):
+                raise InputError(
+                    f"the mails and the items in part {number} of the plan {self.folder} do not belong together",
+                    expected="as many items as the mails have",
+                    remedy="if a customer is being forgotten, send again then; plan the campaign again otherwise",
+                )
             first = 0
             for row in rows.iter_rows(named=True):
                 if row["cause"] is None:

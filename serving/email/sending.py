@@ -165,7 +165,8 @@ def send(
 
 def begin(store: Store, plan: PlannedMailing, domain: str, now: int) -> bool:
     """Writes a plan's whole audience into the ledger, and who is held out and who is not beside it; False when it is
-    there already. Raises InputError for a plan whose parts do not make up its audience."""
+    there already. Raises InputError for a plan whose parts do not make up its audience, and for one that is not the
+    plan with which the mailing of this name began."""
     header = plan.header
     name, secret = mailing_name(header), store.secret()
     entries = [
@@ -188,7 +189,27 @@ def begin(store: Store, plan: PlannedMailing, domain: str, now: int) -> bool:
             arms = [(entry.customer_id, MAILED) for entry in entries]
             arms += [(entry.customer_id, HOLDOUT) for entry in suppressed if entry.cause == Cause.HOLDOUT]
             store.exposures.record([Exposure(experiment, arm, customer_id, now) for customer_id, arm in arms])
+    if not begun:
+        _check_same(store, name, [*entries, *suppressed])
     return begun
+
+
+def _check_same(store: Store, name: str, entries: Sequence[LedgerEntry]) -> None:
+    """A mailing goes on with the plan that it began with: another one as of the same moment has the same name."""
+    rows = store.ledger.rows(name).select("customer_id", "message_id", "content")
+    began = {customer_id: (message_id, content) for customer_id, message_id, content in rows.iter_rows()}
+    new = [entry.customer_id for entry in entries if entry.customer_id not in began]
+    other = set(new) - set(store.persons.forgotten(new))
+    for entry in entries:
+        if began.get(entry.customer_id, entry[2:]) != entry[2:]:
+            other.add(entry.customer_id)
+    if other:
+        raise InputError(
+            f"the mailing {name} began with another plan: {len(other)} customers, such as {min(other)!a}, have another "
+            "mail in this one",
+            expected="the plan that it began with; a plan never changes",
+            remedy="plan the campaign again, as of another moment",
+        )
 
 
 def recover(store: Store, name: str, now: int) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recsys.customers.planned_mails import UNFINISHED
 from recsys.data.vocabulary import Vocabulary
 from recsys.durable import sync, write_file
 from recsys.errors import InputError
@@ -34,7 +35,7 @@ class PlanFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._unfinished = folder.with_name(f".{folder.name}.unfinished-{os.getpid()}")
+        self._unfinished = folder.with_name(f".{folder.name}{UNFINISHED}{os.getpid()}")
         self.parts = 0
 
     def __enter__(self) -> Self:

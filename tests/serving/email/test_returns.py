@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import mailbox
-from contextlib import closing
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
 from email import message_from_string
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -18,11 +22,13 @@ from typer.testing import CliRunner
 from recsys.backup.restoring import restore
 from recsys.backup.writing import back_up
 from recsys.cli.app import app
+from recsys.customers import planned_mails
 from recsys.customers.forgetting import forget
+from recsys.customers.planned_mails import remove_from_plans
 from recsys.data.catalog import CUSTOMER_SCHEMA
 from recsys.data.events import Event, EventKind
 from recsys.data.profile import Consent
-from recsys.errors import InputError
+from recsys.errors import InputError, StoreUnavailableError
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
 from recsys.stores.ledger import MailState, Move
@@ -348,6 +354,63 @@ def test_who_is_forgotten_is_in_no_plan_and_no_preview(shop: ShopFolder) -> None
                 assert b"bob@example.com" not in content, path
                 if "items" not in path.name:  # What was picked for one alone names items, and no customer.
                     assert b"Bob" not in content, path
+
+
+def test_forgetting_that_was_ended_half_way_goes_on(shop: ShopFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At every file: nobody is ever planned with another's items, and asking again brings the plan in order."""
+    for written in range(3):
+        plan = planned(shop)
+        mine = {each.customer_id: each for each in plan.mails()}
+        files = iter(range(3))
+
+        def ended(done: Callable[..., None], *said: object, files: Iterator[int] = files, stop: int = written) -> None:
+            if next(files) == stop:
+                raise OSError("no space left")
+            done(*said)
+
+        with monkeypatch.context() as patched:
+            for name in ("_replace", "replace_file"):
+                patched.setattr(planned_mails, name, partial(ended, getattr(planned_mails, name)))
+            with pytest.raises(StoreUnavailableError, match="no space left"):
+                remove_from_plans(shop.mailings, ["bob"])
+        with suppress(InputError):
+            for each in Plan(plan.folder).mails():
+                assert each == mine[each.customer_id]
+        assert remove_from_plans(shop.mailings, ["bob"]) == 1
+        left = Plan(plan.folder)
+        assert list(left.mails()) == [mine["ann"], mine["cy"]]
+        assert (left.header.audience, left.header.planned, left.header.suppressed) == (3, 2, {"holdout": 1})
+        shutil.rmtree(plan.folder)
+
+
+def test_a_plan_that_was_killed_does_not_stand_against_forgetting(shop: ShopFolder) -> None:
+    """Half of a file is left of it, which nobody can read: it goes, as nobody will finish it."""
+    plan = planned(shop)
+    for name, gone in ((f".other.unfinished-{2**22 + 1}", True), (f".other.unfinished-{os.getpid()}", False)):
+        folder = shop.mailings / name
+        folder.mkdir()
+        (folder / "mails-00000.parquet").write_bytes((plan.folder / "mails-00000.parquet").read_bytes()[:300])
+        assert remove_from_plans(shop.mailings, ["bob"]) == int(gone)
+        assert folder.exists() is not gone
+
+
+def test_a_mailing_goes_on_with_its_own_plan_alone(shop: ShopFolder) -> None:
+    """Another plan as of the same moment has the same name: its mails are not sent as if they were those of the first.
+    One from which somebody was forgotten since is still the same."""
+    with closing(shop_of(shop.home, ["ann", "bob", "cy"])) as store:
+        begin(store, TestPlan([mail("ann"), mail("bob")], [("held", "holdout")]), "shop.example", NOW)
+        others = [
+            TestPlan([replace(mail("ann"), blocks=BLOCKS[:1]), mail("bob")], [("held", "holdout")]),
+            TestPlan([mail("ann"), mail("bob"), mail("held")]),
+            TestPlan([mail("ann"), mail("bob"), mail("cy")], [("held", "holdout")]),
+            TestPlan([mail("ann")], [("bob", "holdout"), ("held", "holdout")]),
+        ]
+        for other in others:
+            with pytest.raises(InputError, match="began with another plan"):
+                begin(store, other, "shop.example", NOW)
+        forget(shop, store, "bob", NOW)
+        for same in (TestPlan([mail("ann"), mail("bob")], [("held", "holdout")]), TestPlan([mail("ann")])):
+            assert not begin(store, same, "shop.example", NOW)
 
 
 def test_a_restored_shop_sends_nothing_twice_and_its_links_work(shop: ShopFolder, tmp_path: Path) -> None:
