@@ -79,6 +79,8 @@ class MailShop:
         from serving.http.tokens import RecommendationTokens
 
         store, bundle = self.shop.store, self.shop.bundle
+        # As far back as the longest cap: what is sent is asked that far back once more.
+        days = max([MAILED_DAYS, *(cap.days for cap in campaign.restraint.caps)])
         addresses = with_contacts(self.people)["email"].drop_nulls().unique().to_list()
         return Shop(
             recommender=self.shop.recommender,
@@ -90,7 +92,7 @@ class MailShop:
             permissions=store.customers.permissions(campaign.purpose),
             forgotten=frozenset(store.persons.forgotten(self.people["customer_id"].to_list())),
             unreachable=_unreachable(store, addresses),
-            mailed=_mailed(store, campaign.purpose, self.now - int(MAILED_DAYS * MS_PER_DAY)),
+            mailed=_mailed(store, campaign.purpose, self.now - int(days * MS_PER_DAY)),
             tokens=RecommendationTokens(store.secret()),
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -43,7 +42,7 @@ class Shape(StrEnum):
 
 
 _ITEM = ("item_id", "title", "author", "price", "currency", "url", "image", "reason")
-_DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
+_DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """A cell that begins with one of these is a formula to a spreadsheet."""
 
 Record = dict[str, object]
@@ -93,17 +92,26 @@ def export(
         try:
             write(unfinished, shape, [record(mail) for mail in mails])
             sync(unfinished)
-            store.ledger.move(name, [Move(mail.customer_id, MailState.SENDING) for mail in mails], now())
+            claimed = store.ledger.move(name, [Move(mail.customer_id, MailState.SENDING) for mail in mails], now())
+            if not all(claimed):
+                # Who was forgotten meanwhile is in no row any more, and must be in no file.
+                mails = [mail for mail, is_claimed in zip(mails, claimed, strict=True) if is_claimed]
+                write(unfinished, shape, [record(mail) for mail in mails])
+                sync(unfinished)
             unfinished.rename(target)
             sync(target.parent)
-        except OSError as error:
+        except (OSError, pl.exceptions.ComputeError) as error:
+            # What waits again must be in no file that somebody could send.
             unfinished.unlink(missing_ok=True)
+            target.unlink(missing_ok=True)
             back = [Move(mail.customer_id, MailState.WAITING) for mail in mails]
             store.ledger.move(name, back, now())
             raise InputError(f"{target} cannot be written: {error}", expected="a place with room") from error
         with store.transaction():
             store.ledger.move(name, [Move(mail.customer_id, MailState.SENT) for mail in mails], now())
-            store.events.append([sent_event(mail, message_ids[mail.customer_id], now()) for mail in mails])
+            gone = store.persons.forgotten([mail.customer_id for mail in mails])
+            still_there = [mail for mail in mails if mail.customer_id not in gone]
+            store.events.append([sent_event(mail, message_ids[mail.customer_id], now()) for mail in still_there])
         sending.moved[MailState.SENT] = len(mails)
         return Sent(name, left, sending, store.ledger.totals(name))
 
@@ -140,13 +148,13 @@ def record_of(mail: PlannedMail, message_id: str, unsubscribe_url: str, home_pag
 
 
 def write(path: Path, shape: Shape, records: Sequence[Record]) -> None:
-    """Writes a file of this shape. Raises OSError."""
+    """Writes a file of this shape, which its owner alone may read. Raises OSError, and polars' ComputeError."""
+    path.touch(0o600)
     if shape is Shape.PARQUET:
         pl.DataFrame([_flat(record) for record in records], infer_schema_length=None).write_parquet(path)
         return
     text = _csv(records, shape) if shape in (Shape.CSV, Shape.MAILCHIMP) else _lines(records, shape)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(text)
+    path.write_bytes(text)
 
 
 def _lines(records: Sequence[Record], shape: Shape) -> bytes:

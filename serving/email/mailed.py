@@ -6,7 +6,7 @@ import orjson
 import polars as pl
 
 MAILED_DAYS = 90
-"""So far back mails are looked at, for what stood in the last ones and for caps of no more days."""
+"""So far back mails are looked at for what stood in the last ones."""
 
 
 def items_of_last_mails(mailed: pl.DataFrame, mails: int) -> pl.DataFrame:

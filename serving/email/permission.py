@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, time, timedelta
-from functools import cache
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -104,7 +104,7 @@ def not_before(quiet: QuietHours | None, time_zone: str, now: int) -> int:
     return now if quiet is None else _ends_of(quiet.starts, quiet.ends, time_zone, now)
 
 
-@cache
+@lru_cache(maxsize=10_000)
 def _ends_of(starts: time, ends: time, time_zone: str, now: int) -> int:
     zone = ZoneInfo(time_zone)
     local = (_EPOCH + timedelta(milliseconds=now)).astimezone(zone)
@@ -115,5 +115,6 @@ def _ends_of(starts: time, ends: time, time_zone: str, now: int) -> int:
         return now
     tomorrow = over_midnight and clock >= starts
     day = local.date() + timedelta(days=1 if tomorrow else 0)
-    opens = datetime.combine(day, ends, tzinfo=zone).astimezone(UTC)
+    # When clocks are set back an hour comes twice: the end that is meant is that of the hour in which it is now.
+    opens = datetime.combine(day, ends.replace(fold=local.fold), tzinfo=zone).astimezone(UTC)
     return max(now, (opens - _EPOCH) // timedelta(milliseconds=1))

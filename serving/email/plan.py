@@ -28,7 +28,7 @@ from recsys.recommend.recommender import Recommender
 from serving.email.audience import audience_of
 from serving.email.blocks import listed, worth_sending
 from serving.email.campaign import Campaign
-from serving.email.mailed import items_of_last_mails
+from serving.email.mailed import MAILED_DAYS, items_of_last_mails
 from serving.email.people import with_contacts
 from serving.email.permission import first_causes, not_before, where_and_how
 from serving.email.planned import LISTED_SCHEMA, MAIL_SCHEMA, Cause, PlanHeader
@@ -162,7 +162,8 @@ class Planning:
         ends = now + int(restraint.expires_days * MS_PER_DAY)
         self._allowed = shop.catalog.showable(now) & (shop.catalog.expires > ends)
         self._interactions = shop.interactions.until(now)
-        self._mailed = items_of_last_mails(shop.mailed, restraint.last_mails)
+        lately = shop.mailed.filter(pl.col("at") >= now - int(MAILED_DAYS * MS_PER_DAY))
+        self._mailed = items_of_last_mails(lately, restraint.last_mails)
         self._ids = pl.Series(list(items), dtype=pl.String)
         self._themes = Themes(campaign, named_items(shop.items, items, np.ones(len(items), np.bool_), campaign.shop))
         self.named = np.zeros(len(items), dtype=np.bool_)

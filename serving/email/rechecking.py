@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from recsys.data.catalog import UNREAD
 from recsys.stores.protocols import Store
-from serving.email.campaign import Cap, QuietHours, Restraint
+from serving.email.campaign import Cap, Restraint
+from serving.email.permission import not_before
 from serving.email.planned import Cause, PlannedBlock, PlannedItem, PlannedMail
 
 DAY_MS = 86_400_000
@@ -75,7 +73,7 @@ class Recheck:
         if self._is_capped(profile.customer_id, self._doubtful.get(mail.customer_id), now):
             return Suppression(Cause.FREQUENCY_CAP)
         quiet = self._restraint.quiet
-        until = max(mail.not_before, 0 if quiet is None else quiet_until(quiet, mail.time_zone, now))
+        until = max(mail.not_before, not_before(quiet, mail.time_zone, now))
         if until > now:
             return Postponement(until)
         blocks = self._still(store, mail.blocks, now)
@@ -129,24 +127,6 @@ def _theme(mail: PlannedMail, blocks: Sequence[PlannedBlock]) -> str:
     left = {item.item_id for block in blocks for item in block.items}
     gone = [item.title for block in mail.blocks for item in block.items if item.item_id not in left]
     return blocks[0].heading if any(title and title in mail.theme for title in gone) else mail.theme
-
-
-def quiet_until(quiet: QuietHours, time_zone: str, now: int) -> int:
-    """When the quiet hours end that it is now in a time zone, milliseconds UTC; 0 when it is not quiet there."""
-    local = datetime.fromtimestamp(now / 1000, UTC).astimezone(_zone(time_zone))
-    clock = local.time().replace(tzinfo=None)
-    over_night = quiet.starts > quiet.ends
-    is_late, is_early = clock >= quiet.starts, clock < quiet.ends
-    is_quiet = (is_late or is_early) if over_night else (is_late and is_early)
-    if not is_quiet:
-        return 0
-    day = local.date() + timedelta(days=int(over_night and is_late))
-    return int(datetime.combine(day, quiet.ends, local.tzinfo).timestamp() * 1000)
-
-
-@lru_cache(maxsize=1_000)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
 
 
 def _mailed(store: Store, purpose: str, caps: Sequence[Cap], now: int) -> Mapping[str, Sequence[int]]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import polars as pl
@@ -22,8 +25,10 @@ from recsys.shop import ShopFolder
 from recsys.simulation.folder import write_shop
 from recsys.simulation.spec import ShopSpec
 from recsys.stores import open_store
+from recsys.stores.ledger import LedgerEntry, Mailing, MailState, Move
+from serving.email import plan
 from serving.email.campaign import BlockKind
-from serving.email.planned import Cause, Plan
+from serving.email.planned import Cause, Plan, PlanHeader
 from serving.email.reading import AUDIENCE, BLOCK, KEYS, RESTRAINT, SHOP, WORDS
 from serving.email.words import PLACES, shipped
 from tests.serving.shop import train_shop
@@ -165,6 +170,51 @@ def test_a_file_with_a_fault_plans_nothing(shop: Path, tmp_path: Path) -> None:
     assert f"{file}, line " in said.text
     assert "one of for_you" in said.text
     assert not (tmp_path / "plan").exists()
+
+
+def test_who_is_forgotten_while_a_plan_is_made_is_not_in_it(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planning began with the customer's address; what it wrote is without, and adds up."""
+    file, home, gone = tmp_path / "autumn.toml", ShopFolder(shop), []
+
+    def planned_meanwhile(*said: object) -> PlanHeader:
+        header = plan.make_plan(*said)  # type: ignore[arg-type]
+        (found,) = home.mailings.glob("forgetful-*")
+        with closing(open_store(home.store)) as store:
+            gone.append(next(Plan(found).mails()))
+            store.persons.forget(gone[0].customer_id, NOVEMBER)
+        return header
+
+    file.write_text(FIRST.replace('name = "autumn"', 'name = "forgetful"'))
+    before = SimpleNamespace(make_plan=planned_meanwhile)
+    monkeypatch.setitem(sys.modules, "serving.email.plan", before)
+    said = bookmatch("email", "plan", str(file), "--home", str(shop), "--at", AT, "--json")
+    (found,) = home.mailings.glob("forgetful-*")
+    left = Plan(found)
+    assert gone[0].customer_id not in {mail.customer_id for mail in left.mails()}
+    assert left.header.audience == orjson.loads(said.text)["audience"]
+    assert not any(gone[0].address.encode() in path.read_bytes() for path in found.iterdir())
+    assert left.header.audience == left.header.planned + sum(left.header.suppressed.values())
+
+
+def test_a_cap_looks_back_as_far_as_it_says(shop: Path, tmp_path: Path) -> None:
+    """A mail of half a year ago counts for a cap of a year when it is planned, as it does when it is sent."""
+    file = tmp_path / "yearly.toml"
+    file.write_text(FIRST.replace('name = "autumn"', 'name = "yearly"').split("[restraint")[0])
+    with closing(open_store(ShopFolder(shop).store)) as store:
+        who = store.profiles.consenting(tomllib.loads(FIRST)["purpose"])[0]
+        store.ledger.begin(Mailing("old", "old", tomllib.loads(FIRST)["purpose"], 0, 1), [LedgerEntry(who)])
+        half_a_year = NOVEMBER - 180 * 86_400_000
+        for state in (MailState.SENDING, MailState.SENT):
+            store.ledger.move("old", [Move(who, state)], half_a_year)
+    for days, capped in ((170, 0), (365, 1)):
+        file.write_text(
+            file.read_text().split("[restraint")[0] + f"[restraint]\ncaps = [{{mails = 1, days = {days}}}]\n"
+        )
+        said = bookmatch("email", "plan", str(file), "--home", str(shop), "--at", AT, "--to", str(tmp_path / f"{days}"))
+        assert said.code == 0
+        assert Plan(tmp_path / f"{days}").header.suppressed.get("frequency_cap", 0) == capped
 
 
 def test_a_preview_shows_mails_and_writes_nothing(shop: Path, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from recsys.shop import ShopFolder
 from recsys.stores import open_store
 from recsys.stores.ledger import MailState, Move
 from recsys.stores.protocols import Store
+from serving.email import export as exporting
 from serving.email.bounces import process
 from serving.email.campaign import Restraint
 from serving.email.export import Shape, export
@@ -210,6 +211,47 @@ def test_a_file_for_a_provider_has_everybody_who_waits(shop: ShopFolder, tmp_pat
         assert all(not str(cell).startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
         assert any(str(cell).startswith("'=cmd") for cell in rows[0].values())
     assert not _rows(tmp_path / "again", shape)
+
+
+@pytest.mark.parametrize("shape", [Shape.CSV, Shape.PARQUET])
+@pytest.mark.parametrize("moment", ["written", "named"])
+def test_who_is_forgotten_while_a_file_is_made(
+    shop: ShopFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: Shape, moment: str
+) -> None:
+    """Before the ledger has them as under way they are in no file; afterwards the others are counted as sent."""
+    plan, calls = TestPlan([mail("ann"), mail("bob"), mail("cy")]), iter(range(9))
+    with closing(shop_of(shop.home, ["ann", "bob", "cy"])) as store:
+
+        def synced(_: Path) -> None:
+            if next(calls) == ("written", "named").index(moment):
+                forget(shop, store, "bob", NOW)
+
+        monkeypatch.setattr(exporting, "sync", synced)
+        done = export(shop, store, plan, Restraint(), settings(25), tmp_path / "out", shape, lambda: NOW)
+        assert (done.totals.states[MailState.SENT], done.totals.forgotten, done.totals.reconciles) == (2, 1, True)
+        assert sorted(store.events.period([EventKind.EMAIL_SENT], 0, NOW + 1)["customer_id"]) == ["ann", "cy"]
+    assert (tmp_path / "out").stat().st_mode & 0o077 == 0
+    if moment == "written":
+        assert [_who(row, shape) for row in _rows(tmp_path / "out", shape)] == ["ann@example.com", "cy@example.com"]
+
+
+def test_a_file_whose_name_is_not_safe_on_the_disk_is_taken_away(
+    shop: ShopFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its mails wait again; left there, somebody would send it and the next one too."""
+    calls = iter(range(9))
+
+    def synced(_: Path) -> None:
+        if next(calls):
+            raise OSError("no space left")
+
+    monkeypatch.setattr(exporting, "sync", synced)
+    with closing(shop_of(shop.home, ["ann"])) as store:
+        plan = TestPlan([mail("ann")])
+        with pytest.raises(InputError, match="no space left"):
+            export(shop, store, plan, Restraint(), settings(25), tmp_path / "out", Shape.CSV, lambda: NOW)
+        assert store.ledger.totals(mailing_name(plan.header)).states[MailState.WAITING] == 1
+    assert list(tmp_path.glob("*out*")) == []
 
 
 def _rows(path: Path, shape: Shape) -> list[dict[str, object]]:
