@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.header import Header
@@ -84,13 +85,15 @@ def message_bytes(mail: Rendered, sender: Sender, to: str, name: str | None, mes
     )
 
 
+_CONTROLS = bytes({*range(32), 127} - set(b"\t\n"))
+"""No part of any text; a NUL in a body is refused by many servers (RFC 5322, 4)."""
 _LONGEST = 998
 """Bytes of a line without its end (RFC 5322)."""
 
 
 def _part(kind: str, text: str) -> bytes:
     """A part of the body: as it is where it is ASCII in lines that are short enough, quoted-printable otherwise."""
-    raw = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
+    raw = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace").translate(None, _CONTROLS)
     how = b"7bit"
     if not raw.isascii() or max(map(len, raw.split(b"\n"))) > _LONGEST:
         how = b"quoted-printable"
@@ -114,7 +117,7 @@ def _mailbox(name: str, address: str) -> str:
     """A name and an address as a header has them."""
     if any(character <= " " or character in "<>," or character > "~" for character in address):
         raise InputError(f"the address {address!a} is none", expected="an address such as ann@example.com")
-    name = " ".join(name.split())
+    name = _one_line(name)
     if not name:
         return address
     encoded = _encoded("From", name)
@@ -126,7 +129,12 @@ def _mailbox(name: str, address: str) -> str:
 
 def _encoded(field: str, text: str) -> str:
     """A text in a header: as it is where it is ASCII and short, as RFC 2047 has it otherwise."""
-    line = " ".join(text.split())
+    line = _one_line(text)
     if line.isascii() and line.isprintable() and len(line) < 60 and "=?" not in line:
         return line
     return Header(line, "utf-8", header_name=field).encode(linesep="\r\n")
+
+
+def _one_line(text: str) -> str:
+    """Without controls, which nobody writes and some server refuses."""
+    return " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", text).split())

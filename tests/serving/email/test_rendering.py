@@ -80,7 +80,7 @@ def test_html_and_text_say_the_same(name: str) -> None:
 
 
 NASTY = st.text(min_size=1, max_size=30) | st.sampled_from(
-    ['"><script>alert(1)</script>', "{{ 7*7 }}", "a\r\nBcc: x@y.z"]
+    ['"><script>alert(1)</script>', "{{ 7*7 }}", "a\r\nBcc: x@y.z", "a\0\x1b[31m"]
 )
 
 
@@ -88,7 +88,7 @@ NASTY = st.text(min_size=1, max_size=30) | st.sampled_from(
 @given(title=NASTY, theme=NASTY, name=NASTY)
 def test_whatever_a_shop_s_texts_hold_stays_text(title: str, theme: str, name: str) -> None:
     """No markup, no template, no header of its own; and the library reads the message back as it was meant."""
-    item = replace(ITEM, title=title, url='javascript:alert("x")')
+    item = replace(ITEM, title=title, author=title, reason=name, url='javascript:alert("x")')
     mail = replace(MAIL, theme=theme, name=name, blocks=(replace(BLOCKS[0], items=(item,)),))
     rendered = _RENDERER.render(mail)
     assert "<script" not in rendered.html
@@ -110,7 +110,7 @@ def read_back(rendered: Rendered, name: str | None = "Ann") -> EmailMessage:
     """The message as the library reads it, checked line by line."""
     raw = message_bytes(rendered, Sender("The Shop", "mail@shop.example"), "ann@example.com", name, "<1@shop>", NOW)
     assert raw.isascii()
-    assert re.search(rb"(?<!\r)\n|\r(?!\n)", raw) is None
+    assert re.search(rb"(?<!\r)\n|\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", raw) is None
     assert max(map(len, raw.split(b"\r\n"))) <= 998
     message = message_from_bytes(raw, policy=policy.default)
     assert isinstance(message, EmailMessage)
