@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 import tomllib
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import polars as pl
@@ -28,7 +27,7 @@ from recsys.stores import open_store
 from recsys.stores.ledger import LedgerEntry, Mailing, MailState, Move
 from serving.email import plan
 from serving.email.campaign import BlockKind
-from serving.email.planned import Cause, Plan, PlanHeader
+from serving.email.planned import Cause, Plan, PlanHeader, PlannedMail
 from serving.email.reading import AUDIENCE, BLOCK, KEYS, RESTRAINT, SHOP, WORDS
 from serving.email.words import PLACES, shipped
 from tests.serving.shop import train_shop
@@ -176,10 +175,11 @@ def test_who_is_forgotten_while_a_plan_is_made_is_not_in_it(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Planning began with the customer's address; what it wrote is without, and adds up."""
-    file, home, gone = tmp_path / "autumn.toml", ShopFolder(shop), []
+    file, home, gone = tmp_path / "autumn.toml", ShopFolder(shop), list[PlannedMail]()
+    made = plan.make_plan
 
-    def planned_meanwhile(*said: object) -> PlanHeader:
-        header = plan.make_plan(*said)  # type: ignore[arg-type]
+    def planned_meanwhile(*said: Any) -> PlanHeader:
+        header = made(*said)
         (found,) = home.mailings.glob("forgetful-*")
         with closing(open_store(home.store)) as store:
             gone.append(next(Plan(found).mails()))
@@ -187,8 +187,7 @@ def test_who_is_forgotten_while_a_plan_is_made_is_not_in_it(
         return header
 
     file.write_text(FIRST.replace('name = "autumn"', 'name = "forgetful"'))
-    before = SimpleNamespace(make_plan=planned_meanwhile)
-    monkeypatch.setitem(sys.modules, "serving.email.plan", before)
+    monkeypatch.setattr(plan, "make_plan", planned_meanwhile)
     said = bookmatch("email", "plan", str(file), "--home", str(shop), "--at", AT, "--json")
     (found,) = home.mailings.glob("forgetful-*")
     left = Plan(found)
