@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
 from zoneinfo import ZoneInfo
@@ -32,6 +32,7 @@ from serving.email.campaign import (
     Viewed,
     Wanted,
 )
+from serving.email.links import is_link
 from serving.email.words import PLACES, Words, places, with_own
 
 KEYS = (
@@ -126,6 +127,10 @@ def read_campaign(text: str, source: str, around: Surroundings) -> Campaign:
     if least and kinds and not kinds & FORESEEN:
         what = f"no block of this campaign says how likely its items are bought, so that no mail reaches {least:g}"
         faults.add(("restraint", "minimum_relevance"), what, f"a block of the kind {one_of(map(str, FORESEEN))[7:]}")
+    most = sum(block.items for block in campaign.blocks)
+    if campaign.blocks and campaign.restraint.least_items > most:
+        what = f"the blocks list {most} items at most, so that no mail has {campaign.restraint.least_items}"
+        faults.add(("restraint", "least_items"), what, f"a number from 1 to {most}")
     faults.raise_any(source, text, CampaignFileError)
     return campaign
 
@@ -158,21 +163,30 @@ def _shop(file: Section) -> ShopFacts:
     shop.has_only(SHOP, ("name",))
     for key in ("item_url", "image_url"):
         url = shop.text(key, 2_000)
-        if url is not None and not (url.startswith(("https://", "http://")) and "{item_id}" in url):
+        if url is not None and not _is_pattern(url):
             shop.fault(key, shown(url), "an address with {item_id} in it, such as https://shop.example/books/{item_id}")
     language = shop.text("language", 35)
     if language is not None and not is_language(language):
         shop.fault("language", shown(language), _A_LANGUAGE)
+    name = shop.text("name", 200) or ""
+    if not name.isprintable():
+        shop.fault("name", shown(name), "one line of text")
     zone = shop.text("time_zone", 64)
     if zone is not None and not is_zone(zone):
         shop.fault("time_zone", f"there is no time zone {zone!r}", "a name such as Europe/Berlin")
     return ShopFacts(
-        name=shop.text("name", 200) or "",
+        name=name,
         language=language or "en",
         time_zone=zone or "UTC",
         item_url=shop.text("item_url", 2_000),
         image_url=shop.text("image_url", 2_000),
     )
+
+
+def _is_pattern(url: str) -> bool:
+    """Whether an item's address can be made of it: a link whose host is the shop's, whatever the id."""
+    host, _, rest = url.removeprefix("https://").removeprefix("http://").partition("/")
+    return is_link(url.replace("{item_id}", "1")) and "{item_id}" in rest and "{" not in host
 
 
 def is_language(text: str) -> bool:
@@ -196,8 +210,8 @@ def _audience(file: Section, around: Surroundings) -> Audience:
     said.has_only(AUDIENCE)
     viewed, in_cart, wanted = (said.section(key) for key in ("viewed", "in_cart", "would_want"))
     return Audience(
-        segments=said.choices("segments", sorted(around.segments)) or (),
-        tiers=said.choices("tiers", sorted(around.tiers)) or (),
+        segments=_chosen(said, "segments", sorted(around.segments)),
+        tiers=_chosen(said, "tiers", sorted(around.tiers)),
         where=_filter(said, "where", around.check_customers),
         customers=_ids(said, "customers"),
         viewed=None if viewed is None else _viewed(viewed),
@@ -206,6 +220,13 @@ def _audience(file: Section, around: Surroundings) -> Audience:
         runs_out=said.number("runs_out", "a probability above 0, at most 1", least=0.0, most=1.0, above=True),
         wanted=None if wanted is None else _wanted(wanted, around),
     )
+
+
+def _chosen(said: Section, key: str, names: Sequence[str]) -> tuple[str, ...]:
+    """None of them would be everybody, which is never what an empty list means."""
+    if said.values.get(key) == []:
+        said.fault(key, "an empty list", f"{one_of(names)}, or no `{key}` for everybody")
+    return said.choices(key, names) or ()
 
 
 def _viewed(inner: Section) -> Viewed | None:

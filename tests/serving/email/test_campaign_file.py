@@ -93,6 +93,12 @@ FAULTS = {
     "hours that are none": (campaign_text(more="[restraint]\nquiet = { from = 21:00:00, until = 21:00:00 }"), 16, ""),
     "a cap of nothing": (campaign_text(more="[restraint]\ncaps = [{ mails = 0, days = 7 }]"), 16, "from 1"),
     "relevance that nobody knows": (campaign_text(more="[restraint]\nminimum_relevance = 0.1"), 16, "relevance.md"),
+    "an audience of no segment": (campaign_text("segments = []"), 11, "or no `segments` for everybody"),
+    "an audience of no tier": (campaign_text("tiers = []"), 11, "or no `tiers` for everybody"),
+    "an address that is none": (campaign_text().replace("https://", "https:// "), 8, "{item_id}"),
+    "an item as the host": (campaign_text().replace("https://", "https://{item_id}."), 8, "{item_id}"),
+    "a shop of two lines": (campaign_text().replace('[shop]\nname = "', '[shop]\nname = "x\\n'), 5, "one line"),
+    "more items than there are": (campaign_text(more="[restraint]\nleast_items = 5"), 16, "a number from 1 to 4"),
     "no TOML": ("name = ", 1, "docs/email.md"),
 }  # fmt: skip
 

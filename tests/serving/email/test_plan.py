@@ -263,7 +263,8 @@ def test_better_no_mail_than_a_weak_one(shop: Shop, plan: Planner) -> None:
     for n in range(READERS):
         touched = {item for who, item, _, _ in happened() if who == reader(n)}
         assert (reader(n) in found.mails) == (len(touched) >= 4)
-    all_of_them = plan(foreseen, campaign_text(more="[restraint]\nleast_items = 5\n"), foresees=True)
+    many = campaign_text(blocks='[[blocks]]\nkind = "for_you"\nitems = 50', more="[restraint]\nleast_items = 50\n")
+    all_of_them = plan(foreseen, many, foresees=True)
     assert set(all_of_them.causes.values()) == {Cause.NOTHING_GOOD_ENOUGH}
     assert not all_of_them.mails
 
