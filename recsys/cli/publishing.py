@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from recsys.stores.protocols import Store
     from training.outcome import Forced, Retrained
 
@@ -27,6 +29,14 @@ def forced_by(by: str, why: str, *, force: bool) -> Forced | None:
             "--force, --by and --why belong together: who publishes what the gate refuses, and why"
         )
     return Forced(by.strip(), why.strip()) if force else None
+
+
+def refresh_facts(store: Store, rules: Path, at: int) -> int:
+    """Keeps customers' facts as of now (milliseconds UTC), by the shop's rules if it has any; of how many customers."""
+    from recsys.customers import rules_in
+    from recsys.customers.kept import refresh
+
+    return refresh(store, at, rules_in(rules)).kept
 
 
 def account(store: Store, done: Retrained, forced: Forced | None) -> None:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from recsys.cli.options import DEFAULT_HOME, DEFAULT_TUNE_BUDGET, Home, TuneBudget, available_cores
-from recsys.cli.publishing import By, Force, Why, account, forced_by
+from recsys.cli.publishing import By, Force, Why, account, forced_by, refresh_facts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from recsys.errors import BookmatchError
+    from recsys.stores.protocols import Store
     from training.outcome import Forced
     from training.retraining import When
 
@@ -117,6 +118,9 @@ def _run(
         # What is in force is so whatever fails from here on: nobody must be told that the bundle before stayed.
         with _noted(report, "the audit has no line"):
             account(store, done, forced)
+        if done.outcome is not Outcome.NOTHING_NEW or _are_old(store, at):
+            with _noted(report, "customers' facts are as they were"):
+                report["facts"] = refresh_facts(store, shop.customer_rules, at)
         if done.outcome is not Outcome.NOTHING_NEW:
             with _noted(report, "there is no report"):
                 report["report"] = str(retraining_report.write(repository.reports, report))
@@ -124,14 +128,22 @@ def _run(
     return report
 
 
+def _are_old(store: Store, at: int) -> bool:
+    """Whether customers' facts are of another day, or of none: they count days, whether or not anybody did anything."""
+    from recsys.customers.kept import refreshed_as_of
+
+    before = refreshed_as_of(store)
+    return before is None or at - before >= _MS["d"]
+
+
 @contextmanager
 def _noted(report: dict[str, Any], what: str) -> Iterator[None]:
     """Says what could not be kept, in the report and to people, and goes on."""
-    from recsys.errors import StoreError
+    from recsys.errors import InputError, StoreError
 
     try:
         yield
-    except (StoreError, OSError) as error:
+    except (StoreError, OSError, InputError) as error:
         report.setdefault("trouble", []).append(f"{what}: {error}")
         typer.echo(f"warning: {what}: {error}", err=True)
 

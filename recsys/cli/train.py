@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recsys.cli.options import DEFAULT_HOME, DEFAULT_TUNE_BUDGET, Home, Json, TuneBudget, available_cores
-from recsys.cli.publishing import REFUSED, By, Force, Why, account, forced_by
+from recsys.cli.publishing import REFUSED, By, Force, Why, account, forced_by, refresh_facts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,6 +62,7 @@ def train(
 
     from recsys.bundle import BundleRepository
     from recsys.cli.progress import Bars
+    from recsys.errors import BookmatchError
     from recsys.models.related import RelatedConfig
     from recsys.models.similarity import SimilarityConfig, SimilarityScore
     from recsys.shop import ShopFolder
@@ -73,7 +74,7 @@ def train(
     from training.retraining import When, retrain
     from training.stages import StageLog
 
-    shop = ShopFolder(home)
+    shop, now = ShopFolder(home), int(time.time() * 1000)
     similar = None
     if related_score is not RelatedScoreName.BLEND:
         similar = SimilarityConfig(score=SimilarityScore(related_score))
@@ -90,7 +91,7 @@ def train(
                     budget=tune_budget,
                     scratch=shop.scratch,
                     record=shop.tuning,
-                    now=int(time.time() * 1000),
+                    now=now,
                     host=platform.node(),
                 ),
                 When(),
@@ -99,6 +100,11 @@ def train(
                 forced=forced,
             )
         account(store, done, forced)
+        try:
+            refresh_facts(store, shop.customer_rules, now)
+        except (BookmatchError, OSError) as error:
+            # What was learned is in force, and stays so.
+            typer.echo(f"warning: customers' facts are as they were: {error}", err=True)
     _show(done, forced, as_json=as_json)
     if done.outcome is Outcome.REFUSED:
         raise typer.Exit(REFUSED)

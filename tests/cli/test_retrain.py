@@ -18,6 +18,7 @@ import pytest
 
 from recsys.access.audit import Act
 from recsys.bundle import BundleRepository
+from recsys.customers.kept import refreshed_as_of
 from recsys.data.events import Event, EventKind
 from recsys.errors import StoreUnavailableError
 from recsys.recommend.placements import PlacementRepository
@@ -112,6 +113,34 @@ def test_enough_new_events_are_a_reason(home: Path, terminal: Terminal) -> None:
         assert [each.subjects for each in store.audit.read() if each.act is Act.BUNDLE_PUBLISHED][-1] == (
             line["bundle"],
         )
+
+
+def test_facts_about_customers_are_refreshed(
+    home: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every training, and once a day where there is nothing new: days go by for those who do nothing. Rules that
+    cannot be read are told, and change nothing about what is in force."""
+    import recsys.cli.auditing as clock
+
+    def as_of() -> int | None:
+        with closing(open_store(ShopFolder(home).store)) as store:
+            return refreshed_as_of(store)
+
+    before, quiet = as_of(), ("--if-newer-events", "1")
+    assert before is not None
+    assert typed(terminal, home, *quiet)[0] == 3
+    assert as_of() == before
+    add_events(home, 3)
+    code, line = typed(terminal, home, *quiet)
+    assert (code, line["facts"]) == (0, 30)
+    assert as_of() != before
+    monkeypatch.setattr(clock, "now", lambda: before + 2 * DAY)
+    code, line = typed(terminal, home, *quiet)
+    assert (code, line["facts"], as_of()) == (3, 30, before + 2 * DAY)
+    ShopFolder(home).customer_rules.write_text("[segments]\nnew_dais = 3\n")
+    monkeypatch.setattr(clock, "now", lambda: before + 4 * DAY)
+    assert "new_dais" in typed(terminal, home, *quiet)[1]["trouble"][0]
+    assert as_of() == before + 2 * DAY
 
 
 def test_an_old_bundle_is_a_reason(home: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
