@@ -87,6 +87,10 @@ def print_listed(console: Console, rows: list[dict[str, object]], *, as_json: bo
     states = [str(state) for state in MailState]
     table = Table("mailing", "audience", *states)
     table.columns[0].no_wrap = True
+    for name, column in zip(("audience", *states), table.columns[1:], strict=True):
+        # A heading may be broken; a number that is cut short would be another one.
+        column.overflow, column.justify = "fold", "right"
+        column.min_width = max(len(f"{row[name]:,}") for row in rows)
     for row in rows:
         table.add_row(verbatim(str(row["mailing"])), f"{row['audience']:,}", *(f"{row[state]:,}" for state in states))
     console.print(table)

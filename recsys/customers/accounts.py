@@ -42,3 +42,14 @@ def members(units: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
         .agg(contact=pl.col("customer_id").first(), account_id=pl.col("account_id").first(), members=pl.len())
         .rename({"unit": "customer_id"})
     )
+
+
+def with_members(mailed: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
+    """Mails, each once for everybody who shares an account with the customer who got it; ascending by `at`.
+
+    `mailed` has `customer_id` and `at`, `people` has `customer_id` and `account_id`.
+    """
+    sharing = people.select("customer_id", "account_id").drop_nulls()
+    alone = mailed.join(sharing, on="customer_id", how="anti")
+    theirs = mailed.join(sharing, on="customer_id").drop("customer_id").join(sharing, on="account_id")
+    return pl.concat([alone, theirs.select(mailed.columns)]).sort("at", "customer_id")

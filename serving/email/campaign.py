@@ -128,7 +128,7 @@ class Restraint:
     least_items : a mail has at least so many items.
     caps : all hold.
     quiet : None where mails may go out at any hour.
-    one_per_account : of a household or company one gets the mail.
+    one_per_account : of a household or company one gets the mail; what any of them was sent before counts for all.
     """
 
     last_mails: int = 3

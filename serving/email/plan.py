@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from recsys.bundle import ModelBundle
+from recsys.customers.accounts import with_members
 from recsys.data.catalog import Catalog
 from recsys.data.events import EventKind
 from recsys.data.interactions import Interactions
@@ -162,7 +163,8 @@ class Planning:
         ends = now + int(restraint.expires_days * MS_PER_DAY)
         self._allowed = shop.catalog.showable(now) & (shop.catalog.expires > ends)
         self._interactions = shop.interactions.until(now)
-        lately = shop.mailed.filter(pl.col("at") >= now - int(MAILED_DAYS * MS_PER_DAY))
+        self._sent = with_members(shop.mailed, shop.people) if restraint.one_per_account else shop.mailed
+        lately = self._sent.filter(pl.col("at") >= now - int(MAILED_DAYS * MS_PER_DAY))
         self._mailed = items_of_last_mails(lately, restraint.last_mails)
         self._ids = pl.Series(list(items), dtype=pl.String)
         self._themes = Themes(campaign, named_items(shop.items, items, np.ones(len(items), np.bool_), campaign.shop))
@@ -181,7 +183,7 @@ class Planning:
 
         found = with_contacts(audience_of(campaign, shop.people, self._now, crowds))
         judged = first_causes(
-            found, shop.permissions, shop.forgotten, shop.unreachable, shop.mailed, campaign.restraint, self._now
+            found, shop.permissions, shop.forgotten, shop.unreachable, self._sent, campaign.restraint, self._now
         )
         judged, counted = where_and_how(judged, campaign)
         self.counted.update(counted)

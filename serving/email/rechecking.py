@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from types import MappingProxyType
 from typing import NamedTuple
 
+import polars as pl
+
+from recsys.customers.accounts import with_members
 from recsys.data.catalog import UNREAD
+from recsys.data.signals import MS_PER_DAY
 from recsys.stores.protocols import Store
-from serving.email.campaign import Cap, Restraint
+from serving.email.campaign import Restraint
 from serving.email.permission import not_before
 from serving.email.planned import Cause, PlannedBlock, PlannedItem, PlannedMail
 
-DAY_MS = 86_400_000
-_NOBODY: Mapping[str, int] = MappingProxyType({})
 _ASKED = ("item_id", "price", "currency", "available", "expires")
 
 
@@ -49,15 +50,15 @@ class Recheck:
     ----------
     store : nobody else sends from it meanwhile.
     now : milliseconds UTC; what was mailed before is read once, as of now.
-    doubtful : of each customer whose mail of this mailing is uncertain and is to be sent again, when that came about,
-        milliseconds UTC: no cap counts it against itself.
+    again : the uncertain mails that are to be sent again, with `customer_id` and `at` as in the ledger: no mail stands
+        in its own way.
     """
 
     def __init__(
-        self, store: Store, purpose: str, restraint: Restraint, now: int, doubtful: Mapping[str, int] = _NOBODY
+        self, store: Store, purpose: str, restraint: Restraint, now: int, again: pl.DataFrame | None = None
     ) -> None:
-        self._purpose, self._restraint, self._doubtful = purpose, restraint, doubtful
-        self._mailed = _mailed(store, purpose, restraint.caps, now)
+        self._purpose, self._restraint = purpose, restraint
+        self._mailed = _mailed(store, purpose, restraint, now, again)
         self._rows: dict[str, Mapping[str, object]] = {}
         self._catalog_version = UNREAD
 
@@ -70,10 +71,9 @@ class Recheck:
             return Suppression(Cause.RECOMMENDATIONS_OFF)
         if store.addresses.undeliverable([mail.address]):
             return Suppression(Cause.UNREACHABLE)
-        if self._is_capped(profile.customer_id, self._doubtful.get(mail.customer_id), now):
+        if self._is_capped(profile.customer_id, now):
             return Suppression(Cause.FREQUENCY_CAP)
-        quiet = self._restraint.quiet
-        until = max(mail.not_before, not_before(quiet, mail.time_zone, now))
+        until = max(mail.not_before, not_before(self._restraint.quiet, mail.time_zone, now))
         if until > now:
             return Postponement(until)
         blocks = self._still(store, mail.blocks, now)
@@ -81,11 +81,9 @@ class Recheck:
             return Suppression(LateCause.NOTHING_LEFT)
         return mail if blocks == mail.blocks else replace(mail, blocks=blocks, theme=_theme(mail, blocks))
 
-    def _is_capped(self, customer_id: str, doubtful: int | None, now: int) -> bool:
-        times = list(self._mailed.get(customer_id, ()))
-        if doubtful in times:
-            times.remove(doubtful)
-        return any(sum(at > now - cap.days * DAY_MS for at in times) >= cap.mails for cap in self._restraint.caps)
+    def _is_capped(self, customer_id: str, now: int) -> bool:
+        times = self._mailed.get(customer_id, ())
+        return any(sum(at > now - cap.days * MS_PER_DAY for at in times) >= cap.mails for cap in self._restraint.caps)
 
     def _still(self, store: Store, blocks: Sequence[PlannedBlock], now: int) -> tuple[PlannedBlock, ...]:
         self._look(store)
@@ -129,9 +127,16 @@ def _theme(mail: PlannedMail, blocks: Sequence[PlannedBlock]) -> str:
     return blocks[0].heading if any(title and title in mail.theme for title in gone) else mail.theme
 
 
-def _mailed(store: Store, purpose: str, caps: Sequence[Cap], now: int) -> Mapping[str, Sequence[int]]:
-    if not caps:
+def _mailed(
+    store: Store, purpose: str, restraint: Restraint, now: int, again: pl.DataFrame | None
+) -> Mapping[str, Sequence[int]]:
+    """When mails that caps count were sent, by customer."""
+    if not restraint.caps:
         return {}
-    since = int(now - max(cap.days for cap in caps) * DAY_MS)
-    grouped = store.ledger.mailed(since, purpose).group_by("customer_id").agg("at")
-    return dict(grouped.iter_rows())
+    since = int(now - max(cap.days for cap in restraint.caps) * MS_PER_DAY)
+    mailed = store.ledger.mailed(since, purpose).select("customer_id", "at")
+    if again is not None:
+        mailed = mailed.join(again, on=["customer_id", "at"], how="anti")
+    if restraint.one_per_account:
+        mailed = with_members(mailed, store.customers.read())
+    return dict(mailed.group_by("customer_id").agg("at").iter_rows())

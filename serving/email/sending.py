@@ -143,9 +143,7 @@ def send(
         wanted = [MailState.WAITING, *([MailState.UNCERTAIN] if resend_uncertain else [])]
         rows = store.ledger.rows(name, wanted)
         message_ids: dict[str, str] = dict(rows.select("customer_id", "message_id").iter_rows())
-        doubtful: dict[str, int] = dict(
-            rows.filter(state=str(MailState.UNCERTAIN)).select("customer_id", "at").iter_rows()
-        )
+        doubtful = rows.filter(state=str(MailState.UNCERTAIN)).select("customer_id", "at")
         delivery = Delivery(
             name,
             store,
@@ -156,7 +154,7 @@ def send(
             pace=settings.pace,
             clocks=clocks,
             message_ids=message_ids,
-            doubtful=frozenset(doubtful),
+            doubtful=frozenset(doubtful["customer_id"]),
             progress=progress,
         )
         sending = delivery.run(mail for mail in plan.mails() if mail.customer_id in message_ids)

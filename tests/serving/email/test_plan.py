@@ -148,8 +148,8 @@ def test_the_first_cause_counts_in_the_stated_order(shop: Shop, plan: Planner) -
         5: {"email": "nonsense", "account_id": "a1"},
         6: {"email": "gone@mail.example", "account_id": "a1"},
         7: {"email": "seven@mail.example", "account_id": "a1"},
-        8: {"email": "same@mail.example", "account_id": "a1"},
-        9: {"email": "SAME@mail.example", "account_id": "a1"},
+        8: {"email": "same@mail.example", "account_id": "a2"},
+        9: {"email": "SAME@mail.example", "account_id": "a2"},
         10: {"email": "same@mail.example"},
     }
     said = {1: (None, False), 2: (False, True), 3: (True, False)}
@@ -183,6 +183,25 @@ def test_caps_count_mails_within_their_days(shop: Shop, plan: Planner) -> None:
     sent = [(0, 1, []), (1, 1, []), (1, 6, []), (2, 1, []), (2, 8, []), (3, 9, []), (3, 10, []), (3, 29, [])]
     causes = plan(replace(shop, mailed=mailed(sent)), text).causes
     assert causes == {reader(1): Cause.FREQUENCY_CAP, reader(3): Cause.FREQUENCY_CAP}
+
+
+def test_an_account_is_addressed_as_one(shop: Shop, plan: Planner) -> None:
+    """What one of a household was sent counts for all of it: caps do not let the next one through, and what stood in
+    the mail of one is not mailed to another. Without `one_per_account` everybody is on their own."""
+    home = with_people(shop, {n: {"account_id": "home"} for n in (1, 7, 13)})
+    capped = "caps = [{ mails = 1, days = 7 }]\n"
+    alone = campaign_text(more="[restraint]\n" + capped)
+    together = campaign_text(more="[restraint]\none_per_account = true\n" + capped)
+    lately = replace(home, mailed=mailed([(1, 2, [])]))
+    assert plan(lately, alone).causes == {reader(1): Cause.FREQUENCY_CAP}
+    assert plan(lately, together).causes == {reader(n): Cause.FREQUENCY_CAP for n in (1, 7, 13)}
+    text = campaign_text(more="[restraint]\none_per_account = true\n")
+    before = plan(home, text)
+    (addressed,) = {reader(n) for n in (1, 7, 13)} & before.mails.keys()
+    other = next(n for n in (1, 7, 13) if reader(n) != addressed)
+    listed = before.items(addressed)
+    after = plan(replace(home, mailed=mailed([(other, 20, [int(item[1:]) for item in listed])])), text)
+    assert not set(after.items(addressed)) & set(listed)
 
 
 def test_holdout_is_drawn_by_hash_of_those_who_would_get_a_mail(shop: Shop, plan: Planner) -> None:

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from recsys.access.rates import Rate
-from recsys.data.catalog import ITEM_SCHEMA
+from recsys.data.catalog import CUSTOMER_SCHEMA, ITEM_SCHEMA
 from recsys.data.events import EventKind
 from recsys.data.profile import Consent
 from recsys.errors import InputError
@@ -226,6 +226,32 @@ def test_caps_count_what_was_sent_since_the_plan(tmp_path: Path) -> None:
         sent(tmp_path, store, first, settings(port), restraint=once)
         sent(tmp_path, store, second, settings(port), restraint=once)
         assert fates(store, second) == {"ann": ("suppressed", "frequency_cap"), "bob": ("sent", "")}
+
+
+def test_caps_count_the_mails_of_the_whole_account(tmp_path: Path) -> None:
+    """Two plans of one day address different people of a household: the second one is not sent."""
+    second = replace(plan_of("bob"), planned_at=NOW - 1_000)
+    once = Restraint(caps=(Cap(1, 7.0),), one_per_account=True)
+    with catcher(tmp_path / "mails") as port, closing(shop_of(tmp_path, ["ann", "bob"])) as store:
+        rows = [{"customer_id": each, "account_id": "home"} for each in ("ann", "bob")]
+        store.customers.put(pl.DataFrame(rows, schema=CUSTOMER_SCHEMA))
+        sent(tmp_path, store, plan_of("ann"), settings(port), restraint=once)
+        sent(tmp_path, store, second, settings(port), restraint=once)
+        assert fates(store, second) == {"bob": ("suppressed", "frequency_cap")}
+
+
+def test_a_mail_in_doubt_does_not_stand_in_its_own_way(tmp_path: Path) -> None:
+    """A cap that counts it lets it be sent again; that of another mailing still holds."""
+    plan, other = plan_of("ann", "bob"), replace(plan_of("bob"), planned_at=NOW - 1_000)
+    once = Restraint(caps=(Cap(1, 7.0),))
+    with catcher(tmp_path / "mails") as port, closing(shop_of(tmp_path, ["ann", "bob"])) as store:
+        sent(tmp_path, store, plan, settings(port), restraint=Restraint(quiet=_all_day()))
+        for state in (MailState.SENDING, MailState.UNCERTAIN):
+            store.ledger.move(mailing_name(plan.header), [Move(each, state) for each in ("ann", "bob")], NOW - 5)
+        sent(tmp_path, store, other, settings(port))
+        sent(tmp_path, store, plan, settings(port), restraint=once, again=True)
+        found = {customer: state for customer, (state, _) in fates(store, plan).items()}
+        assert found == {"ann": "sent", "bob": "uncertain"}
 
 
 def test_stock_and_price_are_of_the_moment(tmp_path: Path) -> None:
