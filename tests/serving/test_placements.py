@@ -13,13 +13,16 @@ import polars as pl
 import pytest
 import structlog
 
+from recsys.customers import CustomerRules
+from recsys.customers.kept import kept_of, refresh
+from recsys.customers.rules import SegmentRules
 from recsys.data.catalog import ITEM_SCHEMA
 from recsys.recommend.placements import PlacementRepository
 from recsys.shop import ShopFolder
 from serving.http.settings import Settings
 from serving.http.tokens import RecommendationTokens
 from tests.serving.service import FakeClock, Reply, Service
-from tests.serving.shop import item, store_of
+from tests.serving.shop import CUSTOMERS, DAY, START, item, purchase, store_of
 from tests.serving.test_bundles import learn_something_new
 
 TARGET = "/v1/customers/c1/recommendations"
@@ -156,6 +159,29 @@ def test_a_version_that_cannot_be_used_is_refused_and_the_old_one_stays(
         placed.look_for_bundles()
     assert len([entry for entry in logs if entry["event"] == "placements refused"]) == 1
     assert placed.get(f"{TARGET}?placement=home").status == 200
+
+
+def test_a_placement_asks_for_a_customers_segment(placed: Service, home: Path, clock: FakeClock) -> None:
+    """Once facts are kept, as of the next answer: lists of champions alone, under a filter that says so, and what a
+    later refresh finds counts at once."""
+    publish(home, HOME + "[placements.best]\nfilter = \"customer.segment = 'champion'\"\n")
+    placed.look_for_bundles()
+    target = "/v1/customers/{}/recommendations?placement=best"
+    everybody = [f"c{n}" for n in range(CUSTOMERS)]
+    assert not any(placed.get(target.format(each)).items for each in everybody)
+    bought = {f"c{n}": 3 + n for n in range(0, CUSTOMERS, 4)}
+    rules = CustomerRules(segments=SegmentRules(new_days=1, active_days=30, lost_days=60, loyal_purchases=2))
+    with store_of(home) as store:
+        store.events.append([purchase(who, item(0, 0), 10 + n, 1) for who, many in bought.items() for n in range(many)])
+        refresh(store, START + 70 * DAY, rules)
+        champions = {each for each in everybody if kept_of(store, each)["segment"] == "champion"}
+    assert 0 < len(champions) < CUSTOMERS
+    assert {each for each in everybody if placed.get(target.format(each)).items} == champions
+    told = placed.get(f"/v1/customers/{min(champions)}").json()["facts"]
+    assert told["segment"] == "champion"
+    with store_of(home) as store:
+        refresh(store, START + 400 * DAY, rules)
+    assert not any(placed.get(target.format(each)).items for each in everybody)
 
 
 def test_a_new_bundle_answers_under_the_placements_in_force(placed: Service, home: Path) -> None:
