@@ -1,4 +1,4 @@
-"""What an older backup must not undo: who was forgotten, which keys were revoked, and the audit."""
+"""What an older backup must not undo: who was forgotten, what was refused and mailed, which keys were revoked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from pathlib import Path
 
 from recsys.errors import StoreError
 from recsys.stores import open_store
-from recsys.stores.embedded import NEWEST_VERSION, StoreFile, archive_of, copy_store, forget_again, read_store_file
+from recsys.stores.embedded import (
+    NEWEST_VERSION,
+    StoreFile,
+    archive_of,
+    carry_on,
+    copy_store,
+    forget_again,
+    read_store_file,
+)
 from recsys.stores.protocols import Store
 
 
@@ -20,12 +28,16 @@ class Carried:
     forgotten : customers of the backup who were forgotten since, and were removed again.
     foreign : hashes of forgotten ids of another shop's store: they protect nobody who is not in the backup.
     keys : keys that were made or revoked since.
+    statements : of consent, made since: who left a mailing list does not come back onto it.
+    mails : rows of mailings that the replaced store had: nothing of them is sent a second time.
     unreadable : why nobody knows what the replaced store knew, where nobody does.
     """
 
     forgotten: int = 0
     foreign: int = 0
     keys: int = 0
+    statements: int = 0
+    mails: int = 0
     unreadable: tuple[str, ...] = ()
 
 
@@ -36,12 +48,13 @@ def carry_over(replaced: Path, named: Path | None, new: Path, scratch: Path) -> 
     """
     lists: list[StoreFile] = []
     unreadable: list[str] = []
-    keys = 0
+    keys, since = 0, []
     if replaced.exists():
         try:
             if read_store_file(replaced).version < NEWEST_VERSION:
                 replaced = _of_this_release(replaced, scratch / "replaced")
             keys += _keys_and_audit(replaced, new)
+            since.append(carry_on(replaced, new))
             lists.append(read_store_file(replaced))
         except StoreError as error:
             unreadable.append(str(error))
@@ -50,9 +63,11 @@ def carry_over(replaced: Path, named: Path | None, new: Path, scratch: Path) -> 
     if named is not None:
         there = _of_this_release(named, scratch / "named")
         keys += _keys_and_audit(there, new)
+        since.append(carry_on(there, new))
         lists.append(read_store_file(there))
     forgotten, foreign = forget_again(new, [(file.secret, file.forgotten) for file in lists])
-    return Carried(forgotten, foreign, keys, tuple(unreadable))
+    statements, mails = sum(each.statements for each in since), sum(each.mails for each in since)
+    return Carried(forgotten, foreign, keys, statements, mails, tuple(unreadable))
 
 
 def _of_this_release(store: Path, folder: Path) -> Path:

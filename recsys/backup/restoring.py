@@ -61,9 +61,10 @@ def restore(
     """Puts a backup's store, placements and models in the place of the shop's. It is checked to the last byte before
     anything is touched; a process that is killed leaves the old store or the new one.
 
-    Whoever was forgotten since the backup is forgotten again, keys stay as they are now and the audit goes on: as the
-    store that is replaced says, and another one at `forgotten_in`. `account` leaves its line in the audit of the store
-    that is put back: who has the one has the other, whenever the process is killed.
+    Whoever was forgotten since the backup is forgotten again, what customers said about being written to since counts,
+    what was mailed since stays in the ledger, keys stay as they are now and the audit goes on: as the store that is
+    replaced says, and another one at `forgotten_in`. `account` leaves its line in the audit of the store that is put
+    back: who has the one has the other, whenever the process is killed.
 
     Raises InputError when somebody uses the shop, when there is a store and not `force`, when nothing is at
     `forgotten_in`, or for a backup that is damaged; StoreError for a store of a newer release, and when the one at

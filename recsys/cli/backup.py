@@ -73,12 +73,15 @@ def restore(
 
     done = put_back(source, ShopFolder(home), forgotten_in, account, force=force)
     if as_json:
-        carried = {name: getattr(done.carried, name) for name in ("forgotten", "foreign", "keys", "unreadable")}
+        carried = {name: getattr(done.carried, name) for name in _CARRIED}
         _print({"backup": str(source), "restored": True, **_told(done.backup), "carried_over": carried})
         return
     typer.echo(f"restored {source}: {_counted(done.backup)}")
     for line in _carried(done.carried):
         typer.echo(line)
+
+
+_CARRIED = ("forgotten", "foreign", "keys", "statements", "mails", "unreadable")
 
 
 def _carried(carried: Carried) -> list[str]:
@@ -88,6 +91,10 @@ def _carried(carried: Carried) -> list[str]:
         lines.append(f"{carried.forgotten:,} customers who were forgotten since are forgotten again")
     if carried.keys:
         lines.append(f"{carried.keys:,} keys are as they were before the restore")
+    if carried.statements:
+        lines.append(f"{carried.statements:,} statements of consent that were made since are kept")
+    if carried.mails:
+        lines.append(f"{carried.mails:,} rows of mailings are as they were before the restore, or uncertain")
     if carried.foreign:
         lines.append(f"{carried.foreign:,} hashes of forgotten ids are another shop's and were not kept")
     lines += [

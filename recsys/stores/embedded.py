@@ -3,6 +3,7 @@ tools for that."""
 
 from __future__ import annotations
 
+from recsys.stores.sqlite.carrying_on import CarriedOn, carry_on
 from recsys.stores.sqlite.checkup import Survey, faults, store_version, survey
 from recsys.stores.sqlite.copying import (
     NEWEST_VERSION,
@@ -18,10 +19,12 @@ from recsys.stores.sqlite.upgrading import Upgraded, rehearse, upgrade
 
 __all__ = [
     "NEWEST_VERSION",
+    "CarriedOn",
     "StoreFile",
     "Survey",
     "Upgraded",
     "archive_of",
+    "carry_on",
     "check_store_file",
     "copy_store",
     "faults",

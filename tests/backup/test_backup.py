@@ -11,6 +11,7 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,12 @@ from recsys.backup.contents import Backup
 from recsys.backup.restoring import check_backup
 from recsys.bundle import BundleRepository
 from recsys.data.events import Event, EventKind
+from recsys.data.profile import Consent
 from recsys.errors import InputError, StoreError
 from recsys.shop import ShopFolder
 from recsys.shop_lock import shop_in_use
 from recsys.stores import open_store
+from recsys.stores.ledger import LedgerEntry, Mailing, MailState, Move
 from recsys.stores.protocols import Store
 from recsys.stores.sqlite import copying, ingest, migrations
 from recsys.stores.sqlite.copying import read_store_file
@@ -170,6 +173,55 @@ def test_whoever_was_forgotten_since_stays_forgotten(home: Path, tmp_path: Path)
             assert store.persons.forgotten(["ann", "c1", "bob"]) == {"ann": NOW + 5, "c1": NOW + 5}
         raw = b"".join(path.read_bytes() for path in shop.rglob("*") if path.is_file())
         assert b"ann|book" not in raw
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_restore_brings_nobody_back_onto_a_list_and_sends_nothing_twice(
+    home: Path, tmp_path: Path, named: bool
+) -> None:
+    """What was refused, switched off, found unreachable and mailed since the backup holds after it is restored."""
+    yes, no = Consent("news", True, "form", 5), Consent("news", False, "unsubscribe link", 9)
+    first, second = (Mailing(name, "spring", "news", 7, 3) for name in ("first", "second"))
+    entries = [LedgerEntry("ann", "", "<1@x>"), LedgerEntry("bob", "", "<2@x>"), LedgerEntry("c1", "holdout")]
+    with store_of(home) as store:
+        for who in ("ann", "bob", "c1"):
+            store.profiles.put(who, [yes])
+        store.ledger.begin(first, entries)
+    back_up(ShopFolder(home), tmp_path / "backup", NOW)
+    with store_of(home) as store:
+        store.profiles.put("ann", [no])
+        store.profiles.put("bob", recommendations=False)
+        store.profiles.put("stranger", [no, replace(yes, stated=12)])
+        store.addresses.mark("bob", "bob@mail.example", "550", 8)
+        store.ledger.begin(second, [each._replace(message_id=f"{each.message_id}2") for each in entries])
+        for name in ("first", "second"):
+            store.ledger.move(name, [Move("ann", MailState.SENDING)], 10)
+            store.ledger.move(name, [Move("ann", MailState.SENT)], 11)
+        store.persons.forget("c1", NOW + 5)
+    target, other = home, None
+    if named:
+        shutil.copytree(home, tmp_path / "newer")
+        target, other = tmp_path / "other", tmp_path / "newer" / "store.db"
+    done = restore(tmp_path / "backup", ShopFolder(target), other, force=True)
+    assert (done.carried.statements, done.carried.mails) == (3, 4)
+    with store_of(target) as store:
+        assert store.profiles.get("ann").consents == {"news": no}
+        assert not store.profiles.get("bob").recommendations
+        assert store.profiles.get("stranger").allows("news")
+        assert list(store.addresses.undeliverable(["bob@mail.example"])) == ["bob@mail.example"]
+        for name in ("first", "second"):
+            states = dict(store.ledger.rows(name).select("customer_id", "state").iter_rows())
+            assert states == {"ann": "sent", "bob": "uncertain"}
+            assert store.ledger.totals(name).reconciles
+            assert store.ledger.totals(name).forgotten == 1
+        assert store.ledger.begin(second, entries) is False
+    # A backup that is newer than the store that it replaces takes nothing back either.
+    back_up(ShopFolder(target), tmp_path / "newest", NOW + 9)
+    restore(tmp_path / "backup", ShopFolder(tmp_path / "third"))
+    restore(tmp_path / "newest", ShopFolder(tmp_path / "third"), force=True)
+    with store_of(tmp_path / "third") as store:
+        assert dict(store.ledger.rows("first").select("customer_id", "state").iter_rows())["ann"] == "sent"
+        assert store.profiles.get("ann").consents == {"news": no}
 
 
 def test_keys_and_the_audit_are_not_put_back(home: Path, tmp_path: Path) -> None:
