@@ -7,12 +7,14 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple
 
+import orjson
 import polars as pl
 
 from recsys.customers.accounts import with_members
 from recsys.data.catalog import UNREAD
 from recsys.data.signals import MS_PER_DAY
 from recsys.stores.protocols import Store
+from serving.email.addresses import is_address
 from serving.email.campaign import Restraint
 from serving.email.permission import not_before
 from serving.email.planned import Cause, PlannedBlock, PlannedItem, PlannedMail
@@ -69,7 +71,10 @@ class Recheck:
             return Suppression(Cause.NO_CONSENT)
         if not profile.recommendations:
             return Suppression(Cause.RECOMMENDATIONS_OFF)
-        if store.addresses.undeliverable([mail.address]):
+        address = _address(store, profile.customer_id, mail.address)
+        if address != mail.address and not is_address(address):
+            return Suppression(Cause.INVALID_ADDRESS if address else Cause.NO_ADDRESS)
+        if store.addresses.undeliverable([address]):
             return Suppression(Cause.UNREACHABLE)
         if self._is_capped(profile.customer_id, now):
             return Suppression(Cause.FREQUENCY_CAP)
@@ -79,7 +84,8 @@ class Recheck:
         blocks = self._still(store, mail.blocks, now)
         if sum(len(block.items) for block in blocks) < max(self._restraint.least_items, 1):
             return Suppression(LateCause.NOTHING_LEFT)
-        return mail if blocks == mail.blocks else replace(mail, blocks=blocks, theme=_theme(mail, blocks))
+        theme = mail.theme if blocks == mail.blocks else _theme(mail, blocks)
+        return replace(mail, address=address, blocks=blocks, theme=theme)
 
     def _is_capped(self, customer_id: str, now: int) -> bool:
         times = self._mailed.get(customer_id, ())
@@ -118,6 +124,15 @@ class Recheck:
             price=price if isinstance(price, float) else None,
             currency=currency if isinstance(currency, str) else None,
         )
+
+
+def _address(store: Store, customer_id: str, planned: str) -> str:
+    """The customer's address of now, empty where they have none any more; the planned one of a customer without a
+    row."""
+    for attributes in store.customers.get([customer_id])["attributes"]:
+        said = None if attributes is None else orjson.loads(attributes).get("email")
+        return said.strip() if isinstance(said, str) else ""
+    return planned
 
 
 def _theme(mail: PlannedMail, blocks: Sequence[PlannedBlock]) -> str:

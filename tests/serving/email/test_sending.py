@@ -207,6 +207,29 @@ def test_what_was_said_since_the_plan_counts(tmp_path: Path) -> None:
     assert [to for _, to in taken(tmp_path / "mails")] == ["ann@example.com"]
 
 
+def test_the_address_is_of_the_moment(tmp_path: Path) -> None:
+    """Who has another one since the plan gets the mail there; who has none any more, or one that is none, gets none."""
+    known = {
+        "ann": '{"email": " ann@new.example "}',
+        "bob": '{"name": "Bob"}',
+        "cy": '{"email": "nonsense"}',
+        "dan": None,
+    }
+    plan, names = plan_of(*known, "eve"), [*known, "eve"]
+    with catcher(tmp_path / "mails") as port, closing(shop_of(tmp_path, names)) as store:
+        rows = [{"customer_id": each, "attributes": said} for each, said in known.items()]
+        store.customers.put(pl.DataFrame(rows, schema=CUSTOMER_SCHEMA))
+        sent(tmp_path, store, plan, settings(port))
+        assert fates(store, plan) == {
+            "ann": ("sent", ""),
+            "bob": ("suppressed", "no_address"),
+            "cy": ("suppressed", "invalid_address"),
+            "dan": ("suppressed", "no_address"),
+            "eve": ("sent", ""),
+        }
+    assert sorted(to for _, to in taken(tmp_path / "mails")) == ["ann@new.example", "eve@example.com"]
+
+
 def test_quiet_hours_are_those_of_the_customer(tmp_path: Path) -> None:
     """At 08:00 UTC it is quiet in New York until 07:00 there; the mail waits, and how long is told."""
     plan = TestPlan([mail("ann"), replace(mail("nyc"), time_zone="America/New_York")])
@@ -233,7 +256,10 @@ def test_caps_count_the_mails_of_the_whole_account(tmp_path: Path) -> None:
     second = replace(plan_of("bob"), planned_at=NOW - 1_000)
     once = Restraint(caps=(Cap(1, 7.0),), one_per_account=True)
     with catcher(tmp_path / "mails") as port, closing(shop_of(tmp_path, ["ann", "bob"])) as store:
-        rows = [{"customer_id": each, "account_id": "home"} for each in ("ann", "bob")]
+        rows = [
+            {"customer_id": each, "account_id": "home", "attributes": f'{{"email": "{each}@example.com"}}'}
+            for each in ("ann", "bob")
+        ]
         store.customers.put(pl.DataFrame(rows, schema=CUSTOMER_SCHEMA))
         sent(tmp_path, store, plan_of("ann"), settings(port), restraint=once)
         sent(tmp_path, store, second, settings(port), restraint=once)
