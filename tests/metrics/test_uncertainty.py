@@ -137,6 +137,24 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     assert abs(covered - 0.95) < 2 * np.sqrt(0.95 * 0.05 / 800)
 
 
+def test_rounding_is_no_difference() -> None:
+    """The same prices in another order add up to another last digit: for all customers, or for one that is lost in the
+    resampled means, that is nothing."""
+    one, other = 0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1
+    assert one != other
+    for rows in (range(40), range(1)):
+        values = np.full((40, 2), 1e6 * other)
+        values[list(rows), 0] = 1e6 * one
+        _, (difference,) = paired_intervals(values, [(0, 1)], seed=0)
+        assert (difference.mean, difference.p) == (0.0, 1.0)
+
+
+def test_a_handful_of_customers_prove_nothing() -> None:
+    """However much alike their differences are, p is not below the sign test's."""
+    (interval,) = intervals(np.array([[0.5], [0.5001], [0.5002]]), seed=0)
+    assert interval.p == 0.25
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_is_the_step_by_step_rule(p: list[float]) -> None:
     """Against the rule as it is told: reject the smallest at α/m, the next at α/(m − 1) … until one is not rejected."""
