@@ -15,6 +15,9 @@ from recsys.outcomes.exposure import DAY_MS
 FOLLOWS_DAYS: Final = 7
 """A purchase so long after the item was seen still counts as following from it."""
 
+LAST_SLOT: Final = 10_000
+"""No list has more."""
+
 SLOT_KINDS: Final = (EventKind.IMPRESSION, EventKind.CLICK, EventKind.PURCHASE)
 """The kinds of events that this is counted from."""
 
@@ -122,16 +125,19 @@ def seen_slots(
 
 
 def _impressions(events: pl.DataFrame, as_of: int) -> pl.DataFrame:
-    """Each item of each answer once, as it was first seen."""
+    """Each item of each answer once, as it was first seen. Imported logs may say anything: a slot or a propensity that
+    cannot be one is null; without a word on its propensity an item was there for certain."""
+    slot, propensity = (pl.col("context").str.json_path_match(f"$.{name}") for name in ("slot", "propensity"))
+    number, chance = slot.cast(pl.Float64, strict=False), propensity.cast(pl.Float64, strict=False)
+    is_slot = number.is_between(1, LAST_SLOT) & (number == number.floor())
     context = pl.struct(
-        slot=pl.col("context").str.json_path_match("$.slot").cast(pl.Float64, strict=False).cast(pl.Int64),
-        propensity=pl.col("context").str.json_path_match("$.propensity").cast(pl.Float64, strict=False),
+        slot=pl.when(is_slot).then(number).cast(pl.Int64),
+        propensity=pl.when(propensity.is_null()).then(1.0).when((chance > 0) & (chance <= 1)).then(chance),
     )
     return (
         events.filter((pl.col("kind") == str(EventKind.IMPRESSION)) & (pl.col("timestamp") <= as_of))
         .select(*_KEY, seen="timestamp", said=context)
         .unnest("said")
-        .with_columns(pl.col("propensity").fill_null(1.0))
         .sort("seen", "slot", nulls_last=True)
         .unique(_KEY, keep="first", maintain_order=True)
     )
@@ -144,6 +150,7 @@ def _kept(reward: Reward, since: int, as_of: int) -> list[tuple[str, pl.Expr]]:
     return [
         ("answered before the time that counts", pl.col("answered") >= since),
         ("no slot", pl.col("slot").is_not_null()),
+        ("no probability", pl.col("propensity").is_not_null()),
         ("two items in one slot", alone),
         (f"seen less than {FOLLOWS_DAYS} days ago", ripe),
     ]

@@ -98,6 +98,19 @@ def test_what_cannot_be_told_is_left_out_and_counted() -> None:
     assert found.placements == {"cart": 1, "home": 5}
 
 
+@pytest.mark.parametrize("slot", ["NaN", 1e300, 0, -3, 1.5, "first", 10_001])
+@pytest.mark.parametrize("propensity", ["NaN", 0, -0.5, 1.5, "often"])
+def test_what_an_imported_log_says_may_be_anything(slot: object, propensity: object) -> None:
+    """What can be no slot, or no probability, is left out and counted; the rest of the log is read."""
+    found = slots(
+        event("ann", "a", EventKind.IMPRESSION, 11, "t1", {"slot": slot, "propensity": 0.5}),
+        event("ann", "b", EventKind.IMPRESSION, 11, "t1", {"slot": 1, "propensity": propensity}),
+        event("ann", "c", EventKind.IMPRESSION, 11, "t1", {"slot": 2.0, "propensity": 0.5}),
+    )
+    assert found.rows.select("item_id", "slot", "propensity").rows() == [("c", 2, 0.5)]
+    assert found.left_out == {"no slot": 1, "no probability": 1}
+
+
 @pytest.mark.parametrize(("reward", "worth"), [(Reward.PURCHASE, 1.0), (Reward.REVENUE, 16.0)])
 def test_a_purchase_belongs_to_the_last_time_that_the_item_was_seen(reward: Reward, worth: float) -> None:
     """Within seven days, on whatever list; what was seen too lately to tell does not count."""
