@@ -31,6 +31,7 @@ LEAST_KNOWN = 0.5
 """What is known of a smaller share of the events of training says nothing of lists: half of what they hold is dark."""
 
 _MARGINS, _COSTS = ("margin",), ("cost", "cost_price", "purchase_price")
+_LARGEST_AMOUNT = 1e12
 _MANY = 3  # so many causes of one thing are named
 
 
@@ -147,12 +148,15 @@ def _prices(rows: pl.DataFrame, catalogue: pl.DataFrame, missing: dict[str, str]
 
 
 def _margins(catalogue: pl.DataFrame) -> dict[str, float]:
-    """What an item brings: its attribute `margin`, else its price less its `cost`; in the currency of prices."""
+    """What an item brings: its attribute `margin`, else its price less its `cost`; in the currency of prices. Texts that
+    are no amount say nothing."""
     text = catalogue["attributes"]
 
     def number(member: Sequence[str]) -> pl.Series:
         found = [text.str.json_path_match(f"$.{name}").cast(pl.Float64, strict=False) for name in member]
-        return pl.select(pl.coalesce(found)).to_series()
+        # A text such as `inf` or `NaN` is a number to whoever casts it, and one of them is enough to spoil every sum.
+        amounts = [each.set(~each.is_between(-_LARGEST_AMOUNT, _LARGEST_AMOUNT), None) for each in found]
+        return pl.select(pl.coalesce(amounts)).to_series()
 
     margin = catalogue.select(
         "item_id", pl.coalesce(number(_MARGINS), pl.col("price") - number(_COSTS)).alias("margin")

@@ -101,6 +101,13 @@ def test_a_margin_is_told_or_follows_from_a_cost() -> None:
     assert (found["a"], found["b"], np.isnan(found["c"])) == (3.0, 1.5, True)
 
 
+@pytest.mark.parametrize("text", ["inf", "-inf", "NaN", "1e308", "much"])
+def test_a_margin_that_is_no_amount_is_none(text: str) -> None:
+    """One such item would make the margin of every list infinite; its cost still says what it brings."""
+    _, facts = known(items(a={"margin": text, "price": 5.0, "cost": 2.0}, b={"price": 3.0, "cost": text}))
+    assert facts.items.margin_of == {"a": 3.0}
+
+
 def test_categories_are_the_topmost_in_equal_shares() -> None:
     """Of `X > Y | Z` half is X and half is Z; a customer's mix is that of the items they bought."""
     held_out, facts = known(items(a={"category": "X > Y|Z"}, b={"category": "Z"}, c={"category": "Z > W"}))

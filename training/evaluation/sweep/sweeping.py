@@ -136,7 +136,8 @@ def _window(
             kept.write(kept.key(described), listed, described)
         made[name] = _Made(before or listed, before is not None)
     with stages.stage("score", len(made)):
-        facts = facts_of(test, division.test.rows, catalogue, setting.customers)
+        # The whole catalogue: what was wanted and does not compete has its price all the same.
+        facts = facts_of(test, division.test.rows, setting.offer.catalogue, setting.customers)
         found = measure({name: each.listed.ranked for name, each in made.items()}, test, facts, ks)
     return found, made
 
