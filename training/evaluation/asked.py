@@ -14,6 +14,9 @@ from recsys.errors import InputError
 from training.evaluation.held_out import Repeats, Rules
 from training.evaluation.windows import Rolling
 
+MOST_PLACES = 1_000
+"""Nobody looks further down a list, and every model's lists are that long for every customer."""
+
 
 class Protocol(StrEnum):
     """How a history is divided; see `training.evaluation.protocols`."""
@@ -116,10 +119,10 @@ def parse_rules(target: str, kinds: str, repeats: str, mask: str) -> Rules:
 
 
 def parse_ks(text: str) -> tuple[int, ...]:
-    """`10,20` as ascending numbers; InputError for anything else."""
+    """`10,20` as ascending numbers, `MOST_PLACES` at most; InputError for anything else."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise InputError(f"--k is {text!r}", expected="whole numbers of 1 or more, such as 10,20")
+    if not parts or not all(part.isdecimal() and 0 < int(part) <= MOST_PLACES for part in parts):
+        raise InputError(f"--k is {text!r}", expected=f"whole numbers from 1 to {MOST_PLACES:,}, such as 10,20")
     return tuple(sorted({int(part) for part in parts}))
 
 

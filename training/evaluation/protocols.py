@@ -135,11 +135,7 @@ def cut_in_time(train: pl.DataFrame, cut: int, target: Collection[EventKind], un
     until = newest + 1 if until is None else until
     wanted = _pairs(targets.filter(pl.col("timestamp").is_between(cut, until, closed="left")))
     if wanted.is_empty():
-        raise InputError(
-            f"nobody has a target event ({_named(target)}) from {moment(cut)} up to {moment(until)}",
-            expected="a test window in which customers do what is to be foreseen",
-            remedy="use longer windows (--days), fewer of them (--windows), or another --cut",
-        )
+        raise nobody_in(cut, until, target, first, newest)
     test = Part(_earlier(train, cut), wanted, cut)
     window, room = until - cut, (cut - first) // 2
     start = cut - min(window, room)
@@ -149,6 +145,17 @@ def cut_in_time(train: pl.DataFrame, cut: int, target: Collection[EventKind], un
     if held.is_empty():
         return Division(test, None, (*shortened, "no target event in the validation window: there is no validation"))
     return Division(test, Part(_earlier(train, start), held, start), shortened)
+
+
+def nobody_in(cut: int, until: int, target: Collection[EventKind], first: int, newest: int) -> InputError:
+    """The error of a window in which nobody does what is to be foreseen; the data go from `first`, their first event,
+    to `newest`, their newest target event. All are milliseconds UTC."""
+    return InputError(
+        f"nobody has a target event ({_named(target)}) from {moment(cut)} up to {moment(until)}",
+        expected="a test window in which customers do what is to be foreseen, in a history from "
+        f"{moment(first)} to {moment(newest)}",
+        remedy="use longer windows (--days), fewer of them (--windows), or another --cut",
+    )
 
 
 def timed(rows: pl.DataFrame, target: Collection[EventKind]) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -10,7 +10,7 @@ import polars as pl
 from recsys.data.events import EventKind
 from recsys.data.signals import MS_PER_DAY
 from recsys.errors import InputError
-from training.evaluation.protocols import moment, timed
+from training.evaluation.protocols import moment, nobody_in, timed
 
 NEWEST_SHARE = 10
 """Without other words the newest of so many equal parts of the target events are the test."""
@@ -58,8 +58,8 @@ def windows_of(rows: pl.DataFrame, target: Collection[EventKind], rolling: Rolli
     """The windows in a history, in `EVENT_SCHEMA`, the earliest first.
 
     With a cut but no length, the time from there to the newest target event is divided equally. With neither, a window
-    is as long as the newest tenth of the target events took. InputError as `timed`, and when windows would begin
-    outside the data.
+    is as long as the newest tenth of the target events took. InputError as `timed`, when windows would begin outside
+    the data, and when nothing is to be foreseen in one of them.
     """
     known, targets = timed(rows, target)
     times = targets["timestamp"].sort()
@@ -84,6 +84,9 @@ def windows_of(rows: pl.DataFrame, target: Collection[EventKind], rolling: Rolli
                 f"event ({moment(end - 1)})",
                 remedy="use fewer windows (--windows), shorter ones (--days), or another --cut",
             )
+        # Known before the first window is fitted, which takes long.
+        if not times.is_between(window.cut, window.until, closed="left").any():
+            raise nobody_in(window.cut, window.until, target, first, end - 1)
     return tuple(found)
 
 

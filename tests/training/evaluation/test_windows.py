@@ -74,3 +74,10 @@ def test_windows_that_cannot_be(told: dict[str, float], message: str) -> None:
     """None, or of no length."""
     with pytest.raises(InputError, match=message):
         Rolling(**told)  # type: ignore[arg-type]
+
+
+def test_a_window_in_which_nobody_buys_is_told_before_anything_is_fitted() -> None:
+    """Also one between others."""
+    gap = timed([("a", "x", BUY, day) for day in (1, 2, 3, 4, 9, 10)])
+    with pytest.raises(InputError, match=r"nobody has a target event \(purchase\) from 1970-01-06"):
+        windows_of(gap, TARGET, Rolling(3 * DAY, 2.0, 4))
