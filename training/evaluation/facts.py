@@ -148,8 +148,10 @@ def _prices(rows: pl.DataFrame, catalogue: pl.DataFrame, missing: dict[str, str]
 
 
 def _margins(catalogue: pl.DataFrame) -> dict[str, float]:
-    """What an item brings: its attribute `margin`, else its price less its `cost`; in the currency of prices. A text that
-    is no amount says nothing."""
+    """What an item brings: its attribute `margin`, else its price less its `cost`; in the currency of prices.
+
+    A text that is no amount says nothing.
+    """
     text = catalogue["attributes"]
 
     def number(member: Sequence[str]) -> pl.Series:

@@ -95,6 +95,12 @@ def in_force(home: Path, bundle: ModelBundle) -> str:
 def evaluated(home: Path, *, cut: int | None = CUT, told: Rules | None = None, **further: Any) -> Report:
     """An evaluation of a shop with the shipped settings."""
     folder = further.pop("folder", None)
+    asked = asked_of(home, cut=cut, told=told, **further)
+    return run(asked, TrainingConfig(threads=2), folder, StageLog(), budget=0)
+
+
+def asked_of(home: Path, *, cut: int | None = CUT, told: Rules | None = None, **further: Any) -> Asked:
+    """What is asked of a shop."""
     values: dict[str, Any] = {
         "protocol": Protocol.TIME,
         "rules": rules() if told is None else told,
@@ -106,7 +112,7 @@ def evaluated(home: Path, *, cut: int | None = CUT, told: Rules | None = None, *
         "options": build_options(now=100 * DAY),
         "home": home,
     }
-    return run(Asked(**(values | further)), TrainingConfig(threads=2), folder, StageLog(), budget=0)
+    return Asked(**(values | further))
 
 
 def listed(evaluation: Evaluation, repeats: Repeats, window: int = 0) -> dict[str, dict[str, list[str]]]:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
+from recsys.data.events import EventKind
 from recsys.errors import InputError
+from tests.training.evaluation.divided_worlds import DAY
+from tests.training.evaluation.stored_shops import as_events, asked_of, described, evaluated, shop, stored_rows
 from training.evaluation.sweep.configurations import ALLOWED, read_configurations
 from training.evaluation.sweep.kept import KeptLists, Listed
+from training.evaluation.sweep.running import run_sweep
 from training.fitting import SHIPPED_BLEND, TrainingConfig
+from training.stages import StageLog
 
 FILE = """
 [configurations.shipped]
@@ -88,3 +94,16 @@ def test_damaged_lists_are_made_again(tmp_path: Path) -> None:
     path = tmp_path / "kept" / key / "lists.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     assert kept.read(key) is None
+
+
+def test_the_shipped_settings_score_as_they_do_in_an_evaluation(tmp_path: Path) -> None:
+    """Metric by metric, also where something is wanted that has a price and does not compete."""
+    rows = stored_rows()
+    priced = {item: {"price": 2.0} for item in rows["item_id"].unique().drop_nulls()}
+    later = as_events([("u00", "later", EventKind.PURCHASE, 12 * DAY, None)])
+    home = shop(tmp_path / "shop", pl.concat([rows, later]), described(**priced, later={"price": 50.0}))
+    found = run_sweep(written(tmp_path), asked_of(home), TrainingConfig(threads=2), StageLog())
+    blend = evaluated(home).metrics["models"]["blend"]
+    assert blend["revenue_recall@10"] < 1.0
+    shared = {name: value for name, value in found["models"]["shipped"].items() if not name.startswith("stability")}
+    assert shared == pytest.approx({name: blend[name] for name in shared}, abs=0, nan_ok=True)
