@@ -15,6 +15,7 @@ import orjson
 import polars as pl
 from scipy import sparse
 
+from recsys.data.events import MAX_AMOUNT
 from recsys.data.interactions import Interactions
 from recsys.data.signals import UNKNOWN_TIME
 from recsys.data.vocabulary import UNKNOWN
@@ -31,7 +32,6 @@ LEAST_KNOWN = 0.5
 """What is known of a smaller share of the events of training says nothing of lists: half of what they hold is dark."""
 
 _MARGINS, _COSTS = ("margin",), ("cost", "cost_price", "purchase_price")
-_LARGEST_AMOUNT = 1e12
 _MANY = 3  # so many causes of one thing are named
 
 
@@ -157,7 +157,7 @@ def _margins(catalogue: pl.DataFrame) -> dict[str, float]:
     def number(member: Sequence[str]) -> pl.Series:
         found = [text.str.json_path_match(f"$.{name}").cast(pl.Float64, strict=False) for name in member]
         # A text such as `inf` or `NaN` is a number to whoever casts it, and one of them is enough to spoil every sum.
-        amounts = [each.set(~each.is_between(-_LARGEST_AMOUNT, _LARGEST_AMOUNT), None) for each in found]
+        amounts = [each.set(~each.is_between(-MAX_AMOUNT, MAX_AMOUNT), None) for each in found]
         return pl.select(pl.coalesce(amounts)).to_series()
 
     margin = catalogue.select(

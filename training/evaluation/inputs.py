@@ -21,9 +21,13 @@ from recsys.recommend.placement import DEFAULT_PLACEMENT
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
 from recsys.stores.frames import event_rows
+from recsys.stores.protocols import Store
 from training.evaluation.candidates import check_named
 from training.fitting import compile_interactions
 from training.validation import predicted_kinds
+
+_EVENT = ["customer_id", "item_id", "kind", "timestamp"]
+_FOREVER = 2**62
 
 PREDICTED = frozenset({EventKind.PURCHASE})
 """What lists predict, where files are read and nobody says it."""
@@ -124,6 +128,7 @@ def read_store(home: Path, items: Path | None, options: ImportOptions) -> Inputs
         summary = store.events.summary()
         table = store.events.read()
         catalogue, customers = store.catalog.read(), store.customers.read()
+        paid = _paid(store)
         # Undone events are gone from what a store reads; as things stood at a cut, some of them were not.
         taken_back = str(EventKind.UNDO) in summary["events"]
     interactions = compile_interactions(table)
@@ -134,17 +139,31 @@ def read_store(home: Path, items: Path | None, options: ImportOptions) -> Inputs
         ids = listed.items["item_id"]
         notes += _notes(listed)
     return Inputs(
-        event_rows(table),
+        _priced(event_rows(table), paid),
         None,
         ids,
         catalogue,
         tuple(notes),
-        standing_at=(lambda cut: _standing(home, cut)) if taken_back else None,
+        standing_at=(lambda cut: _priced(_standing(home, cut), paid)) if taken_back else None,
         customers=customers,
         production=_in_force(shop),
         predicted=predicted_kinds(interactions),
         masked=DEFAULT_PLACEMENT.mask_kinds,
     )
+
+
+def _paid(store: Store) -> pl.DataFrame:
+    """What was paid, and in which currency, by customer, item, kind and time."""
+    bought = store.events.period((EventKind.PURCHASE,), 0, _FOREVER).drop_nulls("price")
+    return bought.select(*_EVENT, "price", "currency").unique(_EVENT, keep="first", maintain_order=True)
+
+
+def _priced(rows: pl.DataFrame, paid: pl.DataFrame) -> pl.DataFrame:
+    """The rows with what was paid: the table that models learn from does not hold it."""
+    if paid.is_empty():
+        return rows
+    joined = rows.drop("price", "currency").join(paid, on=_EVENT, how="left", maintain_order="left")
+    return joined.select(rows.columns)
 
 
 def _standing(home: Path, cut: int) -> pl.DataFrame:

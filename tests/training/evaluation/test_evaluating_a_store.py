@@ -134,6 +134,16 @@ def test_tracks_are_asked_of_the_same_models_apart(stocked: Path) -> None:
     assert repeat["models"]["repeat"]["recall@5"] > 0.9
 
 
+def test_a_store_says_what_was_paid(tmp_path: Path) -> None:
+    """Where the catalogue has no prices: the median of what was paid before the cut, for hits and for the whole."""
+    rows = stored_rows().with_columns(
+        price=pl.when(pl.col("kind") == "purchase").then(pl.when(pl.col("timestamp") < CUT).then(4.0).otherwise(900.0)),
+        currency=pl.lit("EUR"),
+    )
+    blend = evaluated(shop(tmp_path / "shop", rows)).metrics["models"]["blend"]
+    assert 0 < blend["revenue@10"] == pytest.approx(4.0 * 10 * blend["precision@10"])
+
+
 def test_a_track_without_customers_says_why(tmp_path: Path) -> None:
     """Where nobody buys anything again, the repeat track is a cause and no numbers."""
     rows = stored_rows().filter(~pl.col("item_id").str.starts_with("staple"))
