@@ -11,7 +11,6 @@ import polars as pl
 from recsys.data.interactions import Interactions
 from recsys.errors import InputError
 from training.evaluation.comparison import measure
-from training.evaluation.facts import facts_of
 from training.evaluation.held_out import HeldOut, Repeats, Rules, hold_out, to_foresee, to_learn
 from training.evaluation.leaks import after_fitting, before_fitting, refuse
 from training.evaluation.listing import BLEND, MODELS, PRODUCTION, Fitted
@@ -132,7 +131,7 @@ def _track(
     """One track, and the seconds that each model's lists took."""
     lists = fitted.lists(test, max(ks), stages)
     with stages.stage("measure", len(lists.ranked)):
-        facts = facts_of(test, part.rows, setting.offer.catalogue, setting.customers)
+        facts = setting.facts(test, part.rows)
         measured = measure(lists.ranked, test, facts, ks, PRODUCTION)
     return Track(test, lists.ranked, lists.causes, facts, measured), dict(lists.seconds)
 

@@ -95,12 +95,12 @@ class Facts:
     not_applicable: Mapping[str, str]
 
 
-def facts_of(held_out: HeldOut, rows: pl.DataFrame, catalogue: pl.DataFrame, customers: pl.DataFrame) -> Facts:
+def facts_of(held_out: HeldOut, paid: pl.DataFrame, catalogue: pl.DataFrame, customers: pl.DataFrame) -> Facts:
     """The facts about one part.
 
     Parameters
     ----------
-    rows : the rows of the part that is learned from, in `EVENT_SCHEMA`; prices that were paid stand there.
+    paid : events of the part that is learned from: `item_id`, and the `price` of a piece with its `currency`.
     catalogue : in `ITEM_SCHEMA`, each item once.
     customers : in `CUSTOMER_SCHEMA`, each customer once; columns beyond it are attributes as well.
     """
@@ -110,7 +110,7 @@ def facts_of(held_out: HeldOut, rows: pl.DataFrame, catalogue: pl.DataFrame, cus
     count = np.bincount(bought.indices, minlength=len(training.items)).astype(np.int64)
     if not count.any():
         missing[POPULARITY] = "models see no event of the kinds to predict"
-    price_of, margin_of = _prices(rows, catalogue, missing), _margins(catalogue)
+    price_of, margin_of = _prices(paid, catalogue, missing), _margins(catalogue)
     price = _known(price_of, REVENUE, "price", training, missing)
     margin = _known(margin_of, MARGIN, "margin or cost", training, missing)
     category, category_names = _categories(catalogue, training, missing)
@@ -134,10 +134,12 @@ def facts_of(held_out: HeldOut, rows: pl.DataFrame, catalogue: pl.DataFrame, cus
     return Facts(items, known, missing)
 
 
-def _prices(rows: pl.DataFrame, catalogue: pl.DataFrame, missing: dict[str, str]) -> dict[str, float]:
+def _prices(events: pl.DataFrame, catalogue: pl.DataFrame, missing: dict[str, str]) -> dict[str, float]:
     """Of the catalogue, else the median of what was paid in training; nothing where currencies cannot be summed."""
     listed = catalogue.select("item_id", "price", "currency").drop_nulls("price")
-    paid = rows.select("item_id", "price", "currency").drop_nulls(["item_id", "price"])
+    paid = events.select("item_id", "price", "currency").drop_nulls(["item_id", "price"])
+    # What a price in another currency would not be used for does not spoil the others.
+    paid = paid.join(listed, on="item_id", how="anti")
     currencies = sorted(pl.concat([listed["currency"], paid["currency"]]).drop_nulls().unique())
     if len(currencies) > 1:
         named = ", ".join(currencies[:_MANY]) + (", …" if len(currencies) > _MANY else "")

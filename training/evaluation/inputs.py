@@ -10,12 +10,14 @@ from pathlib import Path
 import polars as pl
 
 from recsys.bundle import BundleRepository, ModelBundle
+from recsys.customers import facts, rules_in
 from recsys.data.catalog import CUSTOMER_SCHEMA
 from recsys.data.events import EventKind
 from recsys.data.importers.importing import read_files
 from recsys.data.importers.options import ImportOptions, Subject
 from recsys.data.importers.reading import ReadFile
 from recsys.data.importers.times import TimeReading, check_zone, parse_times
+from recsys.data.interactions import EventTable
 from recsys.errors import InputError
 from recsys.recommend.placement import DEFAULT_PLACEMENT
 from recsys.shop import ShopFolder
@@ -33,6 +35,10 @@ PREDICTED = frozenset({EventKind.PURCHASE})
 """What lists predict, where files are read and nobody says it."""
 
 
+_ALWAYS, _FOREVER = -(2**62), 2**62
+"""Times before and after any event, milliseconds UTC."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """What was read.
@@ -46,6 +52,10 @@ class Inputs:
     items : String; ids of candidates that may have no events.
     catalogue : in `ITEM_SCHEMA`; what all files say of items, the last row of each.
     customers : in `CUSTOMER_SCHEMA`.
+    paid : what was paid for single events of `train`: `customer_id`, `item_id`, `timestamp`, `price` and `currency`.
+        None where the rows of `train` say it themselves.
+    told_of : of a moment (milliseconds UTC) what customers' purchases before it say of them: `customer_id`, `segment`
+        and `tier`. None where there is no shop.
     production : the bundle in force, or why there is none; None where files are read.
     predicted : the kinds that lists predict, where nobody says it.
     masked : the kinds by which a customer has an item, beside these.
@@ -59,6 +69,8 @@ class Inputs:
     notes: tuple[str, ...]
     standing_at: Callable[[int], pl.DataFrame] | None = None
     customers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CUSTOMER_SCHEMA))
+    paid: pl.DataFrame | None = None
+    told_of: Callable[[int], pl.DataFrame] | None = None
     production: ModelBundle | str | None = None
     predicted: frozenset[EventKind] = PREDICTED
     masked: frozenset[EventKind] = frozenset()
@@ -69,6 +81,18 @@ class Inputs:
             return self.train
         later = self.train.filter(pl.col("timestamp").is_null() | (pl.col("timestamp") >= cut))
         return pl.concat([self.standing_at(cut), later])
+
+    def customers_as_of(self, cut: int) -> pl.DataFrame:
+        """What is known of customers at a cut: `customers`, as they are now, and beside these `told_of` it."""
+        if self.told_of is None:
+            return self.customers
+        told = self.told_of(cut)
+        said = [name for name in told.columns if told[name].null_count() < len(told)]
+        return (
+            self.customers.join(told.select(said), on="customer_id", how="full", coalesce=True)
+            if said
+            else self.customers
+        )
 
 
 def read_inputs(
@@ -128,7 +152,7 @@ def read_store(home: Path, items: Path | None, options: ImportOptions) -> Inputs
         summary = store.events.summary()
         table = store.events.read()
         catalogue, customers = store.catalog.read(), store.customers.read()
-        paid = _paid(store)
+        paid = _paid(store, table, catalogue)
         # Undone events are gone from what a store reads; as things stood at a cut, some of them were not.
         taken_back = str(EventKind.UNDO) in summary["events"]
     interactions = compile_interactions(table)
@@ -139,36 +163,38 @@ def read_store(home: Path, items: Path | None, options: ImportOptions) -> Inputs
         ids = listed.items["item_id"]
         notes += _notes(listed)
     return Inputs(
-        _priced(event_rows(table), paid),
+        event_rows(table),
         None,
         ids,
         catalogue,
         tuple(notes),
-        standing_at=(lambda cut: _priced(_standing(home, cut), paid)) if taken_back else None,
+        standing_at=(lambda cut: _standing(home, cut)) if taken_back else None,
         customers=customers,
+        paid=paid,
+        told_of=lambda cut: _told_of(shop, cut),
         production=_in_force(shop),
         predicted=predicted_kinds(interactions),
         masked=DEFAULT_PLACEMENT.mask_kinds,
     )
 
 
-def _paid(store: Store) -> pl.DataFrame:
-    """What was paid, and in which currency, by customer, item, kind and time."""
-    bought = store.events.period((EventKind.PURCHASE,), 0, _FOREVER).drop_nulls("price")
-    return bought.select(*_EVENT, "price", "currency").unique(_EVENT, keep="first", maintain_order=True)
-
-
-def _priced(rows: pl.DataFrame, paid: pl.DataFrame) -> pl.DataFrame:
-    """The rows with what was paid: the table that models learn from does not hold it."""
-    if paid.is_empty():
-        return rows
-    joined = rows.drop("price", "currency").join(paid, on=_EVENT, how="left", maintain_order="left")
-    return joined.select(rows.columns)
-
-
 def _standing(home: Path, cut: int) -> pl.DataFrame:
     with closing(open_store(ShopFolder(home).store, create=False)) as store:
         return event_rows(store.events.read(as_of=cut)).filter(pl.col("timestamp") < cut)
+
+
+def _paid(store: Store, table: EventTable, catalogue: pl.DataFrame) -> pl.DataFrame:
+    """What was paid, for `Inputs.paid`; nothing is read where the catalogue has the price of every item."""
+    listed = catalogue.filter(pl.col("price").is_not_null())["item_id"]
+    until = _ALWAYS if table.item_ids.is_in(listed.implode()).all() else _FOREVER
+    bought = store.events.period((EventKind.PURCHASE,), _ALWAYS, until)
+    return bought.select("customer_id", "item_id", "timestamp", "price", "currency").drop_nulls(["item_id", "price"])
+
+
+def _told_of(shop: ShopFolder, cut: int) -> pl.DataFrame:
+    with closing(open_store(shop.store, create=False)) as store:
+        # Never what is kept in the store: that is of today, and has seen the test.
+        return facts(store, cut, rules_in(shop.customer_rules)).select("customer_id", "segment", "tier")
 
 
 def _in_force(shop: ShopFolder) -> ModelBundle | str:

@@ -15,7 +15,7 @@ from recsys.metrics.ranking import Ranked
 from recsys.metrics.uncertainty import Interval
 from training.evaluation.candidates import Offer
 from training.evaluation.comparison import Comparison, Measured, Scored
-from training.evaluation.facts import Facts
+from training.evaluation.facts import Facts, facts_of
 from training.evaluation.held_out import HeldOut, Repeats
 from training.evaluation.leaks import LeakCheck
 from training.evaluation.protocols import Division, Part
@@ -37,7 +37,8 @@ class Setting:
     offer : which items may compete.
     window : None where customers have their own cuts, or the test is a file of its own.
     production : the bundle in force, or why it cannot be compared here; None where there is no shop.
-    customers : in `CUSTOMER_SCHEMA`.
+    customers : in `CUSTOMER_SCHEMA`; further columns are further attributes.
+    paid : as `Inputs` has it.
     """
 
     rows: pl.DataFrame
@@ -47,6 +48,15 @@ class Setting:
     window: Window | None = None
     production: ModelBundle | str | None = None
     customers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CUSTOMER_SCHEMA))
+    paid: pl.DataFrame | None = None
+
+    def facts(self, test: HeldOut, learned: pl.DataFrame) -> Facts:
+        """What metrics and slices need to know; `learned` are the rows of the part that models learn from."""
+        paid = learned
+        if self.paid is not None:
+            # Of what was paid only what models may learn from: never a price of the test.
+            paid = self.paid.join(learned, on=["customer_id", "item_id", "timestamp"], how="semi")
+        return facts_of(test, paid, self.offer.catalogue, self.customers)
 
 
 @dataclass(frozen=True, slots=True)

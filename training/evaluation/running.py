@@ -57,7 +57,8 @@ def run(
             inputs = read_asked(asked)
         read_seconds = stages.costs[-1].seconds
         rules = asked.rules.settled(inputs.predicted, inputs.masked)
-        settings = settings_of(asked, inputs, rules, cut, config.seed)
+        with stages.stage("look at the customers"):
+            settings = settings_of(asked, inputs, rules, cut, config.seed)
         with stages.stage("look at the data"):
             checked = data_checks(inputs.train, inputs.catalogue, [each.window for each in settings if each.window])
         evaluation = evaluate(settings, rules, asked.ks, config, budget, stages)
@@ -95,6 +96,7 @@ def settings_of(asked: Asked, inputs: Inputs, rules: Rules, cut: int | None, see
             offer=offer,
             production=production,
             customers=inputs.customers,
+            paid=inputs.paid,
         )
     ]
 
@@ -107,7 +109,8 @@ def _in_time(inputs: Inputs, rules: Rules, window: Window) -> Setting:
         offer=Offer(inputs.catalogue, inputs.items, window.cut),
         window=window,
         production=None if inputs.production is None else unseen_by(inputs.production, window.cut),
-        customers=inputs.customers,
+        customers=inputs.customers_as_of(window.cut),
+        paid=inputs.paid,
     )
 
 

@@ -12,6 +12,9 @@ import orjson
 import polars as pl
 import pytest
 
+from recsys.customers import rules_in
+from recsys.customers.kept import refresh
+from recsys.data.catalog import CUSTOMER_SCHEMA
 from recsys.data.events import Event, EventKind
 from recsys.errors import InputError
 from recsys.recommend.placements import PlacementRepository
@@ -307,3 +310,37 @@ def test_what_models_cost_stands_beside(stocked: Path) -> None:
     assert all(each["list_microseconds"] > 0 for each in metrics["cost"].values())
     assert metrics["cost"]["blend"]["fit_seconds"] >= metrics["cost"]["als"]["fit_seconds"] > 0
     assert metrics["cost"]["popular"]["fit_seconds"] is None
+
+
+def paid(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same rows with prices: a purchase before the cut costs 2, one from then on 50."""
+    bought = pl.when(pl.col("kind") == "purchase")
+    price = bought.then(pl.when(pl.col("timestamp") < CUT).then(2.0).otherwise(50.0))
+    return rows.with_columns(price=price, currency=bought.then(pl.lit("EUR")))
+
+
+def test_what_a_store_says_was_paid_makes_revenue(tmp_path: Path) -> None:
+    """Where the catalogue has no prices an item costs what was paid for it before the cut, never what was paid in the
+    test."""
+    track = evaluated(shop(tmp_path / "shop", paid(stored_rows()))).metrics["tracks"]["repeat"]
+    assert "revenue" not in track["not_applicable"]
+    blend = track["models"]["blend"]
+    assert blend["revenue@10"] > 0
+    assert blend["revenue@10"] == pytest.approx(2.0 * 10 * blend["precision@10"])
+
+
+def test_segments_and_tiers_are_those_of_the_cut(tmp_path: Path) -> None:
+    """Groups of customers are of the moment at which lists are asked for: what a store keeps of today, and what
+    happened since, is in none of them. What the shop says itself comes first."""
+    home = shop(tmp_path / "shop", paid(stored_rows()))
+    rules_file = '[[tiers]]\nname = "gold"\nspent = 150\n[[tiers]]\nname = "plain"\npurchases = 1\n'
+    ShopFolder(home).customer_rules.write_text(rules_file)
+    friends = [(who, None, '{"segment": "friend"}') for who in ("u00", "u01")]
+    with closing(open_store(ShopFolder(home).store)) as store:
+        store.customers.put(pl.DataFrame(friends, schema=CUSTOMER_SCHEMA, orient="row"))
+        today = refresh(store, 20 * DAY, rules_in(ShopFolder(home).customer_rules)).facts.table
+    assert set(today["tier"]) == {"gold", "plain"}
+    slices = evaluated(home).metrics["tracks"]["discovery"]["slices"]
+    found = {value: each["customers"] for value, each in slices["customer.segment"].items()}
+    assert found == {"friend": 2, "new": 34, "unknown": 3}
+    assert {value: each["customers"] for value, each in slices["customer.tier"].items()} == {"plain": 36, "unknown": 3}

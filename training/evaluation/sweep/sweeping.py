@@ -14,7 +14,6 @@ import polars as pl
 
 from recsys import __version__
 from training.evaluation.comparison import Comparison, Measured, conclude, measure
-from training.evaluation.facts import facts_of
 from training.evaluation.held_out import HeldOut, Rules, to_foresee, to_learn
 from training.evaluation.leaks import after_fitting, before_fitting, refuse
 from training.evaluation.listing import check_lists
@@ -136,8 +135,7 @@ def _window(
             kept.write(kept.key(described), listed, described)
         made[name] = _Made(before or listed, before is not None)
     with stages.stage("score", len(made)):
-        # The whole catalogue: what was wanted and does not compete has its price all the same.
-        facts = facts_of(test, division.test.rows, setting.offer.catalogue, setting.customers)
+        facts = setting.facts(test, division.test.rows)
         found = measure({name: each.listed.ranked for name, each in made.items()}, test, facts, ks)
     return found, made
 
