@@ -55,6 +55,7 @@ class Fitted:
     def __init__(self, bundle: ModelBundle, production: ModelBundle | str | None, threads: int) -> None:
         self.bundle, self.production, self.threads = bundle, production, threads
         self.bm25_seconds: float | None = None
+        self._warm = False
         self._bm25: tuple[sparse.csr_matrix, sparse.csr_matrix] | None = None
 
     def names(self, test: HeldOut) -> tuple[str, ...]:
@@ -91,7 +92,14 @@ class Fitted:
         return found | ({} if self.bm25_seconds is None else {"bm25": self.bm25_seconds})
 
     def _prepare(self, name: str, test: HeldOut) -> None:
-        """BM25 is the one baseline that is fitted, once for all rules."""
+        """What is done once and is no part of making lists: BM25 is the one baseline that is fitted, and the first list
+        of all loads what is compiled."""
+        if not self._warm:
+            self._warm = True
+            rank_all(
+                self.bundle, test.rules.placement, test.training, test.row[:1], 1, self.threads, test.now, None, None,
+                test.showable,
+            )  # fmt: skip
         if name == "bm25" and self._bm25 is None:
             begun = time.perf_counter()
             strengths = test.training.strengths(self.bundle.manifest.event_weights)
