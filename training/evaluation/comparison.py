@@ -13,7 +13,13 @@ import polars as pl
 from recsys.metrics.ranking import COVERAGE, Ranked, Relevant, coverage, per_customer
 from recsys.metrics.uncertainty import RESAMPLES, Interval
 from training.evaluation.curves import Curves, curves_of, mean_curves
-from training.evaluation.differences import Differences, differences_as_json, judged_together, resampled
+from training.evaluation.differences import (
+    Differences,
+    differences_as_json,
+    judged_main_first,
+    judged_together,
+    resampled,
+)
 from training.evaluation.facts import Facts
 from training.evaluation.held_out import HeldOut
 from training.evaluation.measuring import Measures
@@ -183,7 +189,7 @@ def conclude(windows: Sequence[Measured], seed: int, resamples: int = RESAMPLES)
         models={name: _means(each[name], name, windows) if name in each else None for name in names},
         not_applicable={what: cause for what, cause in causes.items() if what not in had},
         intervals=means,
-        differences=judged_together({None: between})[None],
+        differences=judged_main_first(between),
         slices=_slices(windows, names[0], seed, resamples),
         curves=mean_curves([window.curves for window in windows]),
     )

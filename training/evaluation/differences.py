@@ -1,9 +1,10 @@
 """How sure differences between models are, and what they say in words.
 
-The *family* of a track's differences is all of them, the first model against every other by every metric at every k:
-Holm's correction over it makes the verdicts right all together in 95 of 100 evaluations, so that a reader may look for
-the ones that are clear. Slices are a family of their own, again all of them together: a slice in which a model is
-"better" was not picked for being so.
+What a track is asked for comes first: the first model against every other by the `MAIN` metrics at the largest k. All
+other metrics and ks *explore*. Each of these two families is corrected by Holm at half of the permitted error, so that
+the verdicts of a track are right all together in 95 of 100 evaluations and the few that matter are not drowned by the
+hundreds that do not. Slices are a family of their own, all of them together: a slice in which a model is "better" was
+not picked for being so.
 """
 
 from __future__ import annotations
@@ -15,11 +16,16 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from recsys.metrics.ranking import NDCG, RECALL
 from recsys.metrics.uncertainty import CONFIDENCE, Interval, Verdict, holm, paired_intervals
 from training.evaluation.measuring import LOWER_IS_BETTER, NEITHER_IS_BETTER, STABILITY
 
 Floats = npt.NDArray[np.float64]
 Key = TypeVar("Key")
+
+
+MAIN = (RECALL, NDCG)
+"""The metrics that a track is about, at the largest k; those that slices have, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +35,19 @@ class Difference:
     Attributes
     ----------
     p_holm : the p-value, corrected for its family.
+    main : whether it is one of those that the evaluation was made for; others explore.
     """
 
     interval: Interval
     p_holm: float
     verdict: Verdict
+    main: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """As `metrics.json` has it."""
         found = self.interval
         bounds = {"mean": found.mean, "low": found.low, "high": found.high}
-        return bounds | {"p": found.p, "p_holm": self.p_holm, "verdict": str(self.verdict)}
+        return bounds | {"p": found.p, "p_holm": self.p_holm, "verdict": str(self.verdict), "main": self.main}
 
 
 Differences = Mapping[str, Mapping[str, Difference]]
@@ -87,6 +95,33 @@ def judged_together(
     for (key, name, metric), p in zip(places, corrected, strict=True):
         interval = family[key][name][metric]
         judged[key][name][metric] = Difference(interval, p, verdict_of(metric, interval.mean, p))
+    return judged
+
+
+def judged_main_first(between: Mapping[str, Mapping[str, Interval]]) -> dict[str, dict[str, Difference]]:
+    """What the differences of a track say: those by the `MAIN` metrics at their largest k, and all others, corrected as
+    two families at half of the error each. Where there are only one family's, it has all of the error."""
+    names = dict.fromkeys(metric for metrics in between.values() for metric in metrics)
+    places = [int(name.partition("@")[2]) for name in names if name.partition("@")[0] in MAIN]
+    main = {f"{name}@{max(places)}" for name in MAIN} if places else set[str]()
+    families = 1 if set(names) <= main or not main else 2
+    parts = [
+        judged_together(
+            {
+                None: {
+                    other: {m: each for m, each in of.items() if (m in main) is wanted} for other, of in between.items()
+                }
+            }
+        )[None]
+        for wanted in (True, False)
+    ]
+    judged: dict[str, dict[str, Difference]] = {}
+    for other, metrics in between.items():
+        judged[other] = {}
+        for metric, interval in metrics.items():
+            is_main = metric in main
+            p = float(np.minimum(1.0, families * parts[not is_main][other][metric].p_holm))
+            judged[other][metric] = Difference(interval, p, verdict_of(metric, interval.mean, p), is_main)
     return judged
 
 

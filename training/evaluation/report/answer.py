@@ -137,7 +137,7 @@ def _detail(track: Track, metric: str, rival: str, difference: Estimate) -> str:
         if difference.verdict in {BETTER, WORSE}
         else "chance alone may make it"
     )
-    return f"{sentence}; {chance} ({probability(difference.p_holm)}, corrected for all comparisons)."
+    return f"{sentence}; {chance} ({probability(difference.p_holm)}, corrected for being one of many)."
 
 
 def points(value: float | None) -> str:

@@ -107,7 +107,12 @@ def all_metrics(track: Track, answer: Answer) -> Table:
         if answer.rival:
             row.append(verdict(track.differences.get(answer.rival, {}).get(metric, Estimate())))
         rows.append(row)
-    return Table(f"all-{answer.track}", f"{answer.title}: every metric of every model", head, rows)
+    return Table(
+        f"all-{answer.track}",
+        f"{answer.title}: every metric of every model; verdicts beside recall and NDCG at the largest k explore",
+        head,
+        rows,
+    )
 
 
 def _of(models: dict[str, Numbers | None], name: str, metric: str) -> float | None:

@@ -75,7 +75,7 @@ def sweep(
     """Fits and scores every configuration on every window; no settings are tuned.
 
     Lists that `kept` has are not made again. Differences are the first configuration's less each other's, paired by
-    customer, and all of them together are one family for Holm's correction.
+    customer, and judged as those of a track: Holm's correction is over all configurations together.
 
     Raises InputError when a division does or nothing is left to foresee, NotEnoughDataError, and LeakError when models
     could have seen what they have to foresee.
