@@ -14,6 +14,8 @@ UNKNOWN = -1
 """The position of an id that is not in the vocabulary."""
 
 _JOINED_AT_ONCE = 500_000
+_MANY = 1_000
+"""A column of so many ids is looked up by compiled code."""
 
 
 class Vocabulary(Sequence[str]):
@@ -83,6 +85,10 @@ class Vocabulary(Sequence[str]):
 
     def positions(self, ids: Iterable[str]) -> npt.NDArray[np.int32]:
         """The positions of many ids, in their order, `UNKNOWN` where there is none."""
+        if isinstance(ids, pl.Series) and len(ids) >= _MANY and not ids.null_count():
+            # One by one an id that is not there is searched for in Python, each time anew.
+            column = Vocabulary.from_sorted(ids)
+            return self.positions_of(column.text, column.offsets)
         return np.fromiter((self.position(identifier) for identifier in ids), dtype=np.int32)
 
     def positions_of(self, text: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,3 +40,12 @@ def test_a_position_outside_is_an_error() -> None:
     for position in (-1, 2):
         with pytest.raises(IndexError, match="outside a vocabulary of 2"):
             vocabulary[position]
+
+
+def test_a_long_column_is_found_as_its_ids_are_one_by_one() -> None:
+    """Whatever the order, with ids that are not there, twice, empty or of several bytes a letter."""
+    vocabulary = Vocabulary.from_ids([f"é{number}" for number in range(0, 3_000, 3)] + ["", "z"])
+    ids = [f"é{number * 7 % 3_001}" for number in range(1_500)] + ["", "z", "z", "zz", "\U0001f600"]
+    expected = [vocabulary.position(identifier) for identifier in ids]
+    assert UNKNOWN in expected
+    assert vocabulary.positions(pl.Series("item_id", ids)).tolist() == expected
