@@ -115,9 +115,7 @@ def test_enough_new_events_are_a_reason(home: Path, terminal: Terminal) -> None:
         )
 
 
-def test_facts_about_customers_are_refreshed(
-    home: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_facts_about_customers_are_refreshed(home: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every training, and once a day where there is nothing new: days go by for those who do nothing. Rules that
     cannot be read are told, and change nothing about what is in force."""
     import recsys.cli.auditing as clock
