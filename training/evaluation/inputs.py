@@ -28,7 +28,6 @@ from training.evaluation.candidates import check_named
 from training.fitting import compile_interactions
 from training.validation import predicted_kinds
 
-
 PREDICTED = frozenset({EventKind.PURCHASE})
 """What lists predict, where files are read and nobody says it."""
 
