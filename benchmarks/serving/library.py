@@ -39,7 +39,7 @@ def measure(home: Path) -> list[Row]:
     store = open_store(shop.store, create=False, read_only=True)
     interactions = Interactions.from_events(store.events.read())
     store.close()
-    engine = Engine.of(bundle, ReadCatalog.unread(bundle.items))
+    engine = Engine.of(bundle, ReadCatalog.unread(bundle.items, tabled=False))
     spot = engine.recommender
     matrix = sparse.csr_matrix(interactions.strengths(bundle.manifest.event_weights), dtype=np.float32)
     matrix.data[:] = 1.0

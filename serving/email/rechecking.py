@@ -151,7 +151,10 @@ def _mailed(
     since = int(now - max(cap.days for cap in restraint.caps) * MS_PER_DAY)
     mailed = store.ledger.mailed(since, purpose).select("customer_id", "at")
     if again is not None:
-        mailed = mailed.join(again, on=["customer_id", "at"], how="anti")
+        # One of that moment alone: another mail may have gone out at the same time.
+        nth = pl.int_range(pl.len(), dtype=pl.Int64).over("customer_id", "at").alias("nth")
+        first = again.select("customer_id", "at", pl.lit(0, dtype=pl.Int64).alias("nth"))
+        mailed = mailed.with_columns(nth).join(first, on=["customer_id", "at", "nth"], how="anti").drop("nth")
     if restraint.one_per_account:
         mailed = with_members(mailed, store.customers.read())
     return dict(mailed.group_by("customer_id").agg("at").iter_rows())

@@ -180,7 +180,7 @@ def test_bundles_are_compared_on_what_neither_has_seen(home: Path, terminal: Ter
     assert found["window"]["since"] == repository(home).manifest(second).data["newest"] + 1
     assert found["models"][first]["stability@20"] == 1.0
     assert 0 < found["intervals"][second]["stability@20"]["mean"] <= 1.0
-    assert {"mean", "low", "high", "p", "p_holm", "verdict"} == set(found["differences"]["recall@20"])
+    assert {"mean", "low", "high", "p", "p_holm", "verdict", "main"} == set(found["differences"]["recall@20"])
     assert found["bytes"][first] > 10_000
     assert set(found["latency"]) == {"ratio", "low", "high", "customers", "rounds", "seconds"}
     assert all(one != other for one, other in found["settings"].values())

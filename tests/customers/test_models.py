@@ -41,7 +41,9 @@ def integrated(model: BgNbd, x: int, t_x: float, total: float) -> tuple[float, f
 
     def over_leaving(power: int, p_power: int) -> float:
         # The density's ends are integrated away by the weight.
-        value, _ = quad(lambda _: 1.0, 0, 1, weight="alg", wvar=(a - 1 + p_power, b - 1 + power))
+        # To so many digits and not to an absolute error: the value may be tiny.
+        ends = (a - 1 + p_power, b - 1 + power)
+        value, _ = quad(lambda _: 1.0, 0, 1, weight="alg", wvar=ends, epsabs=0.0, epsrel=1e-10)
         return float(value / beta_function(a, b))
 
     stays = over_leaving(x, 0) * over_rates(total)

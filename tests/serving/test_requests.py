@@ -137,7 +137,7 @@ def test_a_fault_of_the_service_is_a_problem_too(service: Service, monkeypatch: 
     async def fail(*_: object) -> None:
         raise ZeroDivisionError("inside")
 
-    monkeypatch.setattr(type(service.state.answerer), "recommendations", fail)
+    monkeypatch.setattr(type(service.state.answerer), "plain_recommendations", fail)
     reply = service.get("/v1/customers/c1/recommendations")
     assert_problem(reply, 500, "internal-error")
     assert b"inside" not in reply.body
@@ -170,6 +170,7 @@ def test_the_api_describes_itself(service: Service) -> None:
         "/v1/pages",
         "/v1/items/{id}/audience",
         "/v1/popular",
+        "/v1/email/unsubscribe/{token}",
         "/v1/customers/{id}/buy-again",
         "/v1/customers/{id}/recently-viewed",
         "/v1/events",
