@@ -50,30 +50,35 @@ def shop_in_use(home: Path) -> Iterator[None]:
 def shop_alone(home: Path) -> Iterator[None]:
     """Nobody else uses the shop meanwhile; InputError when somebody does."""
     home.mkdir(parents=True, exist_ok=True)
-    with _opened(home) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"the shop in {home} is in use",
-                expected="that nothing serves it, trains for it or imports into it",
-                remedy="stop `bookmatch serve` and whatever else runs there, then try again",
-            ) from None
+    in_use = InputError(
+        f"the shop in {home} is in use",
+        expected="that nothing serves it, trains for it or imports into it",
+        remedy="stop `bookmatch serve` and whatever else runs there, then try again",
+    )
+    with _alone(home, _LOCK, in_use):
         yield
 
 
 @contextmanager
 def sending_alone(home: Path) -> Iterator[None]:
     """Nobody else sends mails of the shop meanwhile; InputError when somebody does."""
-    with _opened(home, _SENDING) as lock:
+    sending = InputError(
+        f"mails of the shop in {home} are being sent by another process",
+        expected="one at a time, so that no mail goes out twice and no cap is passed",
+        remedy="wait for it to end, then send again: what it sent is not sent again",
+    )
+    with _alone(home, _SENDING, sending):
+        yield
+
+
+@contextmanager
+def _alone(home: Path, name: str, busy: InputError) -> Iterator[None]:
+    """The lock for this process alone; `busy` when another has it."""
+    with _opened(home, name) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(
-                f"mails of the shop in {home} are being sent by another process",
-                expected="one at a time, so that no mail goes out twice and no cap is passed",
-                remedy="wait for it to end, then send again: what it sent is not sent again",
-            ) from None
+            raise busy from None
         yield
 
 

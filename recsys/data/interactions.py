@@ -108,7 +108,10 @@ class Interactions:
 
     def history(self, customer: int) -> History:
         """One customer's row as a `History`."""
-        own = slice(self.indptr[customer], self.indptr[customer + 1])
+        return self.stretch(slice(self.indptr[customer], self.indptr[customer + 1]))
+
+    def stretch(self, own: slice) -> History:
+        """These events as a `History`, all of one customer."""
         return History(
             item=self.item[own],
             kind=self.kind[own],

@@ -60,13 +60,8 @@ class Past:
         end = first + int(np.searchsorted(self.histories.timestamp[first:last], moment))
         begin = max(first, end - HISTORY_LIMIT)
         whole, own, earlier = self.histories, slice(begin, end), slice(first, begin)
-        return History(
-            item=whole.item[own],
-            kind=whole.kind[own],
-            timestamp=whole.timestamp[own],
-            position=whole.position[own],
-            quantity=whole.quantity[own],
-            rating=whole.rating[own],
+        return replace(
+            whole.stretch(own),
             earlier_item=whole.item[earlier],
             earlier_kind=whole.kind[earlier],
             version=end - first,
