@@ -11,6 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from blake3 import blake3
+
+_AT_ONCE = 1 << 20
+"""Bytes that are read at a time."""
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -47,6 +51,15 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def file_blake3(path: Path) -> str:
+    """The BLAKE3 of a file's content, in hexadecimal: as hard to forge as SHA-256, in a third of the time."""
+    digest = blake3()
+    with path.open("rb", buffering=0) as file:
+        while part := file.read(_AT_ONCE):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def file_sha256(path: Path) -> str:

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from recsys.bundle.manifest import FORMAT_VERSION, ArrayEntry, Manifest
+from recsys.bundle.manifest import READABLE, ArrayEntry, Manifest
 from recsys.data.vocabulary import Vocabulary
-from recsys.durable import file_sha256, sync, write_array, write_file
+from recsys.durable import sync, write_array, write_file
 from recsys.errors import BundleError
 from recsys.models.als import ALS
 from recsys.models.content import Content
@@ -98,7 +98,7 @@ def write_bundle(folder: Path, manifest: Manifest, arrays: Arrays, build: Mappin
     for name, array in sorted(arrays.items()):
         path = _array_path(folder, name)
         write_array(path, array)
-        entries[name] = ArrayEntry(array.dtype.str, array.shape, file_sha256(path))
+        entries[name] = ArrayEntry.of(array, path)
     content = orjson.dumps(
         replace(manifest, arrays=entries).to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
     )
@@ -116,7 +116,7 @@ def read_manifest(folder: Path) -> tuple[str, Manifest]:
         content = path.read_bytes()
         data = orjson.loads(content)
         found = data["format_version"]
-        if found == FORMAT_VERSION:
+        if found in READABLE:
             return hashlib.sha256(content).hexdigest()[:16], Manifest.from_json(data)
     except FileNotFoundError:
         raise BundleError(f"there is no bundle at {folder}", remedy=_REMEDY) from None
@@ -126,7 +126,7 @@ def read_manifest(folder: Path) -> tuple[str, Manifest]:
         ) from error
     raise BundleError(
         f"{path} has format version {found}",
-        expected=f"format version {FORMAT_VERSION}",
+        expected=f"format version {' or '.join(map(str, READABLE))}",
         remedy="use the version of Bookmatch that wrote it, or train again with this one",
     )
 
@@ -134,8 +134,8 @@ def read_manifest(folder: Path) -> tuple[str, Manifest]:
 def _read_array(folder: Path, name: str, entry: ArrayEntry) -> npt.NDArray[np.generic]:
     path = _array_path(folder, name)
     try:
-        if file_sha256(path) != entry.sha256:
-            raise BundleError(f"{path} is damaged: its SHA-256 is not the manifest's", remedy=_REMEDY)
+        if not entry.fits(path):
+            raise BundleError(f"{path} is damaged: its {entry.algorithm} is not the manifest's", remedy=_REMEDY)
         array = np.load(path, mmap_mode=None if 0 in entry.shape else "c", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read: {error}", remedy=_REMEDY) from error

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
+
 from recsys.data.signals import EventWeights
+from recsys.durable import file_blake3, file_sha256
 from recsys.models.blend import BlendWeights
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Raised when a bundle written by one version cannot be read by an older one."""
+
+READABLE = (4, FORMAT_VERSION)
+"""The formats that this version reads: 4 is the same but for SHA-256 in place of BLAKE3."""
+
+HASHES: Mapping[str, Callable[[Path], str]] = {"blake3": file_blake3, "sha256": file_sha256}
+"""What an array's file is verified by, by the name that its hash has in the manifest; the first is written."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArrayEntry:
-    """One array file of a bundle: type and shape as NumPy writes them, and the file's SHA-256."""
+    """One array file of a bundle: type and shape as NumPy writes them, and the file's hash, one of `HASHES`."""
 
     dtype: str
     shape: tuple[int, ...]
-    sha256: str
+    algorithm: str
+    hash: str
+
+    @classmethod
+    def of(cls, array: npt.NDArray[np.generic], path: Path) -> Self:
+        """That of an array that was written to a file."""
+        algorithm, hashed = next(iter(HASHES.items()))
+        return cls(array.dtype.str, array.shape, algorithm, hashed(path))
+
+    def fits(self, path: Path) -> bool:
+        """Whether the file is what was written. Raises OSError."""
+        return HASHES[self.algorithm](path) == self.hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +89,7 @@ class Manifest:
             "relevance": dict(self.relevance),
             "seed": self.seed,
             "arrays": {
-                name: {"dtype": entry.dtype, "shape": list(entry.shape), "sha256": entry.sha256}
+                name: {"dtype": entry.dtype, "shape": list(entry.shape), entry.algorithm: entry.hash}
                 for name, entry in sorted(self.arrays.items())
             },
         }
@@ -86,7 +108,15 @@ class Manifest:
             relevance=data["relevance"],
             seed=data["seed"],
             arrays={
-                name: ArrayEntry(entry["dtype"], tuple(entry["shape"]), entry["sha256"])
+                name: ArrayEntry(entry["dtype"], tuple(entry["shape"]), *_hash_in(entry))
                 for name, entry in data["arrays"].items()
             },
         )
+
+
+def _hash_in(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """By what, and what. Raises KeyError where there is none."""
+    for algorithm in HASHES:
+        if algorithm in entry:
+            return algorithm, entry[algorithm]
+    raise KeyError(" or ".join(HASHES))

@@ -31,8 +31,13 @@ def serve(
     ] = False,
 ) -> None:
     """Answer over HTTP until stopped. Settings come from BOOKMATCH_… variables: see docs/operations.md."""
+    import gc
     import os
     import threading
+
+    # Hundreds of thousands of objects are made while everything is imported, and none of them is garbage: looking for
+    # some again and again took a quarter of that time. Each process that answers looks again when it has started.
+    gc.disable()
 
     from recsys.cli.serve_access import Access, announce_access
     from recsys.errors import InputError
@@ -119,6 +124,7 @@ def _bound(host: str, port: int) -> socket.socket:
 
 def _run(listener: socket.socket, workers: int, drain_seconds: float) -> int:
     """Serves until it is asked to stop; the exit code."""
+    import gc
     import signal
     import sys
 
@@ -152,6 +158,7 @@ def _run(listener: socket.socket, workers: int, drain_seconds: float) -> int:
             return 0
         with _shared_metrics():
             fork_workers()
+            gc.enable()
             return Workers(config, [listener], drain_seconds).run()
     except KeyboardInterrupt:
         return 0

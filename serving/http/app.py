@@ -210,8 +210,8 @@ def _spare_answers_from_waiting() -> None:
     # does so several times for each write, and five milliseconds, Python's own choice, add up to what a customer feels.
     sys.setswitchinterval(_SWITCH_SECONDS)
     # Looking for garbage among everything that was imported stops all answers for tens of milliseconds, and finds none.
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 async def _problem(request: Request, error: Exception) -> Response:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import gc
 
-import serving.http.app  # noqa: F401 - to have it
-from serving.warm_up import warm_up
+# As the command itself does: importing makes no garbage worth the time of looking for it.
+gc.disable()
+
+import serving.http.app  # noqa: E402, F401 - to have it
+from serving.warm_up import warm_up  # noqa: E402
 
 warm_up()
 gc.collect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,7 @@ import pytest
 
 from recsys.bundle import BundleRepository, ModelBundle
 from recsys.bundle.bundle import Arrays, bundle_arrays
-from recsys.bundle.manifest import FORMAT_VERSION
+from recsys.bundle.manifest import FORMAT_VERSION, READABLE
 from recsys.errors import BundleError
 from tests.worlds import START, published, two_tastes
 
@@ -105,13 +106,33 @@ def test_a_missing_file_is_a_clear_error(tmp_path: Path, bundle: ModelBundle) ->
         BundleRepository(tmp_path).load(bundle.bundle_id)
 
 
-@pytest.mark.parametrize("found", [FORMAT_VERSION - 1, FORMAT_VERSION + 3])
+@pytest.mark.parametrize("found", [min(READABLE) - 1, FORMAT_VERSION + 3])
 def test_another_format_is_refused_by_its_number(tmp_path: Path, bundle: ModelBundle, found: int) -> None:
     """A bundle from an earlier or a later version says which format it has and which is expected."""
     path = tmp_path / bundle.bundle_id / "manifest.json"
     path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | {"format_version": found}))
-    with pytest.raises(BundleError, match=rf"format version {found}\..*format version {FORMAT_VERSION}\."):
+    with pytest.raises(BundleError, match=rf"format version {found}\..*format version 4 or {FORMAT_VERSION}\."):
         BundleRepository(tmp_path).load(bundle.bundle_id)
+
+
+def test_a_bundle_of_the_format_before_is_read_and_verified(tmp_path: Path, bundle: ModelBundle) -> None:
+    """It names SHA-256 hashes; one byte of another file and it is refused."""
+    written = tmp_path / bundle.bundle_id
+    manifest = orjson.loads((written / "manifest.json").read_bytes()) | {"format_version": 4}
+    for name, entry in manifest["arrays"].items():
+        del entry["blake3"]
+        entry["sha256"] = hashlib.sha256((written / "arrays" / f"{name}.npy").read_bytes()).hexdigest()
+    content = orjson.dumps(manifest)
+    (written / "manifest.json").write_bytes(content)
+    own = hashlib.sha256(content).hexdigest()[:16]
+    written.rename(tmp_path / own)
+    assert list(BundleRepository(tmp_path).load(own).items) == list(bundle.items)
+    path = tmp_path / own / "arrays" / "popularity.score.npy"
+    damaged = bytearray(path.read_bytes())
+    damaged[-1] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(BundleError, match=r"popularity\.score\.npy is damaged"):
+        BundleRepository(tmp_path).load(own)
 
 
 def test_a_damaged_copy_is_replaced_by_publishing_again(tmp_path: Path, bundle: ModelBundle) -> None:

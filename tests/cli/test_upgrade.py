@@ -103,7 +103,7 @@ def test_what_else_is_to_do_is_said(tmp_path: Path, terminal: Terminal, monkeypa
     old_store(ShopFolder(home).store, 2)
     bundle = published(ShopFolder(home).models, two_tastes())
     manifest = ShopFolder(home).models / bundle.bundle_id / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format_version": 4', '"format_version": 3'))
+    manifest.write_text(manifest.read_text().replace('"format_version": 5', '"format_version": 3'))
     monkeypatch.setenv("BOOKMATCH_CACHESIZE", "3")
     report = upgraded(terminal, home, "--dry-run")
     assert [(each["bundle"], each["in_force"]) for each in report["bundles"]] == [(bundle.bundle_id, True)]
