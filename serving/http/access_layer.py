@@ -109,7 +109,7 @@ def _let_in(scope: Scope, place: Place | None, state: ServiceState) -> None:
             require_own_page(scope, origin)
         return
     # Looked at before the key is: a key that was revoked before this request started is known to be.
-    scope["bookmatch.looked"] = state.live.look()
+    scope["bookmatch.looked"] = state.live.look_together()
     key = _key(given, scope, origin, state)
     if key is None:
         if origin is not None:

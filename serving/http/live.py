@@ -8,6 +8,7 @@ version decides.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -113,6 +114,7 @@ class LiveStore:
         self._copied_from: Origin | None = None
         self._attributes: OrderedDict[str, tuple[Stamp, Mapping[str, object]]] = OrderedDict()
         self._looked: Stamp | None = None
+        self._together: tuple[asyncio.Task[object] | None, Stamp | None] | None = None
         self._forgetting = 0
         self._shown: OrderedDict[str, _ShownCopy] = OrderedDict()
         self._shown_from: Origin | None = None
@@ -142,6 +144,25 @@ class LiveStore:
             return self._handle.use(self._look)
         except StoreError:
             return None
+
+    def look_together(self) -> Stamp | None:
+        """As `look`, once for all requests that came in together.
+
+        The event loop reads what came in on all connections, and only then runs the tasks that answer, in their order:
+        whatever runs before the loop's next round was there before the first of them looked. A task that asks again
+        may have waited for something in between, so it looks again.
+        """
+        task, known = asyncio.current_task(), self._together
+        if known is not None and known[0] is not task:
+            return known[1]
+        if known is None:
+            asyncio.get_running_loop().call_soon(self._end_together)
+        stamp = self.look()
+        self._together = (task, stamp)
+        return stamp
+
+    def _end_together(self) -> None:
+        self._together = None
 
     def _look(self, store: Store) -> Stamp:
         stamp = self._stamp(store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 from contextlib import closing
@@ -16,6 +17,7 @@ from recsys.data.events import Event, EventKind
 from recsys.errors import StoreUnavailableError
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
+from recsys.stores.protocols import Store
 from serving.http.live import LiveStore
 from serving.http.settings import Settings
 from serving.http.store_handle import StoreHandle
@@ -302,3 +304,39 @@ def test_a_backup_in_the_store_s_place_gives_versions_out_again_and_nothing_olde
         after = service.get(TARGET).items
         assert first in after
         assert second not in after
+
+
+def test_requests_that_came_in_together_look_once(home: Path, clock: FakeClock) -> None:
+    """Tasks of one round of the event loop share a look; who comes in a later round sees what was stored before, and so
+    does a task that asks again."""
+    live = LiveStore(
+        StoreHandle(ShopFolder(home).store, lambda path: open_store(path, create=False), clock.clocks().monotonic),
+        500, 10,
+    )  # fmt: skip
+    looks: list[object] = []
+
+    def look() -> object:
+        looks.append(LiveStore.look(live))
+        return looks[-1]
+
+    live.look = look  # type: ignore[method-assign, assignment]
+
+    async def asks() -> object:
+        return live.look_together()
+
+    async def rounds(store: Store) -> None:
+        first = await asyncio.gather(*(asks() for _ in range(5)))
+        assert len(looks) == 1
+        assert first == looks * 5
+        store.events.append([purchase("c1", item(1, 1), 60)])
+        second = await asyncio.gather(asks(), asks())
+        assert len(looks) == 2
+        assert second[0] == second[1] != first[0]
+        # One task, which stored something in between.
+        third = live.look_together()
+        store.events.append([purchase("c1", item(1, 2), 61)])
+        assert live.look_together() != third
+
+    with store_of(home) as store:
+        asyncio.run(rounds(store))
+    live.close()
