@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.http.logs import REQUEST_ID
 from serving.http.metrics import Metrics
 from serving.http.problems import Problem
+from serving.http.protocol import WHOLE, Whole
 from serving.http.raw_path import routable_path
 from serving.http.security_headers import RawHeaders, SecurityHeaders
 
@@ -77,7 +78,7 @@ class RequestLayer:
         started = self._clock()
         own = self._own_scope(scope)
         fixed = self._headers.of(scope["path"])
-        reply = _Reply(send, fixed, own["bookmatch.headers"], is_head=scope["method"] == "HEAD")
+        reply = _Reply(send, scope.get(WHOLE), fixed, own["bookmatch.headers"], is_head=scope["method"] == "HEAD")
         # Every line that is logged on the way carries the id; each request has a context of its own.
         told = REQUEST_ID.set(own["bookmatch.request_id"])
         try:
@@ -105,12 +106,12 @@ class RequestLayer:
             return _GONE
         except asyncio.CancelledError:
             # Only a service that stops and cannot wait any longer cuts a request.
-            if reply.status is not None:
+            if reply.is_out:
                 raise
             await _CUT.response(instance_of(scope))(scope, receive, reply)
         except Exception:
             log.exception("request failed")
-            if reply.status is not None:
+            if reply.is_out:
                 raise  # Half an answer is out; the server can only cut the connection.
             failure = Problem(500, "internal-error", "The fault is logged under this request's id.")
             await failure.response(instance_of(scope))(scope, receive, reply)
@@ -140,19 +141,48 @@ def _given_id(scope: Scope) -> str | None:
 
 class _Reply:
     """Sends the answer with the headers of all answers and of this one; to HEAD without its body. Remembers the
-    status."""
+    status.
 
-    def __init__(self, send: Send, fixed: RawHeaders, own: Sequence[tuple[bytes, bytes]], *, is_head: bool) -> None:
+    What starts an answer is held back until there is something of its body, as the protocol has it (ASGI, 2.5): where
+    that is all of it, it is written in one go.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        whole: Whole | None,
+        fixed: RawHeaders,
+        own: Sequence[tuple[bytes, bytes]],
+        *,
+        is_head: bool,
+    ) -> None:
         self._send = send
+        self._whole = whole
+        self._start: Message | None = None
         self._fixed = fixed
         self._own = own
         self._is_head = is_head
         self.status: int | None = None
 
+    @property
+    def is_out(self) -> bool:
+        """Whether any of it was sent."""
+        return self.status is not None and self._start is None
+
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
             message["headers"] = [*message["headers"], *self._fixed, *self._own]
-        elif message["type"] == "http.response.body" and self._is_head:
-            message = {**message, "body": b""}
+            if self._whole is not None:
+                self._start = message
+                return
+        elif message["type"] == "http.response.body":
+            if self._is_head:
+                message = {**message, "body": b""}
+            start, whole, self._start = self._start, self._whole, None
+            if start is not None:
+                is_all = not message.get("more_body")
+                if is_all and whole is not None and whole(start, message.get("body", b"")):
+                    return
+                await self._send(start)
         await self._send(message)
