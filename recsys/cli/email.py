@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Plan, preview and send campaigns by e-mail, and see what came of them.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="A campaign's file, TOML; see docs/email.md.", metavar="CAMPAIGN.toml")]
 At = Annotated[
-    str | None, typer.Option("--at", metavar="TIME", help="As of when, such as 2026-11-01T08:00:00Z; now otherwise.")
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="TIME",
+        help="As of when, such as 2026-11-01T08:00:00Z; now otherwise. Consents, stock and prices are those of now.",
+    ),
 ]
 
 

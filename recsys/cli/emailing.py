@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,17 @@ from recsys.cli.answering import OpenShop, open_shop
 from recsys.data.catalog import UNREAD
 from recsys.data.interactions import EventTable, Interactions
 from recsys.data.item_table import ItemTable
+from recsys.data.shown import MOST_IMPRESSIONS, Shown
 from recsys.data.signals import MS_PER_DAY
+from recsys.errors import InputError
+from recsys.recommend.placement import DEFAULT_PLACEMENT, Placement
+from recsys.recommend.placements import PlacementRepository
+from recsys.recommend.recommender import Recommender
 from recsys.shop import ShopFolder
 from recsys.stores.protocols import Store
 
 if TYPE_CHECKING:
+    from recsys.recommend.crowd.spots import Spot
     from serving.email.campaign import Campaign
     from serving.email.plan import Shop
 
@@ -34,6 +40,7 @@ class MailShop:
     events : of everybody.
     people : as `people_of` gives them.
     table : of the catalogue.
+    placements : in force, by name.
     """
 
     shop: OpenShop
@@ -44,6 +51,7 @@ class MailShop:
     events: EventTable
     people: pl.DataFrame
     table: ItemTable
+    placements: Mapping[str, Placement]
 
     def read(self, path: Path) -> Campaign:
         """What a campaign's file says. Raises CampaignFileError with every fault that the shop can tell."""
@@ -51,17 +59,41 @@ class MailShop:
         from serving.email.people import customer_table
         from serving.email.reading import Surroundings, check_plain, read_campaign
 
-        relevance = self.shop.recommender.relevance
         around = Surroundings(
             segments=self.segments,
             tiers=self.tiers,
             check_items=lambda text: check_plain(text, self.table.kinds),
             check_customers=lambda text: check_plain(text, customer_table(self.people).kinds),
             is_item=lambda item: item in self.shop.bundle.items,
-            foresees=relevance is not None,
+            foresees=lambda name: self._spot(name).relevance is not None,
             check_template=lambda name: check_template(name, self.folder),
         )
         return read_campaign(placements_text(path), str(path), around)
+
+    def _spot(self, name: str | None) -> Recommender:
+        """What answers at a placement in force, `default` for None. Raises InputError where there is none, or where
+        its rules do not fit the shop's items."""
+        name = DEFAULT_PLACEMENT.name if name is None else name
+        if name not in self.placements:
+            raise InputError(f"there is no placement {name[:80]!r}", expected=f"one of {', '.join(self.placements)}")
+        found = self.shop.recommender.at(self.placements[name])
+        found.rules.check(self.table.kinds)
+        found.layout.check(self.table)
+        return found
+
+    def _spots(self, campaign: Campaign) -> Mapping[str | None, Spot]:
+        """The placements of a campaign's blocks that have rules of their own."""
+        from recsys.recommend.crowd.spots import Spot, is_plain
+        from serving.email.campaign import BlockKind
+        from serving.email.people import Attributes
+
+        attributes, items, histories = Attributes(self.people), self.shop.bundle.items, self.shop.store.histories
+        names = {block.placement for block in campaign.blocks if block.kind is BlockKind.FOR_YOU}
+        return {
+            name: Spot(spot, attributes, lambda who: Shown.of(histories.shown(who, MOST_IMPRESSIONS)[1], items))
+            for name in names
+            if not is_plain((spot := self._spot(name)).placement)
+        }
 
     def forget_meanwhile(self, plan: Path) -> bool:
         """Takes who was forgotten while a plan was made out of it; whether anybody was. Forgetting from then on finds
@@ -94,6 +126,7 @@ class MailShop:
             unreachable=_unreachable(store, addresses),
             mailed=_mailed(store, campaign.purpose, self.now - int(days * MS_PER_DAY)),
             tokens=RecommendationTokens(store.secret()),
+            spots=self._spots(campaign),
         )
 
 
@@ -108,7 +141,8 @@ def open_mail_shop(home: Path, now: int) -> Iterator[MailShop]:
         facts, segments, tiers = _facts(shop.store, folder, now)
         events = shop.store.events.read()
         people = people_of(shop.store.customers.read(), events.customer_ids, facts)
-        yield MailShop(shop, folder, now, segments, tiers, events, people, table)
+        placements = PlacementRepository(folder.placements).current().placements
+        yield MailShop(shop, folder, now, segments, tiers, events, people, table, placements)
 
 
 def check_template(name: str | None, shop: ShopFolder) -> None:
@@ -123,10 +157,14 @@ def check_template(name: str | None, shop: ShopFolder) -> None:
 
 def _facts(store: Store, folder: ShopFolder, now: int) -> tuple[pl.DataFrame, tuple[str, ...], tuple[str, ...]]:
     """What follows from what customers did, and the names of segments and tiers."""
-    from recsys.customers import Segment, facts, rules_in
+    from recsys.customers import Segment, Unit, facts, rules_in
+    from recsys.customers.kept import with_accounts
 
     rules = rules_in(folder.customer_rules)
-    return facts(store, now, rules), tuple(map(str, Segment)), tuple(tier.name for tier in rules.tiers)
+    table = facts(store, now, rules)
+    if table["account_id"].null_count() < len(table):
+        table = with_accounts(table, facts(store, now, rules, Unit.ACCOUNT))
+    return table, tuple(map(str, Segment)), tuple(tier.name for tier in rules.tiers)
 
 
 def _mailed(store: Store, purpose: str, since: int) -> pl.DataFrame:

@@ -89,13 +89,17 @@ def refreshed_as_of(store: Store) -> int | None:
     return None if about is None else int(orjson.loads(about)["as_of"])
 
 
+def with_accounts(customers: pl.DataFrame, accounts: pl.DataFrame) -> pl.DataFrame:
+    """The facts of customers, beside each what follows from all who share the account: columns such as
+    `account_segment`. Both are as of `customer_facts`."""
+    shared = accounts.drop_nulls("account_id").select(
+        "account_id", *(pl.col(name).alias(f"account_{name}") for name in _OF_ACCOUNT)
+    )
+    return customers.join(shared, on="account_id", how="left", maintain_order="left")
+
+
 def _as_kept(facts: CustomerFacts, accounts: pl.DataFrame | None) -> pl.DataFrame:
-    table = facts.table
-    if accounts is not None:
-        shared = accounts.drop_nulls("account_id").select(
-            "account_id", *(pl.col(name).alias(f"account_{name}") for name in _OF_ACCOUNT)
-        )
-        table = table.join(shared, on="account_id", how="left")
+    table = facts.table if accounts is None else with_accounts(facts.table, accounts)
     there = [name for name in KEPT_NAMES if name in table.columns]
     rounded = table.with_columns(
         pl.col(name).round(_ROUNDED[plain]) for name in there if (plain := name.removeprefix("account_")) in _ROUNDED

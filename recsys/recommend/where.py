@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ from recsys.data.held_versions import HeldVersions
 
 Flags = npt.NDArray[np.bool_]
 Items = npt.NDArray[np.int32]
+
+_LONG_AGO: Final = -(1 << 62)
 
 
 class Where(NamedTuple):
@@ -38,6 +40,12 @@ class Where(NamedTuple):
     version: int
     held: HeldVersions
     steady: int
+
+    @classmethod
+    def given(cls, items: Flags) -> Self:
+        """What somebody decided beforehand, for one answer that nobody keeps: bool, shape (items,)."""
+        nothing, held = np.zeros(0, dtype=np.int32), HeldVersions.only(0)
+        return cls("given", items, nothing, np.zeros(0, dtype=np.bool_), _LONG_AGO, -_LONG_AGO, 0, held, _LONG_AGO)
 
     @property
     def mask(self) -> Flags:

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys.recommend.crowd import Crowd, Picks, chosen, new, own
 from recsys.recommend.crowd.picks import HISTORY, POPULAR
+from recsys.recommend.crowd.spots import Spot, placed_for_you
 from recsys.recommend.filters import NOBODY, Filter
 from serving.email.campaign import Block, BlockKind, Restraint
 
 
-def listed(crowd: Crowd, blocks: Sequence[Block], least: float) -> tuple[Picks, npt.NDArray[np.int16]]:
+def listed(
+    crowd: Crowd, blocks: Sequence[Block], least: float, spots: Mapping[str | None, Spot]
+) -> tuple[Picks, npt.NDArray[np.int16]]:
     """The items of everybody's mail, in the order of the customers, then of the blocks, then of the lists; and the
     block of each, from 0: int16.
 
     No item stands twice in a customer's mail: the first block that would list it does. Of what is known to be bought
     with a probability below `least` there is nothing, and where that is above 0 neither of what it is not known of
     among the lists that foretell it.
+
+    Parameters
+    ----------
+    spots : the placements with rules of their own that blocks name; that of None holds where a block names none.
     """
     found = []
     for number, block in enumerate(blocks):
         narrowed = crowd if block.where is None else crowd.narrowed(_passing(block.where, crowd))
         # As many spare items as blocks before may take away.
         wanted = sum(each.items for each in blocks[: number + 1])
-        found.append((_likely(_picks(narrowed, block, wanted), least), block.items))
+        found.append((_likely(_picks(narrowed, block, wanted, spots.get(block.placement)), least), block.items))
     shown = chosen(found, crowd.items)
     place = np.repeat(np.arange(len(shown), dtype=np.int16), [len(each.row) for each in shown])
     whole = Picks(*(np.concatenate(column) for column in zip(*shown, strict=True)))
@@ -44,11 +51,11 @@ def worth_sending(picks: Picks, people: int, restraint: Restraint) -> npt.NDArra
     return np.asarray(enough)
 
 
-def _picks(crowd: Crowd, block: Block, wanted: int) -> Picks:
+def _picks(crowd: Crowd, block: Block, wanted: int, spot: Spot | None) -> Picks:
     """The list of a block, with spare items where it would not end by itself."""
     match block.kind:
         case BlockKind.FOR_YOU:
-            return new.for_you(crowd, wanted)
+            return new.for_you(crowd, wanted) if spot is None else placed_for_you(crowd, spot, wanted)
         case BlockKind.BECAUSE_YOU_BOUGHT:
             return new.because_you_bought(crowd, wanted, block.days)
         case BlockKind.NEW_FROM_AUTHORS:

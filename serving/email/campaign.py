@@ -44,6 +44,7 @@ class Block:
     times : how often an item has to have been looked at, for `looked_at`.
     probability : how likely something has to be bought again, for `buy_again`.
     picked : ids, for `picked`.
+    placement : whose rules hold, for `for_you`; None is `default`.
     """
 
     kind: BlockKind
@@ -53,6 +54,7 @@ class Block:
     times: int = 1
     probability: float = 0.0
     picked: tuple[str, ...] = ()
+    placement: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -46,8 +47,9 @@ def with_contacts(people: pl.DataFrame) -> pl.DataFrame:
 
 
 def customer_table(people: pl.DataFrame) -> ItemTable:
-    """The rows as a filter asks for them: every attribute, and every further column, which counts where both say the
-    same name. Attributes beyond `MOST_ATTRIBUTES` are left out."""
+    """The rows as a filter asks for them: every attribute, and every further column; what the shop says itself of a
+    customer counts before what was computed, as in `recsys.customers.attributes`. Attributes beyond `MOST_ATTRIBUTES`
+    are left out."""
     said: dict[str, tuple[list[int], list[Any]]] = {}
     for place, text in enumerate(people["attributes"].to_list()):
         for name, value in _object(text).items():
@@ -65,10 +67,33 @@ def customer_table(people: pl.DataFrame) -> ItemTable:
     for name in people.columns:
         if name in ("customer_id", "attributes"):
             continue
-        places = people[name].is_not_null().arg_true().to_list()
-        column = ItemColumn(len(people), declared=_kind(people.schema[name]))
-        columns[name] = column.with_values(everybody, places, people[name].drop_nulls().to_list())
+        computed = dict(zip(people[name].is_not_null().arg_true().to_list(), people[name].drop_nulls(), strict=True))
+        own = {} if name in left_out else dict(zip(*said.get(name, ([], [])), strict=True))
+        column = ItemColumn(len(people), declared=None if own else _kind(people.schema[name]))
+        known = computed | own
+        columns[name] = column.with_values(everybody, sorted(known), [known[place] for place in sorted(known)])
     return ItemTable(len(people), MappingProxyType(columns), left_out)
+
+
+class Attributes:
+    """What the shop knows of each customer, as filters on items ask for it; called with an id. Empty for somebody who
+    is not among the people."""
+
+    def __init__(self, people: pl.DataFrame) -> None:
+        self._people = people
+
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        return {customer_id: place for place, customer_id in enumerate(self._people["customer_id"].to_list())}
+
+    def __call__(self, customer_id: str) -> Mapping[str, object]:
+        place = self._places.get(customer_id)
+        if place is None:
+            return {}
+        row = self._people.row(place, named=True)
+        left_out = ("customer_id", "attributes")
+        computed = {name: value for name, value in row.items() if value is not None and name not in left_out}
+        return {**computed, **_object(row["attributes"])}
 
 
 def _object(text: str | None) -> Mapping[str, Any]:

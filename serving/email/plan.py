@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
@@ -25,10 +25,12 @@ from recsys.experiments.assignment import drawn
 from recsys.recommend.crowd import Crowd, Picks, keyed
 from recsys.recommend.crowd.crowd import barred_pairs
 from recsys.recommend.crowd.picks import REASONS, begins
+from recsys.recommend.crowd.spots import Spot
 from recsys.recommend.recommender import Recommender
 from serving.email.audience import audience_of
 from serving.email.blocks import listed, worth_sending
 from serving.email.campaign import Campaign
+from serving.email.households import bought_together
 from serving.email.mailed import MAILED_DAYS, items_of_last_mails
 from serving.email.people import with_contacts
 from serving.email.permission import first_causes, not_before, where_and_how
@@ -64,6 +66,7 @@ class Shop:
     forgotten, unreachable : ids of customers, and addresses in lower case.
     mailed : the mails of the purpose that went out or may have, with `customer_id`, `at` and `content`.
     tokens : sign the mails' tokens.
+    spots : by the name in a block, None for a block that names none: the placements with rules of their own.
     """
 
     recommender: Recommender
@@ -77,6 +80,7 @@ class Shop:
     unreachable: frozenset[str]
     mailed: pl.DataFrame
     tokens: RecommendationTokens
+    spots: Mapping[str | None, Spot] = field(default_factory=dict)
 
     @property
     def bundle(self) -> ModelBundle:
@@ -161,12 +165,16 @@ class Planning:
         self._experiment = campaign.experiment
         restraint, items = campaign.restraint, shop.bundle.items
         ends = now + int(restraint.expires_days * MS_PER_DAY)
+        self._ids = pl.Series(list(items), dtype=pl.String)
         self._allowed = shop.catalog.showable(now) & (shop.catalog.expires > ends)
         self._interactions = shop.interactions.until(now)
         self._sent = with_members(shop.mailed, shop.people) if restraint.one_per_account else shop.mailed
         lately = self._sent.filter(pl.col("at") >= now - int(MAILED_DAYS * MS_PER_DAY))
-        self._mailed = items_of_last_mails(lately, restraint.last_mails)
-        self._ids = pl.Series(list(items), dtype=pl.String)
+        self._barred = items_of_last_mails(lately, restraint.last_mails)
+        if restraint.one_per_account:
+            since = now - int(restraint.bought_days * MS_PER_DAY)
+            bought = bought_together(self._interactions, self._ids, shop.people, since)
+            self._barred = pl.concat([self._barred, bought]).unique()
         self._themes = Themes(campaign, named_items(shop.items, items, np.ones(len(items), np.bool_), campaign.shop))
         self.named = np.zeros(len(items), dtype=np.bool_)
         self.counted: Counter[str] = Counter()
@@ -192,7 +200,7 @@ class Planning:
     def items(self, people: pl.DataFrame) -> _Items:
         """What would stand in the mails of those of the audience for whom there is no cause yet."""
         crowd = self._crowd(people.filter(pl.col("cause").is_null())["customer_id"])
-        return listed(crowd, self._campaign.blocks, self._campaign.restraint.minimum_relevance)
+        return listed(crowd, self._campaign.blocks, self._campaign.restraint.minimum_relevance, self._shop.spots)
 
     def mails(
         self, people: pl.DataFrame, picks: Picks, block: npt.NDArray[np.int16]
@@ -225,20 +233,27 @@ class Planning:
             language=shop.language, time_zone=shop.time_zone, planned_at=self._now,
             bundle=self._shop.bundle.bundle_id, audience=audience, planned=planned, suppressed=causes,
             counted=dict(sorted(self.counted.items())), holdout=campaign.holdout, salt=campaign.salt,
-            blocks=tuple(str(block.kind) for block in campaign.blocks), words=campaign.words, parts=parts,
+            blocks=tuple(str(block.kind) for block in campaign.blocks), again=self._again(), words=campaign.words,
+            parts=parts,
         )  # fmt: skip
+
+    def _again(self) -> tuple[bool, ...]:
+        """As in `PlanHeader`."""
+        usual, spots = self._shop.recommender.placement.mask_kinds, self._shop.spots
+        own = [spots.get(block.placement) for block in self._campaign.blocks]
+        return tuple(spot is not None and not spot.recommender.placement.mask_kinds >= usual for spot in own)
 
     def _crowd(self, customer_ids: pl.Series) -> Crowd:
         """These customers, ascending, and what must not stand in their mails."""
         shop, items = self._shop, len(self._shop.bundle.items)
         own = self._interactions.of_customers(Vocabulary.from_sorted(customer_ids))
         bought_since = self._now - int(self._campaign.restraint.bought_days * MS_PER_DAY)
-        mailed = self._mailed.join(
+        theirs = self._barred.join(
             pl.DataFrame({"customer_id": customer_ids}).with_row_index("row"), on="customer_id", how="inner"
         )
-        position = shop.bundle.items.positions(mailed["item_id"].to_list())
+        position = shop.bundle.items.positions(theirs["item_id"].to_list())
         known = position != UNKNOWN
-        pairs = keyed(mailed["row"].to_numpy()[known], position[known], items)
+        pairs = keyed(theirs["row"].to_numpy()[known], position[known], items)
         barred = barred_pairs(own, items, bought_since, pairs)
         return Crowd(shop.recommender, own, shop.catalog, shop.table, self._now, self._allowed, barred, self._threads)
 

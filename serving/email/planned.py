@@ -121,11 +121,13 @@ class PlannedBlock:
     ----------
     kind : such as `for_you`; one of `serving.email.campaign.BlockKind`.
     heading : for the customer, in the language of the mail.
+    again : whether it may list what the customer had.
     """
 
     kind: str
     heading: str
     items: tuple[PlannedItem, ...]
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,7 @@ class PlanHeader:
     counted : other numbers worth knowing, such as how many got the shop's language.
     holdout, salt : the share that is held out, and what its draw depends on.
     blocks : the kinds of the campaign's blocks.
+    again : for each of them whether it may list what a customer had; empty where none may.
     words : by language.
     parts : how many pairs of files there are.
     """
@@ -192,6 +195,7 @@ class PlanHeader:
     holdout: float
     salt: str
     blocks: tuple[str, ...]
+    again: tuple[bool, ...] = ()
     words: Mapping[str, Words]
     parts: int
 
@@ -242,7 +246,8 @@ class Plan:
             kind, rows = header.blocks[number], list(own)
             listed = tuple(_item(each, named, words) for each in rows)
             values = spot(rows[0][1], rows[0][4], named) | {"name": row["name"], "shop": header.shop}
-            blocks.append(PlannedBlock(kind, filled(words.headings[kind], values) or "", listed))
+            again = number < len(header.again) and header.again[number]
+            blocks.append(PlannedBlock(kind, filled(words.headings[kind], values) or "", listed, again))
         return PlannedMail(
             header.campaign, header.purpose, row["customer_id"], row["account_id"], row["address"], row["name"],
             row["language"], row["time_zone"], row["not_before"], row["theme"], tuple(blocks), row["token"],
@@ -283,4 +288,4 @@ def _header(folder: Path) -> PlanHeader:
     if not isinstance(said, dict) or said.pop("format_version", None) != FORMAT_VERSION:
         raise InputError(f"{path} is no plan of version {FORMAT_VERSION}", remedy="plan the campaign again")
     words = {language: Words(**each) for language, each in said.pop("words").items()}
-    return PlanHeader(words=words, blocks=tuple(said.pop("blocks")), **said)
+    return PlanHeader(words=words, blocks=tuple(said.pop("blocks")), again=tuple(said.pop("again", ())), **said)

@@ -42,7 +42,7 @@ SHOP = ("name", "language", "time_zone", "item_url", "image_url")
 AUDIENCE = (
     "segments", "tiers", "where", "customers", "viewed", "in_cart", "series_continues", "runs_out", "would_want",
 )  # fmt: skip
-BLOCK = ("kind", "items", "filter", "days", "times", "probability", "picked")
+BLOCK = ("kind", "items", "filter", "days", "times", "probability", "picked", "placement")
 RESTRAINT = (
     "last_mails", "bought_days", "expires_days", "minimum_relevance", "least_items", "caps", "quiet", "one_per_account",
 )  # fmt: skip
@@ -54,6 +54,7 @@ OF_KIND = {
     BlockKind.LOOKED_AT: ("days", "times"),
     BlockKind.BUY_AGAIN: ("probability",),
     BlockKind.PICKED: ("picked",),
+    BlockKind.FOR_YOU: ("placement",),
 }
 """The keys that only blocks of some kinds have."""
 
@@ -78,7 +79,8 @@ class Surroundings:
     segments, tiers : the names that there are.
     check_items, check_customers : called with filters on items and on customers; raise InputError.
     is_item : whether there is an item with this id.
-    foresees : whether the models know how likely items are bought.
+    foresees : whether the models know how likely items are bought, as a placement lists them (None: as `default` does);
+        called with its name, raises InputError where there is none.
     check_template : called with the template's name, None where the campaign names none; raises InputError.
     """
 
@@ -87,7 +89,7 @@ class Surroundings:
     check_items: Callable[[str], object]
     check_customers: Callable[[str], object]
     is_item: Callable[[str], bool]
-    foresees: bool
+    foresees: Callable[[str | None], bool]
     check_template: Callable[[str | None], object]
 
 
@@ -123,10 +125,11 @@ def read_campaign(text: str, source: str, around: Surroundings) -> Campaign:
         source=source,
         text=text,
     )
-    least, kinds = campaign.restraint.minimum_relevance, {block.kind for block in campaign.blocks}
-    if least and kinds and not kinds & FORESEEN:
+    least = campaign.restraint.minimum_relevance
+    if least and campaign.blocks and not any(_foresees(block, around) for block in campaign.blocks):
         what = f"no block of this campaign says how likely its items are bought, so that no mail reaches {least:g}"
-        faults.add(("restraint", "minimum_relevance"), what, f"a block of the kind {one_of(map(str, FORESEEN))[7:]}")
+        kinds = one_of(map(str, FORESEEN))[7:]
+        faults.add(("restraint", "minimum_relevance"), what, f"a block of the kind {kinds}, without a placement")
     most = sum(block.items for block in campaign.blocks)
     if campaign.blocks and campaign.restraint.least_items > most:
         what = f"the blocks list {most} items at most, so that no mail has {campaign.restraint.least_items}"
@@ -273,7 +276,7 @@ def _blocks(file: Section, around: Surroundings) -> tuple[Block, ...]:
             continue
         kind = BlockKind(name)
         own = OF_KIND.get(kind, ())
-        for key in ("days", "times", "probability", "picked"):
+        for key in ("days", "times", "probability", "picked", "placement"):
             if key in each.values and key not in own:
                 each.fault(key, f"a block of the kind {kind} has no {key!r}", one_of((*BLOCK[:3], *own)))
         if kind is BlockKind.PICKED and not picked:
@@ -281,10 +284,27 @@ def _blocks(file: Section, around: Surroundings) -> tuple[Block, ...]:
         found.append(
             Block(
                 kind=kind, items=items or ITEMS, where=where, days=DAYS if days is None else days,
-                times=times or 1, probability=probability or 0.0, picked=picked,
+                times=times or 1, probability=probability or 0.0, picked=picked, placement=_placement(each, around),
             )
         )  # fmt: skip
     return tuple(found)
+
+
+def _placement(block: Section, around: Surroundings) -> str | None:
+    name = block.text("placement", 64)
+    try:
+        around.foresees(name)
+    except InputError as error:
+        block.fault("placement", error.found, error.expected)
+    return name
+
+
+def _foresees(block: Block, around: Surroundings) -> bool:
+    """Whether it is known how likely a block's items are bought. A placement that there is not is told elsewhere."""
+    try:
+        return block.kind in FORESEEN and (block.placement is None or around.foresees(block.placement))
+    except InputError:
+        return True
 
 
 def _restraint(file: Section, around: Surroundings) -> Restraint:
@@ -293,7 +313,7 @@ def _restraint(file: Section, around: Surroundings) -> Restraint:
         return Restraint()
     said.has_only(RESTRAINT)
     least = said.number("minimum_relevance", "a number from 0 to less than 1", least=0.0, most=1 - 1e-9) or 0.0
-    if least and not around.foresees:
+    if least and not around.foresees(None):
         what = "the shop's data cannot tell how likely items are bought, so that no mail would be planned"
         said.fault("minimum_relevance", what, "no minimum_relevance; see docs/relevance.md")
     quiet, usual = said.section("quiet"), Restraint()

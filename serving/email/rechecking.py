@@ -12,21 +12,26 @@ import polars as pl
 
 from recsys.customers.accounts import with_members
 from recsys.data.catalog import UNREAD
+from recsys.data.history import HISTORY_LIMIT
 from recsys.data.signals import MS_PER_DAY
+from recsys.stores.ledger import MAILED_SCHEMA
 from recsys.stores.protocols import Store
 from serving.email.addresses import is_address
 from serving.email.campaign import Restraint
+from serving.email.mailed import MAILED_DAYS, contents_of_last_mails, items_in
 from serving.email.permission import not_before
 from serving.email.planned import Cause, PlannedBlock, PlannedItem, PlannedMail
+from serving.email.still_wanted import Did, named_in, still_wanted
 
-_ASKED = ("item_id", "price", "currency", "available", "expires")
+_OF_MAILS = ("customer_id", "at", "content")
+_ASKED = ("item_id", "price", "currency", "available", "published", "expires")
 
 
 class LateCause(StrEnum):
     """Why a mail that was planned is suppressed after all, beside the causes of planning."""
 
     NOTHING_LEFT = "nothing_left"
-    """Less than a mail needs of what was to be in it can be bought still."""
+    """Less than a mail needs of what was to be in it can be bought still, and is wanted still."""
 
 
 class Suppression(NamedTuple):
@@ -51,7 +56,7 @@ class Recheck:
     Parameters
     ----------
     store : nobody else sends from it meanwhile.
-    now : milliseconds UTC; what was mailed before is read once, as of now.
+    now : milliseconds UTC; what was mailed before, and who shares an account, is read once, as of now.
     again : the uncertain mails that are to be sent again, with `customer_id` and `at` as in the ledger: no mail stands
         in its own way.
     """
@@ -60,12 +65,17 @@ class Recheck:
         self, store: Store, purpose: str, restraint: Restraint, now: int, again: pl.DataFrame | None = None
     ) -> None:
         self._purpose, self._restraint = purpose, restraint
-        self._mailed = _mailed(store, purpose, restraint, now, again)
+        together = restraint.one_per_account
+        sharing = store.customers.read().select("customer_id", "account_id").drop_nulls() if together else None
+        mailed = _mailed(store, purpose, restraint, now, again, sharing)
+        self._mailed: Mapping[str, Sequence[int]] = dict(mailed.group_by("customer_id").agg("at").iter_rows())
+        self._contents = contents_of_last_mails(mailed, restraint.last_mails, now)
+        self._accounts = _accounts(sharing)
         self._rows: dict[str, Mapping[str, object]] = {}
         self._catalog_version = UNREAD
 
     def __call__(self, store: Store, mail: PlannedMail, now: int) -> Checked:
-        """The mail with what can be bought now, at the price of now; or why it is not sent."""
+        """The mail with what can be bought and is wanted now, at the price of now; or why it is not sent."""
         profile = store.profiles.get(mail.customer_id)
         if not profile.allows(self._purpose):
             return Suppression(Cause.NO_CONSENT)
@@ -81,7 +91,7 @@ class Recheck:
         until = max(mail.not_before, not_before(self._restraint.quiet, mail.time_zone, now))
         if until > now:
             return Postponement(until)
-        blocks = self._still(store, mail.blocks, now)
+        blocks = self._still(store, self._wanted(store, profile.customer_id, mail.blocks, now), now)
         if sum(len(block.items) for block in blocks) < max(self._restraint.least_items, 1):
             return Suppression(LateCause.NOTHING_LEFT)
         theme = mail.theme if blocks == mail.blocks else _theme(mail, blocks)
@@ -90,6 +100,20 @@ class Recheck:
     def _is_capped(self, customer_id: str, now: int) -> bool:
         times = self._mailed.get(customer_id, ())
         return any(sum(at > now - cap.days * MS_PER_DAY for at in times) >= cap.mails for cap in self._restraint.caps)
+
+    def _wanted(
+        self, store: Store, customer_id: str, blocks: Sequence[PlannedBlock], now: int
+    ) -> tuple[PlannedBlock, ...]:
+        """Without what was bought, given back or refused, or stood in another mail, since the plan was made."""
+        since, about = int(now - self._restraint.bought_days * MS_PER_DAY), named_in(blocks)
+
+        def did(who: str) -> Did:
+            return Did.of(store.histories.get(who, HISTORY_LIMIT), about, since)
+
+        barred = {item for content in self._contents.get(customer_id, ()) for item in items_in(content)}
+        for each in self._accounts.get(customer_id, ()):
+            barred.update(did(each).bought if each != customer_id else ())
+        return still_wanted(blocks, did(customer_id), barred)
 
     def _still(self, store: Store, blocks: Sequence[PlannedBlock], now: int) -> tuple[PlannedBlock, ...]:
         self._look(store)
@@ -114,8 +138,11 @@ class Recheck:
         row = self._rows.get(item.item_id)
         if row is None:  # Taken off since, or never described.
             return None
-        expires, price, currency = row["expires"], row["price"], row["currency"]
-        if row["available"] is False or (isinstance(expires, int) and expires <= now):
+        published, expires, price, currency = row["published"], row["expires"], row["price"], row["currency"]
+        ends = now + int(self._restraint.expires_days * MS_PER_DAY)
+        if row["available"] is False or (isinstance(expires, int) and expires <= ends):
+            return None
+        if isinstance(published, int) and published > now:
             return None
         if (price, currency) == (item.price, item.currency):
             return item
@@ -136,25 +163,35 @@ def _address(store: Store, customer_id: str, planned: str) -> str:
 
 
 def _theme(mail: PlannedMail, blocks: Sequence[PlannedBlock]) -> str:
-    """The theme line, unless it names what is not in the mail any more: then the first heading says what is."""
-    left = {item.item_id for block in blocks for item in block.items}
-    gone = [item.title for block in mail.blocks for item in block.items if item.item_id not in left]
-    return blocks[0].heading if any(title and title in mail.theme for title in gone) else mail.theme
+    """The theme line, which speaks of what stood first, as long as that still does: otherwise the first heading."""
+    planned, now = mail.blocks[0].items[0], blocks[0].items[0]
+    return mail.theme if planned.item_id == now.item_id else blocks[0].heading or now.title
 
 
 def _mailed(
-    store: Store, purpose: str, restraint: Restraint, now: int, again: pl.DataFrame | None
-) -> Mapping[str, Sequence[int]]:
-    """When mails that caps count were sent, by customer."""
-    if not restraint.caps:
-        return {}
-    since = int(now - max(cap.days for cap in restraint.caps) * MS_PER_DAY)
-    mailed = store.ledger.mailed(since, purpose).select("customer_id", "at")
+    store: Store, purpose: str, restraint: Restraint, now: int, again: pl.DataFrame | None, sharing: pl.DataFrame | None
+) -> pl.DataFrame:
+    """The mails that caps count, or whose items do not come again: `customer_id`, `at` and `content`, the oldest
+    first."""
+    days = [cap.days for cap in restraint.caps] + ([MAILED_DAYS] if restraint.last_mails else [])
+    if not days:
+        return pl.DataFrame(schema={name: MAILED_SCHEMA[name] for name in _OF_MAILS})
+    mailed = store.ledger.mailed(int(now - max(days) * MS_PER_DAY), purpose).select(_OF_MAILS)
     if again is not None:
         # One of that moment alone: another mail may have gone out at the same time.
         nth = pl.int_range(pl.len(), dtype=pl.Int64).over("customer_id", "at").alias("nth")
         first = again.select("customer_id", "at", pl.lit(0, dtype=pl.Int64).alias("nth"))
-        mailed = mailed.with_columns(nth).join(first, on=["customer_id", "at", "nth"], how="anti").drop("nth")
-    if restraint.one_per_account:
-        mailed = with_members(mailed, store.customers.read())
-    return dict(mailed.group_by("customer_id").agg("at").iter_rows())
+        mailed = (
+            mailed.with_columns(nth)
+            .join(first, on=["customer_id", "at", "nth"], how="anti", maintain_order="left")
+            .drop("nth")
+        )
+    return mailed if sharing is None else with_members(mailed, sharing)
+
+
+def _accounts(sharing: pl.DataFrame | None) -> Mapping[str, Sequence[str]]:
+    """By customer, everybody who shares an account with them, themselves too; none where everybody is on their own."""
+    if sharing is None:
+        return {}
+    together = sharing.join(sharing.group_by("account_id").agg(pl.col("customer_id").alias("all")), on="account_id")
+    return dict(together.select("customer_id", "all").iter_rows())

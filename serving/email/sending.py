@@ -111,7 +111,7 @@ def restraint_of(folder: Path) -> Restraint:
         check_items=lambda _: None,
         check_customers=lambda _: None,
         is_item=lambda _: True,
-        foresees=True,
+        foresees=lambda _: True,
         check_template=lambda _: None,
     )
     return read_campaign(text, str(path), around).restraint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tomllib
 from collections.abc import Mapping
 from contextlib import closing
@@ -20,6 +21,7 @@ from recsys.customers.consents import read_consents, record
 from recsys.data.importers import importing
 from recsys.data.importers.options import build_options
 from recsys.recommend.crowd.picks import REASONS
+from recsys.recommend.placements import PlacementRepository
 from recsys.shop import ShopFolder
 from recsys.simulation.folder import write_shop
 from recsys.simulation.spec import ShopSpec
@@ -115,6 +117,39 @@ def test_every_sample_campaign_can_be_planned(shop: Path, sample: Path, tmp_path
     header = planned(shop, sample.read_text(), tmp_path).header
     assert header.planned > 0
     assert header.campaign == sample.stem
+
+
+def test_mails_follow_placements_and_accounts(shop: Path, tmp_path: Path) -> None:
+    """A block that names a placement keeps its rules, one that names none those of `default`; the facts of accounts
+    can be asked for, and what the shop says itself of a customer counts before what was computed."""
+    home = tmp_path / "shop"
+    shutil.copytree(shop, home)
+    text = (
+        '[placements.default]\ndiversity = [{ by = "category", at_most = 1 }]\n'
+        '[placements.mail]\nfilter = "price < customer.most"\nrepeat = "allowed"\n'
+    )
+    PlacementRepository(ShopFolder(home).placements).publish(text, by="x", why="x", now=NOVEMBER)
+    with closing(open_store(ShopFolder(home).store)) as store:
+        rows = store.customers.read().head(40)
+        known = [(orjson.loads(each or "{}") | {"most": 9.0, "segment": "mine"}) for each in rows["attributes"]]
+        store.customers.put(rows.with_columns(attributes=pl.Series([orjson.dumps(each).decode() for each in known])))
+    blocks = '[[blocks]]\nkind = "for_you"\nitems = 3\n[[blocks]]\nkind = "for_you"\nplacement = "mail"\n'
+    own = FIRST.replace('[[blocks]]\nkind = "for_you"\n', blocks)
+    found = planned(home, own.replace("[audience]", "[audience]\nwhere = \"segment = 'mine'\""), tmp_path)
+    assert found.header.audience == 40
+    assert found.header.again == (False, True)
+    named = dict(pl.read_parquet(found.folder / "items.parquet").select("item_id", "category").iter_rows())
+    mails = list(found.mails())
+    assert max(len(mail.blocks) for mail in mails) == 2
+    for mail in mails:
+        first, *second = mail.blocks
+        assert len({named[item.item_id] for item in first.items}) == len(first.items) == 3
+        assert all(item.price is not None and item.price < 9 for block in second for item in block.items)
+    folder = tmp_path / "accounts"
+    folder.mkdir()
+    shared = planned(home, FIRST.replace("[audience]", '[audience]\nwhere = "account_members > 1"'), folder)
+    assert all(mail.account_id for mail in shared.mails())
+    assert 0 < shared.header.audience < 400
 
 
 def test_the_page_names_every_key(shop: Path) -> None:

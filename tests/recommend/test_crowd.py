@@ -19,15 +19,19 @@ from recsys.data.events import KIND_BY_CODE, EventKind
 from recsys.data.history import History
 from recsys.data.interactions import Interactions
 from recsys.data.item_table import ItemTable
+from recsys.data.shown import Shown
 from recsys.data.vocabulary import Vocabulary
 from recsys.models.relevance import Relevance
 from recsys.recommend.audience import audience
 from recsys.recommend.crowd import Crowd, Picks, chosen, new, own
 from recsys.recommend.crowd.crowd import UNWANTED, barred_pairs
 from recsys.recommend.crowd.picks import HISTORY, REASONS
+from recsys.recommend.crowd.spots import Spot, is_plain, placed_for_you
+from recsys.recommend.filters import AskerFacts
 from recsys.recommend.kernel import UNITS
 from recsys.recommend.own_items import buy_again
-from recsys.recommend.placement import DEFAULT_PLACEMENT
+from recsys.recommend.placed import placed
+from recsys.recommend.placement import DEFAULT_PLACEMENT, Boost, Diversity, Fallback, Pin, Placement, Rotation
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.types import Request
 from tests.worlds import DAY, START, event_frame, event_table, published
@@ -38,8 +42,10 @@ LAST = 100
 NOW = START + (LAST + 1) * DAY
 KINDS = [
     EventKind.PURCHASE, EventKind.VIEW, EventKind.ADD_TO_CART, EventKind.REMOVE_FROM_CART, EventKind.RETURN,
-    EventKind.NOT_INTERESTED, EventKind.OWN,
+    EventKind.NOT_INTERESTED, EventKind.OWN, EventKind.IGNORE_FOR_RECOMMENDATIONS,
 ]  # fmt: skip
+NOT_THEIRS = {EventKind.RETURN, EventKind.NOT_INTERESTED, EventKind.IGNORE_FOR_RECOMMENDATIONS}
+HIDDEN = DEFAULT_PLACEMENT.mask_kinds
 HAD = sorted(DEFAULT_PLACEMENT.mask_kinds)
 
 
@@ -96,7 +102,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         for customer in range(CUSTOMERS - 1)
         for item, kind, day in zip(
             rng.zipf(1.3, customer % 17) % ITEMS,
-            rng.choice(len(KINDS), customer % 17, p=[0.4, 0.3, 0.12, 0.04, 0.04, 0.05, 0.05]),
+            rng.choice(len(KINDS), customer % 17, p=[0.36, 0.28, 0.12, 0.04, 0.04, 0.05, 0.05, 0.06]),
             rng.integers(0, LAST, customer % 17),
             strict=True,
         )
@@ -211,13 +217,15 @@ def test_what_was_looked_at(world: World, times: int) -> None:
 
 
 def test_the_next_of_a_series(world: World) -> None:
-    """The volume after the furthest that was had of each series, the series last read first."""
+    """The volume after the furthest that was had and kept of each series, the series last read first."""
     picks, found = own.next_in_series(world.crowd), 0
     for row in range(CUSTOMERS):
         furthest: dict[int, int] = {}
         newest: dict[int, int] = {}
-        for number, (kind, item, _) in enumerate(world.events(row)):
-            if kind in {EventKind.PURCHASE, EventKind.OWN} and item < 20:
+        events = world.events(row)
+        not_theirs = {item for kind, item, _ in events if kind in NOT_THEIRS}
+        for number, (kind, item, _) in enumerate(events):
+            if kind in {EventKind.PURCHASE, EventKind.OWN} and item < 20 and item not in not_theirs:
                 furthest[item % 4] = max(furthest.get(item % 4, 0), item)
                 newest[item % 4] = number
         order = sorted(furthest, key=lambda series: -newest[series])
@@ -228,10 +236,11 @@ def test_the_next_of_a_series(world: World) -> None:
 
 
 def test_what_goes_with_the_last_purchase(world: World) -> None:
-    """Everything is there because of the last thing that was bought and kept, in the order of `Recommender.related`."""
+    """Everything is there because of the last thing that was bought and kept, and for nobody else, in the order of
+    `Recommender.related`."""
     picks, ids = new.because_you_bought(world.crowd, 5, 70), world.bundle.items
     for row in range(CUSTOMERS):
-        back = {item for kind, item, _ in world.events(row) if kind is EventKind.RETURN}
+        back = {item for kind, item, _ in world.events(row) if kind in NOT_THEIRS}
         bought = [
             item
             for kind, item, at in world.events(row)
@@ -346,3 +355,50 @@ def test_nobody_has_nothing_but_what_is_for_all(world: World, customers: list[st
         assert new.would_want(crowd, "i01")[0].tolist() == [] or len(crowd) > 2
         first, _ = chosen([(few[0], 2), (few[1], 2)], ITEMS)
         assert len(first.row) <= 2 * len(crowd)
+
+
+RULES = {
+    "a filter on the customer": Placement(name="p", mask_kinds=HIDDEN, where="category = customer.shelf"),
+    "one of each author": Placement(name="p", mask_kinds=HIDDEN, diversity=(Diversity(by="author", at_most=1),)),
+    "pins": Placement(name="p", mask_kinds=HIDDEN, pins=(Pin(item_id="i07", slot=2), Pin(item_id="i03", slot=3))),
+    "boosts": Placement(name="p", mask_kinds=HIDDEN, boosts=(Boost(where="category = 'c1'", factor=50.0),)),
+    "rotation": Placement(name="p", mask_kinds=HIDDEN, rotation=Rotation(after=0, step=3, days=30)),
+    "again": Placement(name="p", mask_kinds=frozenset(UNWANTED), weights=(("repeat", 1.0), ("popular", 0.1))),
+    "what is new fills up": Placement(name="p", mask_kinds=HIDDEN, fallback=(Fallback.NEW, Fallback.RISING)),
+    "nothing fills up": Placement(name="p", mask_kinds=HIDDEN, fallback=()),
+}
+
+
+@pytest.mark.parametrize("rules", RULES)
+def test_a_placement_lists_for_many_what_it_shows_each(world: World, rules: str) -> None:
+    """Items, relevance and what speaks for them are those of `placed`, without what may not be mailed."""
+    recommender, ids = world.recommender.at(RULES[rules]), world.bundle.items
+    shown = Shown(np.array([4, 4, 7], dtype=np.int32), np.full(3, NOW - DAY))
+
+    def attributes(customer_id: str) -> dict[str, object]:
+        return {"shelf": f"c{int(customer_id[1:]) % 3}"}
+
+    crowd = world.crowd.narrowed(np.arange(ITEMS) != 5)
+    picks, plain = placed_for_you(crowd, Spot(recommender, attributes, lambda _: shown), 6), new.for_you(crowd, 6)
+    for row in range(CUSTOMERS):
+        barred = [key % ITEMS for key in crowd.barred.tolist() if key // ITEMS == row]
+        request = Request(limit=6, now=NOW, exclude=frozenset(ids[item] for item in [5, *barred]))
+        asker = AskerFacts(world.history(row), attributes(f"u{row:02}"))
+        answer = placed(recommender, asker, world.catalog, crowd.table, request, shown).answer
+        mine = picks.those(picks.row == row)
+        assert [ids[item] for item in mine.item.tolist()] == [each.item_id for each in answer.items]
+        assert 5 not in mine.item
+        for place, each in enumerate(answer.items):
+            first = each.reason.evidence[0]
+            assert float(mine.relevance[place]) == pytest.approx(each.relevance or np.nan, abs=1 / UNITS, nan_ok=True)
+            assert (ids[int(mine.because[place])] if mine.because[place] >= 0 else None) == first.item_id
+            assert mine.did[place] == (0 if first.item_id is None else EventKind(first.kind).code)
+            if each.reason.code in REASONS:
+                assert REASONS[int(mine.reason[place])] == each.reason.code
+    assert picks.item.tolist() != plain.item.tolist()
+
+
+def test_only_a_placement_without_rules_is_plain() -> None:
+    """Whatever it is called; then the quick list of many customers is its list."""
+    assert is_plain(replace(DEFAULT_PLACEMENT, name="home", version=7))
+    assert not any(map(is_plain, RULES.values()))

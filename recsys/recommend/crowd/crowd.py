@@ -27,6 +27,9 @@ _RANKS = 2 * _KINDS * _KINDS
 UNWANTED = (EventKind.RETURN, EventKind.NOT_INTERESTED)
 """What was given back or refused is in no list."""
 
+NOT_THEIRS = (*UNWANTED, EventKind.IGNORE_FOR_RECOMMENDATIONS)
+"""What was given back, refused or bought for somebody else speaks for nothing, and is not proposed for buying again."""
+
 
 @dataclass(frozen=True, eq=False)
 class Crowd:

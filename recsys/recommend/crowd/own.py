@@ -8,7 +8,7 @@ import numpy.typing as npt
 from recsys.data.events import EventKind
 from recsys.data.signals import MS_PER_DAY
 from recsys.recommend.batch import repeat_probabilities
-from recsys.recommend.crowd.crowd import Crowd
+from recsys.recommend.crowd.crowd import NOT_THEIRS, Crowd
 from recsys.recommend.crowd.picks import (
     BOUGHT_BEFORE,
     IN_CART,
@@ -23,7 +23,9 @@ from recsys.recommend.crowd.picks import (
 from recsys.recommend.kernel import UNITS
 from recsys.recommend.own_items import LEAST_PROBABILITY
 
-_CART = (EventKind.ADD_TO_CART, EventKind.REMOVE_FROM_CART, EventKind.PURCHASE, EventKind.OWN)
+CART = (EventKind.ADD_TO_CART, EventKind.REMOVE_FROM_CART, EventKind.PURCHASE, EventKind.OWN)
+"""What decides, as the last event on an item, whether it is in the cart: only after the first of them it is."""
+
 _LOOKS = (EventKind.VIEW, EventKind.CLICK, EventKind.EMAIL_CLICK)
 _HAVING = (EventKind.PURCHASE, EventKind.OWN)
 
@@ -31,7 +33,7 @@ _HAVING = (EventKind.PURCHASE, EventKind.OWN)
 def left_in_cart(crowd: Crowd, days: float) -> Picks:
     """What was put into the cart within so many days and neither taken out nor bought since, the last first."""
     events = crowd.interactions
-    where = np.flatnonzero(crowd.events_of(_CART))
+    where = np.flatnonzero(crowd.events_of(CART))
     # Events ascend by time within a customer: of a pair's the last one decides.
     last = _last_of_pairs(keyed(events.row[where], events.item[where], crowd.items), where)
     since = crowd.now - days * MS_PER_DAY
@@ -57,7 +59,7 @@ def looked_at(crowd: Crowd, times: int, days: float) -> Picks:
 
 def buy_again(crowd: Crowd, least: float = LEAST_PROBABILITY) -> Picks:
     """What was bought and will probably be bought again within the model's window, the likeliest first: what
-    `recsys.recommend.own_items.buy_again` says of one customer."""
+    `recsys.recommend.own_items.buy_again` says of one customer. What was bought for somebody else is not there."""
     bundle = crowd.recommender.bundle
     again = repeat_probabilities(bundle, crowd.interactions, crowd.newest).tocoo()
     units = np.rint(again.data * UNITS).astype(np.int64)
@@ -66,17 +68,19 @@ def buy_again(crowd: Crowd, least: float = LEAST_PROBABILITY) -> Picks:
     order = np.lexsort((item, -bundle.popularity.count[item], -units, row))
     row, item, units = row[order], item[order], units[order]
     picks = Picks.of(row, item, BOUGHT_BEFORE, relevance=units / UNITS, because=item, did=EventKind.PURCHASE.code)
-    return crowd.listable(picks, again=True)
+    return crowd.listable(picks.those(_theirs(crowd, row, item)), again=True)
 
 
 def next_in_series(crowd: Crowd) -> Picks:
     """The next volume of series of which the customer had one, the series last read first. Volumes are told by the
-    attributes `series` and `volume` of items; without them there is nothing."""
+    attributes `series` and `volume` of items; without them there is nothing. A volume that they gave back, refused or
+    bought for somebody else is not one that they had."""
     following = _following(crowd)
     events = crowd.interactions
     having = np.flatnonzero(crowd.events_of(_HAVING))
     code, volume = _series(crowd), _volume(crowd)
     having = having[((code >= 0) & ~np.isnan(volume))[events.item[having]]]
+    having = having[_theirs(crowd, events.row[having], events.item[having])]
     series = keyed(events.row[having], code[events.item[having]], crowd.items)
     # The furthest volume of each series decides, and the newest event on one of its volumes the order.
     place = volume[events.item[having]]
@@ -94,15 +98,19 @@ def next_in_series(crowd: Crowd) -> Picks:
 
 
 def newest_purchase(crowd: Crowd, days: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """The last thing that each customer bought within so many days and did not give back: rows and items; customers
-    without one are left out."""
+    """The last thing that each customer bought within so many days for themselves and neither gave back nor refused:
+    rows and items; customers without one are left out."""
     events = crowd.interactions
     bought = np.flatnonzero(crowd.events_of((EventKind.PURCHASE,), int(crowd.now - days * MS_PER_DAY)))
-    back = crowd.pairs_with((EventKind.RETURN,))
-    kept = bought[~within(keyed(events.row[bought], events.item[bought], crowd.items), back)][::-1]
+    kept = bought[_theirs(crowd, events.row[bought], events.item[bought])][::-1]
     kept = kept[np.argsort(events.row[kept], kind="stable")]
     first = kept[best_of_each(events.row[kept], 1)]
     return events.row[first], events.item[first]
+
+
+def _theirs(crowd: Crowd, row: npt.NDArray[np.integer], item: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+    """Of pairs of customers and items those with which the customer still has to do."""
+    return ~within(keyed(row, item, crowd.items), crowd.pairs_with(NOT_THEIRS))
 
 
 def _last_of_pairs(keys: npt.NDArray[np.int64], events: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -78,6 +78,10 @@ FAULTS = {
     "an item that is not there": (campaign_text('would_want = { item = "x" }'), 11, "the id of an item"),
     "a pick that is not there": (campaign_text(blocks='[[blocks]]\nkind = "picked"\npicked = ["x"]'), 14, "an item"),
     "picks of another kind": (campaign_text(blocks=BLOCK + 'picked = ["b01"]'), 14, "one of filter, items, kind"),
+    "a placement that there is not": (campaign_text(blocks=BLOCK + 'placement = "hoem"'), 14, "one of home"),
+    "a placement of another kind": (
+        campaign_text(blocks='[[blocks]]\nkind = "picked"\npicked = ["b01"]\nplacement = "home"'), 15, "one of filter"
+    ),
     "no picks": (campaign_text(blocks='[[blocks]]\nkind = "picked"'), 12, "ids of items"),
     "a kind of block that there is not": (campaign_text(blocks='[[blocks]]\nkind = "for_me"'), 13, "one of for_you"),
     "no block": (campaign_text(blocks=""), 1, ""),
@@ -130,3 +134,5 @@ def test_least_relevance_needs_a_block_that_foretells(shop: Shop) -> None:
     assert read(shop, campaign_text(more=least), foresees=True).restraint.minimum_relevance == 0.1
     with pytest.raises(CampaignFileError, match="no block of this campaign says"):
         read(shop, campaign_text(blocks='[[blocks]]\nkind = "looked_at"', more=least), foresees=True)
+    with pytest.raises(CampaignFileError, match="no block of this campaign says"):
+        read(shop, campaign_text(blocks=BLOCK + 'placement = "home"\n', more=least), foresees=True)

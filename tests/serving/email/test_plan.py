@@ -204,6 +204,19 @@ def test_an_account_is_addressed_as_one(shop: Shop, plan: Planner) -> None:
     assert not set(after.items(addressed)) & set(listed)
 
 
+def test_a_household_bought_as_one(shop: Shop, plan: Planner) -> None:
+    """Addressed as one, what one of a household bought lately is not mailed to another; longer ago it is."""
+    home = with_people(shop, {n: {"account_id": "home"} for n in (1, 7, 13)})
+    blocks = '[[blocks]]\nkind = "picked"\nitems = 24\npicked = ["' + '", "'.join(map(book, range(BOOKS))) + '"]\n'
+    for together, days in ((True, 60), (True, 0), (False, 60)):
+        more = f"[restraint]\nbought_days = {days}\none_per_account = {str(together).lower()}\n"
+        found = plan(home, campaign_text(blocks=blocks, more=more))
+        for n in {1, 7, 13} & {int(who[1:]) for who in found.mails}:
+            others = set().union(*(bought(other) for other in {1, 7, 13} - {n})) - bought(n)
+            assert others
+            assert bool(others & set(found.items(reader(n)))) == (not together or not days)
+
+
 def test_holdout_is_drawn_by_hash_of_those_who_would_get_a_mail(shop: Shop, plan: Planner) -> None:
     """Who is held out is what `drawn` says, whoever else is in the audience; and their lists are in no file."""
     text = "holdout = 0.3\n" + campaign_text()

@@ -126,11 +126,11 @@ def test_what_may_have_been_taken_stays_uncertain_until_a_yes(tmp_path: Path) ->
 def test_a_mail_that_is_sent_again_does_not_count_against_itself(tmp_path: Path) -> None:
     """A cap of one mail a week: the uncertain one is that mail; another one of the week stands against it."""
     names = ["cut-a", "cut-b"]
-    week = Restraint(caps=(Cap(1, 7.0),))
+    week, alike = Restraint(caps=(Cap(1, 7.0),), last_mails=0), Restraint(last_mails=0)
     plan, other = plan_of(*names), replace(plan_of("cut-b"), planned_at=5)
     with catcher(tmp_path / "mails") as port, closing(shop_of(tmp_path, names)) as store:
         sent(tmp_path, store, other, settings(port))
-        sent(tmp_path, store, plan, settings(port))
+        sent(tmp_path, store, plan, settings(port), restraint=alike)
         sent(tmp_path, store, plan, settings(port), restraint=week, again=True)
     to = [recipient.partition("@")[0] for _, recipient in taken(tmp_path / "mails")]
     assert sorted(to) == ["cut-a", "cut-a", "cut-b", "cut-b"]
@@ -274,7 +274,7 @@ def test_a_mail_in_doubt_does_not_stand_in_its_own_way(tmp_path: Path) -> None:
         sent(tmp_path, store, plan, settings(port), restraint=Restraint(quiet=_all_day()))
         for state in (MailState.SENDING, MailState.UNCERTAIN):
             store.ledger.move(mailing_name(plan.header), [Move(each, state) for each in ("ann", "bob")], NOW - 5)
-        sent(tmp_path, store, other, settings(port))
+        sent(tmp_path, store, other, settings(port), restraint=Restraint(last_mails=0))
         sent(tmp_path, store, plan, settings(port), restraint=once, again=True)
         found = {customer: state for customer, (state, _) in fates(store, plan).items()}
         assert found == {"ann": "sent", "bob": "uncertain"}

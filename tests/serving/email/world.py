@@ -13,6 +13,7 @@ from recsys.data.catalog import CUSTOMER_SCHEMA, ITEM_SCHEMA, Catalog
 from recsys.data.events import EventKind
 from recsys.data.interactions import Interactions
 from recsys.data.item_table import ItemTable
+from recsys.errors import InputError
 from recsys.recommend.recommender import Recommender
 from recsys.stores.protocols import PERMISSION_SCHEMA
 from serving.email.people import people_of
@@ -145,7 +146,6 @@ def with_people(shop: Shop, own: Mapping[int, Mapping[str, object]]) -> Shop:
 
 def surroundings(shop: Shop, *, foresees: bool = False) -> Surroundings:
     """What a campaign's file is checked against."""
-    from recsys.errors import InputError
     from serving.email.people import customer_table
     from serving.email.reading import check_plain
 
@@ -159,9 +159,16 @@ def surroundings(shop: Shop, *, foresees: bool = False) -> Surroundings:
         check_items=lambda text: check_plain(text, shop.table.kinds),
         check_customers=lambda text: check_plain(text, customer_table(shop.people).kinds),
         is_item=lambda item: item in shop.bundle.items,
-        foresees=foresees,
+        foresees=lambda name: _foresees(name, foresees=foresees),
         check_template=check_template,
     )
+
+
+def _foresees(name: str | None, *, foresees: bool) -> bool:
+    """Of the placement `home` it is not known how likely items are bought."""
+    if name not in (None, "home"):
+        raise InputError(f"there is no placement {name!r}", expected="one of home")
+    return foresees and name is None
 
 
 HEAD = """name = "autumn"
