@@ -49,6 +49,7 @@ def print_plan(console: Console, header: PlanHeader, folder: Path) -> None:
 _COUNTED = {
     "shops_language": "in the shop's language, as theirs is not known",
     "shops_time_zone": "in the shop's time zone, as theirs is not known",
+    "unknown_customers": "named in the file, of whom nothing is known",
     "other_language": "in another language than theirs, of which there are no words",
 }
 

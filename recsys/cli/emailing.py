@@ -54,10 +54,13 @@ class MailShop:
     placements: Mapping[str, Placement]
 
     def read(self, path: Path) -> Campaign:
-        """What a campaign's file says. Raises CampaignFileError with every fault that the shop can tell."""
+        """What a campaign's file says. Raises CampaignFileError with every fault that the shop can tell, and InputError
+        where the shop says how it sends, and that does not fit."""
+        from recsys.cli.email_delivery import delivery_settings
         from recsys.recommend.placements import placements_text
         from serving.email.people import customer_table
         from serving.email.reading import Surroundings, check_plain, read_campaign
+        from serving.email.settings import FILE
 
         around = Surroundings(
             segments=self.segments,
@@ -68,7 +71,11 @@ class MailShop:
             foresees=lambda name: self._spot(name).relevance is not None,
             check_template=lambda name: check_template(name, self.folder),
         )
-        return read_campaign(placements_text(path), str(path), around)
+        campaign = read_campaign(placements_text(path), str(path), around)
+        if (self.folder.email / FILE).exists():
+            # Planned mails that could never be sent help nobody.
+            delivery_settings(self.folder, login=False)
+        return campaign
 
     def _spot(self, name: str | None) -> Recommender:
         """What answers at a placement in force, `default` for None. Raises InputError where there is none, or where

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys.errors import InputError
 from recsys.recommend.crowd import Crowd, own
 from recsys.recommend.crowd.new import would_want
 from recsys.recommend.filters import NOBODY, Filter
+from recsys.recommend.placements.faults import Faults
 from serving.email.campaign import Audience, Campaign
 from serving.email.people import customer_table
+from serving.email.reading import CampaignFileError
 
 Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
@@ -30,7 +31,7 @@ def audience_of(
     now : milliseconds UTC.
     crowds : what customers did, some at a time: where the first of them stands, and they.
 
-    Raises InputError for an audience with nobody in it.
+    Raises CampaignFileError for an audience with nobody in it.
     """
     wanted = campaign.audience
     found = people.filter(_named(wanted))
@@ -39,11 +40,14 @@ def audience_of(
     if _asks_what_they_did(wanted) and len(found):
         found = found[_behaving(wanted, len(found), crowds(found))]
     if not len(found):
-        raise InputError(
-            f"{campaign.source}: nobody is in the audience of {campaign.name}",
-            expected="at least one customer of whom everything is true that [audience] says",
-            remedy="ask for less there; `bookmatch customers segments` shows how many are in which segment",
+        faults = Faults()
+        faults.add(
+            ("audience",),
+            f"nobody is in the audience of {campaign.name}",
+            "at least one customer of whom everything is true that is said here; `bookmatch customers segments` shows "
+            "how many are in which segment",
         )
+        faults.raise_any(campaign.source, campaign.text, CampaignFileError)
     return found
 
 

@@ -195,6 +195,8 @@ class Planning:
         )
         judged, counted = where_and_how(judged, campaign)
         self.counted.update(counted)
+        named = pl.Series(campaign.audience.customers, dtype=pl.String)
+        self.counted["unknown_customers"] = int((~named.is_in(shop.people["customer_id"].implode())).sum())
         return judged
 
     def items(self, people: pl.DataFrame) -> _Items:

@@ -152,6 +152,23 @@ def test_mails_follow_placements_and_accounts(shop: Path, tmp_path: Path) -> Non
     assert 0 < shared.header.audience < 400
 
 
+def test_a_shop_that_says_wrongly_how_it_sends_plans_nothing(shop: Path, tmp_path: Path) -> None:
+    """A sender's address that is none is refused with file and line before anything is planned; without the file there
+    is nothing to refuse."""
+    (tmp_path / "autumn.toml").write_text(FIRST)
+    email = ShopFolder(shop).email
+    wrong = (ROOT / "scripts" / "email" / "delivery.toml").read_text().replace("mail@moonlight", "mail at moonlight")
+    email.mkdir(exist_ok=True)
+    (email / "delivery.toml").write_text(wrong)
+    try:
+        said = bookmatch("email", "plan", str(tmp_path / "autumn.toml"), "--home", str(shop), "--at", AT)
+    finally:
+        (email / "delivery.toml").unlink()
+    assert said.code == 1
+    assert re.search(r"delivery\.toml:\d+: address is 'mail at moonlight", said.text)
+    assert not list(ShopFolder(shop).mailings.glob("*"))
+
+
 def test_the_page_names_every_key(shop: Path) -> None:
     """Every key of the file, kind of block, cause, place and language is on the page."""
     kinds, causes = [str(kind) for kind in BlockKind], [str(cause) for cause in Cause]

@@ -23,7 +23,7 @@ from serving.email import plan as planning
 from serving.email.plan import Shop, make_plan
 from serving.email.planned import Cause, Plan, PlannedMail
 from serving.email.previewing import previewed
-from serving.email.reading import read_campaign
+from serving.email.reading import CampaignFileError, read_campaign
 from serving.email.writing import PlanFolder
 from tests.serving.email.world import (
     BOOKS,
@@ -320,11 +320,14 @@ def test_who_is_in_the_audience(
 ) -> None:
     """Those of whom everything is true that the file says; an audience with nobody in it is refused."""
     if expected is None:
-        with pytest.raises(InputError, match="nobody is in the audience of autumn"):
+        with pytest.raises(
+            CampaignFileError, match=r"autumn.toml, line 10: audience: nobody is in the audience of autumn"
+        ):
             plan(shop, campaign_text(audience))
         return
     found = plan(shop, campaign_text(audience))
     assert sorted([*found.mails, *found.causes]) == [reader(n) for n in range(READERS) if expected(n)]
+    assert found.plan.header.counted["unknown_customers"] == ("zz" in audience)
 
 
 def test_who_would_want_a_book(shop: Shop, plan: Planner) -> None:
@@ -345,7 +348,7 @@ def test_a_mail_speaks_the_customers_language_and_waits_for_their_morning(shop: 
     changed = with_people(shop, {1: {"language": "fr", "time_zone": "Mars/Base"}})
     found = plan(changed, text)
     counted = found.plan.header.counted
-    assert counted == {"other_language": 1, "shops_language": 29, "shops_time_zone": 30}
+    assert counted == {"other_language": 1, "shops_language": 29, "shops_time_zone": 30, "unknown_customers": 0}
     seoul, berlin = found.mails[reader(0)], found.mails[reader(2)]
     # It is 22:13 UTC: 7:13 in Seoul, 23:13 in Berlin, where 8 o'clock is 7 o'clock UTC.
     assert (seoul.time_zone, berlin.time_zone) == ("Asia/Seoul", "Europe/Berlin")
