@@ -10,7 +10,9 @@ from pathlib import Path
 import orjson
 import polars as pl
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from recsys.cli.text import verbatim
@@ -20,6 +22,8 @@ from recsys.customers.calibration import MOST_REPEATS, Calibration
 from recsys.customers.kept import Refreshed
 from recsys.customers.value import ValueModel
 from recsys.errors import InputError
+
+_LONGEST_ID, _WIDEST = 20, 1_000
 
 
 def write(table: pl.DataFrame, out: Path | None) -> None:
@@ -133,7 +137,8 @@ def _show_tried(tried: Calibration) -> None:
 
 def show_attention(facts: CustomerFacts, found: Mapping[Care, pl.DataFrame], limit: int, *, as_json: bool) -> None:
     """The first customers to look after, by reason."""
-    columns = ["customer_id", "account_id", "segment", "frequency", "recency_days", "monetary", "unserved_days"]
+    shared = [] if facts.table["account_id"].null_count() == len(facts.table) else ["account_id"]
+    columns = ["customer_id", *shared, "segment", "frequency", "recency_days", "monetary", "unserved_days"]
     if as_json:
         groups = {
             str(reason): {"customers": len(rows), "first": rows.head(limit).to_dicts()}
@@ -223,16 +228,24 @@ def _tried(tried: Calibration) -> dict[str, object]:
 
 
 def _print(rows: pl.DataFrame) -> None:
-    table = Table()
-    for name in rows.columns:
+    table, shown = Table(box=SIMPLE_HEAD, pad_edge=False), [[_shown(each) for each in row] for row in rows.iter_rows()]
+    for place, name in enumerate(rows.columns):
         text = rows[name].dtype == pl.String
-        # Words wrap where there is no room; of an id every letter counts.
-        whole = text and not name.endswith("_id")
-        heading = name.replace("_", " ")
-        table.add_column(heading, justify="left" if text else "right", no_wrap=whole, overflow="fold")
-    for row in rows.iter_rows():
-        table.add_row(*(verbatim(_shown(each)) for each in row))
-    Console().print(table)
+        # Headings wrap where there is no room, and ids that are very long; a number that is broken is another one.
+        longest = max((len(row[place]) for row in shown), default=0)
+        table.add_column(
+            name.replace("_", " "),
+            justify="left" if text else "right",
+            no_wrap=text and not name.endswith("_id"),
+            overflow="fold",
+            min_width=min(longest, _LONGEST_ID) if text else longest,
+        )
+    for row in shown:
+        table.add_row(*map(verbatim, row))
+    console = Console()
+    # Rather a line that is too long for the terminal than one that is cut.
+    needed = Measurement.get(console, console.options.update(width=_WIDEST), table).minimum
+    console.print(table, width=max(console.width, needed), crop=False, no_wrap=True)
 
 
 def _shown(found: object) -> str:

@@ -115,6 +115,17 @@ def test_customers_to_look_after(terminal: Terminal, home: Path, tmp_path: Path)
     assert (code, "unserved: " in text) == (0, True)
 
 
+def test_no_number_is_broken_or_cut(terminal: Terminal, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However narrow the terminal is, every number and id stands in one piece."""
+    monkeypatch.setenv("COLUMNS", "40")
+    found = told(terminal, home, "value", "--limit", "5")["customers"]
+    _, text, _ = terminal("customers", "value", *AS_OF, "--home", str(home), "--limit", "5")
+    lines = {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
+    for row in found:
+        shown = [f"{each:,.2f}" if isinstance(each, float) else str(each) for each in row.values()]
+        assert lines[row["customer_id"]] == shown
+
+
 def test_refreshing_keeps_them(terminal: Terminal, home: Path) -> None:
     """In the store, as of the moment asked for."""
     assert told(terminal, home, "refresh")["kept"] == 400
