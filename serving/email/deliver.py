@@ -48,7 +48,8 @@ class Pace:
     ----------
     connections : to the mail server at a time.
     rate, domain_rate : of all mails, and of those to one domain; None for no limit.
-    attempts : so often a mail is tried that the server puts off; then it has failed.
+    attempts : so often a mail is tried that the server puts off; then it has failed, unless the server took nothing
+        from anybody meanwhile: then it counts as away.
     first_pause : seconds before the second attempt; doubled before each further one.
     patience : for so many seconds a server that cannot be reached is tried again; then sending stops, and what
         waits goes on waiting.
@@ -90,10 +91,11 @@ class Sending:
 
 
 class _Task(NamedTuple):
-    """A mail and how often the server put it off."""
+    """A mail, how often the server put it off, and when it did first."""
 
     mail: PlannedMail
     tries: int = 0
+    since: float = 0.0
 
 
 class _Told(NamedTuple):
@@ -144,6 +146,7 @@ class Delivery:
         self._begun = self._busy = 0
         self._paused_until = self._down_since = 0.0
         self._pause = 1.0
+        self._taken_at = 0.0
         self._sending = Sending()
 
     def run(self, mails: Iterator[PlannedMail]) -> Sending:
@@ -249,13 +252,16 @@ class Delivery:
             self._sending.next_at = min(told.postponed, self._sending.next_at or told.postponed)
         elif told.later:
             self._sending.retries += 1
-            self._put_back(_Task(told.task.mail, told.task.tries + 1), self._pace.first_pause * 2**told.task.tries)
+            mail, tries, since = told.task
+            again = _Task(mail, tries + 1, since or self._clocks.monotonic())
+            self._put_back(again, self._pace.first_pause * 2**tries)
         elif told.state is not None:
+            self._taken_at = self._clocks.monotonic() if told.state is MailState.SENT else self._taken_at
             self._sending.moved[told.state] += 1
             self._progress(1)
 
     def _lose(self, told: _Told) -> None:
-        """The server is not there; its mail was not begun."""
+        """The server is not there, or is for nobody; the mail was not taken."""
         now = self._clocks.monotonic()
         self._down_since = self._down_since or now
         if now - self._down_since >= self._pace.patience:
@@ -304,9 +310,14 @@ class Delivery:
             writes.submit(lambda store: self._settle(store, found, back)).result()
             raise
         handover = self._hand_over(connection, found, message)
-        later = handover.verdict is Verdict.LATER and task.tries + 1 < self._pace.attempts
+        is_last = task.tries + 1 >= self._pace.attempts
+        # Who puts everybody off would soon have made the whole mailing fail.
+        puts_all_off = is_last and task.tries > 0 and self._taken_at < task.since
+        later = handover.verdict is Verdict.LATER and (puts_all_off or not is_last)
         move = self._judged(task, handover, later=later)
         writes.submit(lambda store: self._settle(store, found, move, handover.verdict is Verdict.NO_ADDRESS))
+        if later and puts_all_off:
+            return _Told(task, None, down=f"the mail server puts everybody off: {handover.reply}")
         return _Told(task, move.state, later=later)
 
     def _hand_over(self, connection: MailConnection, mail: PlannedMail, message: bytes) -> Handover:

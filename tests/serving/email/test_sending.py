@@ -160,6 +160,20 @@ def test_a_server_that_is_away_loses_nothing(tmp_path: Path) -> None:
     assert len(taken(tmp_path / "mails")) == len(names)
 
 
+def test_a_server_that_puts_everybody_off_makes_nothing_fail(tmp_path: Path) -> None:
+    """Sending stops with its words and everything waits; once it takes others, who is put off still has failed."""
+    plan, names = plan_of("always-later", "always-later-too", "later-bob"), ["always-later", "always-later-too"]
+    with catcher(tmp_path / "mails") as port, closing(shop_of(tmp_path, [*names, "later-bob"])) as store:
+        off = TestPlan(plan.planned[:2])
+        done = sent(tmp_path, store, off, settings(port, attempts=2, patience=0.3))
+        assert "puts everybody off: 451 4.7.1 come back later" in done.sending.stopped
+        assert {state for state, _ in fates(store, off).values()} == {"waiting"}
+        both = replace(plan, planned_at=1)
+        done = sent(tmp_path, store, both, settings(port, attempts=3, patience=0.3))
+        assert done.sending.stopped == ""
+        assert [state for state, _ in fates(store, both).values()] == ["failed", "failed", "sent"]
+
+
 def test_a_server_that_comes_back_is_found(tmp_path: Path) -> None:
     """Within the time that patience gives it, without another call."""
     import threading
