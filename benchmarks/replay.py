@@ -66,7 +66,10 @@ class World:
         groups = ItemGroups.nothing(ITEMS)
         looks = 1.0 / np.log2(np.arange(2, SLOTS + 2))
         return cls(
-            liking, looks, lists.astype(np.int32), Beliefs(mean, explored, place, draws, draws[:, 0], groups, groups)
+            liking,
+            looks,
+            lists.astype(np.int32),
+            Beliefs(mean, explored, place, draws, draws[:, 0], groups, groups, groups.at(explored)),
         )
 
     def target(self, tried: int | None) -> Items:

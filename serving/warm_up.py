@@ -14,7 +14,7 @@ from recsys.models.als import ALS
 from recsys.models.item_item import ItemItem
 from recsys.models.relevance import Relevance
 from recsys.models.spectral import Spectral
-from recsys.recommend.exploration import Beliefs, ItemCounts, ItemGroups, choose, suited
+from recsys.recommend.exploration import Beliefs, ItemCounts, ItemGroups, Offer, choose, suited
 from recsys.recommend.kernel import Asked, Lists, Sources, Workspace, flattened, list_items
 from recsys.recommend.placement import Exploration
 from recsys.recommend.relevance import relevance_of
@@ -49,7 +49,8 @@ def warm_up() -> None:
         Texts.of(["view"]),
     )
     beliefs = Beliefs.of(ItemCounts.nothing(2), ItemGroups.nothing(2), np.zeros(0, dtype=np.int64), 0)
-    new = suited(beliefs, nobody, strengths[:0], speakers, np.ones(2, dtype=np.bool_), nobody)
+    offer = Offer(np.ones(2, dtype=np.bool_), np.zeros(0, dtype=np.bool_))
+    new = suited(beliefs, nobody, strengths[:0], speakers, offer)
     choose("", speakers, new, beliefs, Exploration(share=0.5, cost=1.0))
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from benchmarks.exploration.loop import Arm, Asked
 from benchmarks.exploration.training import Shelf
 from benchmarks.exploration.world import Ints
-from recsys.recommend.exploration import MOST_CONSIDERED, Beliefs, ItemCounts, choose, suited
+from recsys.recommend.exploration import MOST_CONSIDERED, Beliefs, ItemCounts, Offer, choose, suited
 from recsys.recommend.exploration.prior import Prior
 from recsys.recommend.placement import Exploration
 
@@ -35,7 +35,8 @@ def believed_without_prior(counts: ItemCounts, shelf: Shelf, published: Ints, se
 def thompson(asked: Asked) -> Listed:
     """As the service does."""
     taste = asked.taste
-    found = suited(asked.beliefs, taste.items, taste.strengths, asked.listed, asked.allowed, asked.hidden)
+    offer = Offer(asked.showable, np.zeros(0, dtype=np.bool_), asked.hidden)
+    found = suited(asked.beliefs, taste.items, taste.strengths, asked.listed, offer)
     chosen = choose(asked.seed, asked.listed, found, asked.beliefs, HOW)
     return chosen.item, len(chosen.slots), chosen.loss
 
@@ -51,7 +52,7 @@ def epsilon_greedy(asked: Asked) -> Listed:
     without a bound."""
     seed = int.from_bytes(blake2b(asked.seed.encode(), digest_size=8).digest(), "little")
     rng, listed = np.random.default_rng(seed), asked.listed.copy()
-    newest = asked.beliefs.explored[asked.allowed]
+    newest = asked.beliefs.explored[asked.showable[asked.beliefs.explored]]
     free = newest[~np.isin(newest, np.concatenate([asked.hidden, listed]))][:MOST_CONSIDERED]
     slots = np.flatnonzero(rng.random(len(listed)) < HOW.share)[: len(free)]
     listed[slots] = rng.choice(free, len(slots), replace=False)

@@ -43,7 +43,7 @@ class Asked:
     ----------
     seed : the answer's.
     listed : positions; the list without exploration.
-    allowed : of the explored items, those that may be shown.
+    showable : of all items, those that may be shown.
     hidden : positions of what must not be: what the customer had.
     """
 
@@ -51,7 +51,7 @@ class Asked:
     beliefs: Beliefs
     taste: Taste
     listed: npt.NDArray[np.int32]
-    allowed: Flags
+    showable: Flags
     hidden: npt.NDArray[np.int32]
 
 
@@ -179,10 +179,10 @@ def _asked(
     now: int,
 ) -> Asked:
     taste = shelf.recommender.taste(history)
-    allowed = np.asarray(shelf.index.showable(shelf.catalog, now)[beliefs.explored])
+    showable = np.asarray(shelf.index.showable(shelf.catalog, now))
     had = shelf.position[[book for book, kind, _ in mine if kind == _BOUGHT]]
     hidden = np.concatenate([taste.seen, had]).astype(np.int32)
-    return Asked(seed, beliefs, taste, listed, allowed, hidden)
+    return Asked(seed, beliefs, taste, listed, showable, hidden)
 
 
 def _history(shelf: Shelf, mine: list[tuple[int, int, int]]) -> History:

@@ -26,7 +26,8 @@ NOWHERE = -1
 
 _NO_PLACES = np.zeros(0, dtype=np.int64)
 _NO_ITEMS = np.zeros(0, dtype=np.int32)
-_NO_CODES = np.zeros((0, 0), dtype=np.int32)
+NO_CODES = np.zeros((0, 0), dtype=np.int32)
+"""Of a placement without diversity."""
 
 
 class Layout(NamedTuple):
@@ -46,7 +47,7 @@ class Layout(NamedTuple):
     slots: Places = _NO_PLACES
     sunk: Items = _NO_ITEMS
     steps: Places = _NO_PLACES
-    codes: npt.NDArray[np.int32] = _NO_CODES
+    codes: npt.NDArray[np.int32] = NO_CODES
     at_most: Places = _NO_PLACES
 
     @property

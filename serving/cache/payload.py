@@ -108,6 +108,20 @@ class RankedList(NamedTuple):
         """The JSON of the first items."""
         return self.items[: self.ends[min(count, len(self.ends)) - 1]] if len(self.ends) else b""
 
+    def head(self, count: int) -> RankedList:
+        """The same list without what follows its first items."""
+        return self._replace(items=self.first(count), ends=self.ends[:count], positions=self.positions[:count])
+
+    def replaced(self, slots: Sequence[int], parts: Sequence[bytes], positions: npt.NDArray[np.int32]) -> RankedList:
+        """The same list with other items in some slots, which ascend, given as JSON; `positions` are of the whole."""
+        pieces, done, ends = [], 0, self.ends.copy()
+        for slot, part in zip(slots, parts, strict=True):
+            first, last = int(self.ends[slot - 1]) + 1 if slot else 0, int(self.ends[slot])
+            pieces += [self.items[done:first], part]
+            ends[slot:] += len(part) - (last - first)
+            done = last
+        return self._replace(items=b"".join([*pieces, self.items[done:]]), ends=ends, positions=positions)
+
     def only(self, places: npt.NDArray[np.int64]) -> RankedList:
         """The same list without its other items; places ascend."""
         return self.of(self.parts(places.tolist()), self.positions[places])

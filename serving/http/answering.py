@@ -45,7 +45,7 @@ from serving.http.asking import (
 from serving.http.catalog_reading import FEW_CHANGES
 from serving.http.engine import Engines, ranked_list
 from serving.http.exploring import Explorer
-from serving.http.exploring_lists import EXPLORE, with_explored
+from serving.http.exploring_lists import EXPLORE, Made, explores, tried, untried
 from serving.http.exposures import Exposures
 from serving.http.filtering import FilterAsked, FiltersAsked
 from serving.http.live import HISTORY_TOO_LONG, CustomerAttributes, LiveStore, Stamp
@@ -332,20 +332,26 @@ class Answerer:
     async def ranked(self, asked: Asked) -> tuple[RankedList, CacheNote]:
         """The list, with as many items as asked for where there are any, from the cache or ranked now; of popular items
         where ranking would be more work than its budget. Arranged as its placement says."""
+        made = await self._made(asked)
+        if made.trial is None:
+            return made.ranked, made.note
+        return made.trial.drawn(self._next_seed()), made.note
+
+    async def _made(self, asked: Asked) -> Made:
+        """As `ranked`, but for the draw."""
         spot = asked.spot
         if spot is None or not (spot.layout.arranges or spot.placement.exploration) or asked.among is not None:
-            return await self._whole(asked)
+            return Made(*await self._whole(asked), None)
         layout = self._layout(asked, spot) if spot.layout.arranges else Layout()
         ranked, note = await self._arranged(asked, spot, layout)
-        if spot.placement.exploration is not None:
-            followed = self._explorer.believed(asked.engine.bundle)
-            pinned = tuple(slot for slot in layout.slots.tolist() if slot < len(ranked.positions))
-            changed: frozenset[str] | None = frozenset()
-            if followed is not None:
-                version = asked.engine.catalog.version
-                changed = self._live.changed_items(followed.index.version, version, FEW_CHANGES)
-            ranked = with_explored(asked, spot, ranked, pinned, layout, followed, changed, self._next_seed())
-        return ranked, note
+        exploration = spot.placement.exploration
+        if exploration is None or not explores(asked, ranked):
+            return Made(ranked, note, None)
+        followed = self._explorer.believed(asked.engine.bundle)
+        if followed is None:
+            return Made(untried(ranked, self._next_seed()), note, None)
+        changed = self._live.changed_items(followed.index.version, asked.engine.catalog.version, FEW_CHANGES)
+        return Made(ranked, note, tried(asked, spot, exploration, ranked, layout, followed, changed))
 
     async def _arranged(self, asked: Asked, spot: Recommender, layout: Layout) -> tuple[RankedList, CacheNote]:
         """The list in the order of its placement."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys.models.kernels import Items
 from recsys.recommend.arrangement import Layout
-from recsys.recommend.exploration import Followed, explore
+from recsys.recommend.exploration import Chances, Followed, Offer, explore
+from recsys.recommend.placement import Exploration
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.rules import NO_RULES, Rules
 from serving.cache.payload import Explored, RankedList
 from serving.http.arranging import there_for
 from serving.http.asking import OVER_BUDGET, Asked
+from serving.http.shared_lists import CacheNote
 
 EXPLORE: Final = "explore"
 """The code of the reason of an item that is there to be tried."""
@@ -24,65 +26,105 @@ NOT_READ_YET: Final = "nothing is explored: what became of items that were shown
 _DIGITS = 6
 
 
-def with_explored(
-    asked: Asked, spot: Recommender, ranked: RankedList, pinned: tuple[int, ...], layout: Layout,
-    followed: Followed | None, changed: frozenset[str] | None, seed: str,
-) -> RankedList:  # fmt: skip
-    """The first items of a list with what its placement explores; `asked.limit` at most.
+class Trial(NamedTuple):
+    """A list of which some slots are to be given to new items: all but the draw.
 
-    Nothing is explored for whoever is served without taste on purpose, nor in a list that was cut short.
+    Attributes
+    ----------
+    ranked : the list as it is without.
+    chances : what chance decides of it.
+    stay : per slot, how likely it is to hold the item that it holds without.
+    followed : what was believed.
+    """
+
+    ranked: RankedList
+    chances: Chances
+    stay: list[float]
+    followed: Followed
+
+    def drawn(self, seed: str) -> RankedList:
+        """The list of an answer with this seed."""
+        chances, index = self.chances, self.followed.index
+        slots, given = (part.tolist() for part in chances.picked(seed))
+        if not slots:
+            return self.ranked._replace(explored=Explored(seed, self.stay, 0, {}, None))
+        positions, propensity, newcomers, parts = self.ranked.positions.copy(), self.stay.copy(), {}, []
+        for slot, own in zip(slots, given, strict=True):
+            position = positions[slot] = int(chances.candidates[own])
+            item_id = index.id_of(position)
+            if position >= len(index.items):
+                newcomers[position] = item_id
+            propensity[slot] = round(float(chances.won[own, slot]), _DIGITS)
+            parts.append(there_for(EXPLORE, item_id))
+        explored = Explored(seed, propensity, len(slots), newcomers, None)
+        return self.ranked.replaced(slots, parts, positions)._replace(explored=explored)
+
+
+class Made(NamedTuple):
+    """A list on its way: as its placement shows it, what the cache did for it, and what some slots are drawn from; None
+    where nothing is tried."""
+
+    ranked: RankedList
+    note: CacheNote
+    trial: Trial | None
+
+
+def explores(asked: Asked, ranked: RankedList) -> bool:
+    """Whether anything is explored where the placement says so: not for whoever is served without taste on purpose, nor
+    in a list that was cut short."""
+    return asked.person.why_not is None and ranked.fallback != OVER_BUDGET
+
+
+def tried(
+    asked: Asked, spot: Recommender, exploration: Exploration, ranked: RankedList, layout: Layout, followed: Followed,
+    changed: frozenset[str] | None,
+) -> Trial:  # fmt: skip
+    """What is explored in the first items of a list, `asked.limit` at most.
 
     Parameters
     ----------
-    pinned : slots, from 0, that are not explored.
-    layout : whose rules of diversity hold for what is explored, too.
-    followed : what is believed of new items; None where nothing was read yet: then the list stays as it is and says so.
+    layout : what the list was arranged by: its pins stay, and its rules of diversity hold for what is explored, too.
+    followed : what is believed of new items.
     changed : items whose rows changed since that was read; None where they are many. What they say of newcomers is not
         known here: then those are left out.
-    seed : of the answer.
     """
-    exploration = spot.placement.exploration
-    if exploration is None or asked.person.why_not is not None or ranked.fallback == OVER_BUDGET:
-        return ranked
-    if followed is None:
-        return ranked._replace(explored=Explored(seed, (), 0, {}, NOT_READ_YET))
-    size, rules = min(len(ranked.positions), asked.limit), asked.rules or NO_RULES
-    listed, taste = ranked.positions[:size], spot.taste(asked.person.history)
+    rules, history, index = asked.rules or NO_RULES, asked.person.history, followed.index
     # Which newcomers this customer had or refused is not known by position, nor what they agree in with others, what a
     # filter says of them, or what became of them where that cannot be read: then none is proposed.
-    unknown = changed is None or asked.person.history.unknown_items or len(layout.codes)
-    newcomers_too = not (unknown or rules.filters)
-    passing = None if newcomers_too else _passing(rules, followed.beliefs.explored, len(asked.engine.bundle.items))
-    hidden = spot.hidden(asked.person.history, asked.request(), rules)
+    if changed is None or history.unknown_items or len(layout.codes) or rules.filters:
+        newcomers = np.zeros(len(index.newcomers), dtype=np.bool_)
+    else:
+        newcomers = index.shelf.showable(asked.now)
+    hidden = spot.hidden(history, asked.request(), rules)
     unwanted = asked.exclude | asked.on_page | (changed or frozenset())
     if unwanted:
         hidden = np.concatenate([hidden, _newcomers(unwanted, followed)])
-    if len(layout.codes):
-        hidden = np.concatenate([hidden, _alike(listed, layout, followed.beliefs.explored)])
-    found = explore(
-        seed, listed, (taste.items, taste.strengths), followed, asked.engine.catalog, exploration, asked.now,
-        hidden=hidden, passing=passing, fixed=pinned,
-    )  # fmt: skip
-    propensity, slots = np.round(found.propensity, _DIGITS).tolist(), found.slots.tolist()
-    if not slots:
-        return ranked._replace(explored=Explored(seed, propensity, 0, {}, None))
-    parts, newcomers = ranked.parts(range(size)), {}
-    for slot in slots:
-        position = int(found.item[slot])
-        item_id = followed.index.id_of(position)
-        if position >= len(asked.engine.bundle.items):
-            newcomers[position] = item_id
-        parts[slot] = there_for(EXPLORE, item_id)
-    explored = Explored(seed, propensity, len(slots), newcomers, None)
-    return ranked.of(parts, found.item)._replace(explored=explored)
+    offer = Offer(_showable(asked, rules, followed), newcomers, hidden, layout.codes, layout.at_most)
+    first, taste = ranked.head(asked.limit), spot.taste(history)
+    pins, fixed = layout.pinned.tolist(), ()
+    if pins:
+        fixed = tuple(slot for slot, item in enumerate(first.positions.tolist()) if item in pins)
+    chances = explore(first.positions, (taste.items, taste.strengths), followed, exploration, offer, fixed)
+    return Trial(first, chances, chances.stay.round(_DIGITS).tolist(), followed)
 
 
-def _passing(rules: Rules, explored: Items, size: int) -> npt.NDArray[np.bool_]:
-    """Which of the explored items pass everything: bool, shape (size,); the others are not asked about, as a whole mask
-    takes a while."""
-    passing = np.zeros(size, dtype=np.bool_)
-    known = explored[explored < size]
-    lets = np.ones(len(known), dtype=np.bool_) if rules.where is None else rules.where.lets(known)
+def untried(ranked: RankedList, seed: str) -> RankedList:
+    """The list where nothing that it could explore was read yet: as it is, and it says so."""
+    return ranked._replace(explored=Explored(seed, (), 0, {}, NOT_READ_YET))
+
+
+def _showable(asked: Asked, rules: Rules, followed: Followed) -> npt.NDArray[np.bool_]:
+    """Which items may be shown and pass everything, but for those of `rules.barred`: bool, shape (items,). Of items
+    that are not explored it may not be known."""
+    if rules.showable is not None:
+        return rules.showable
+    showable = asked.engine.catalog.showable(asked.now)
+    if not rules.filters:
+        return showable
+    # A whole mask takes a while.
+    passing, explored = np.zeros(len(showable), dtype=np.bool_), followed.beliefs.explored
+    known = explored[explored < len(showable)]
+    lets = showable[known] if rules.where is None else showable[known] & rules.where.lets(known)
     passing[known] = lets if rules.among is None else lets & rules.among[known]
     return passing
 
@@ -91,14 +133,3 @@ def _newcomers(ids: frozenset[str], followed: Followed) -> Items:
     """Where those of these items are that the bundle does not know."""
     found = followed.index.newcomers.positions(sorted(ids))
     return np.asarray(found[found >= 0] + len(followed.index.items), dtype=np.int32)
-
-
-def _alike(listed: Items, layout: Layout, explored: Items) -> Items:
-    """Explored items that agree in an attribute with as many of the list as may; newcomers are not among them."""
-    alike = np.zeros(len(explored), dtype=np.bool_)
-    for of_all, at_most in zip(layout.codes, layout.at_most.tolist(), strict=True):
-        known = explored < len(of_all)
-        own, count = np.unique(of_all[listed], return_counts=True)
-        alike[known] |= np.isin(of_all[explored[known]], own[(count >= at_most) & (own >= 0)])
-    chosen: npt.NDArray[np.int32] = explored[alike]
-    return chosen

@@ -25,6 +25,7 @@ from recsys.recommend.exploration import (
     Explored,
     ItemCounts,
     ItemGroups,
+    Offer,
     Suited,
     choose,
     suited,
@@ -59,7 +60,9 @@ def items_in_the_dark(
     place = np.append(np.full(size, -1), np.arange(new)).astype(np.int32)
     draws = rng.gamma(1.0, np.array(candidates)[:, None], size=(new, SCENARIOS)).astype(np.float32)
     groups = ItemGroups.nothing(size + new)
-    beliefs = Beliefs(np.array(listed + candidates), explored, place, draws, draws[:, 0], groups, groups)
+    beliefs = Beliefs(
+        np.array(listed + candidates), explored, place, draws, draws[:, 0], groups, groups, groups.at(explored)
+    )
     fit = Suited(np.arange(new, dtype=np.int32), np.ones(new, dtype=np.float32))
     return beliefs, np.arange(size, dtype=np.int32), fit
 
@@ -275,9 +278,11 @@ def test_who_suits_is_whom_the_taste_names(
     beliefs = Beliefs.of(counts, groups, NOTHING.astype(np.int64), seed)
     items = rng.choice(size, len(strengths), replace=False).astype(np.int32)
     listed = rng.choice(size, 3, replace=False).astype(np.int32)
-    allowed = np.array([rows[own][2] for own in beliefs.explored])
+    showable = np.array([row[2] for row in rows])
     hidden = np.flatnonzero([row[3] for row in rows]).astype(np.int32)
-    found = suited(beliefs, items, np.array(strengths, dtype=np.float32), listed, allowed, hidden)
+    known = int(rng.integers(size))
+    offer = Offer(showable[:known], showable[known:], hidden)
+    found = suited(beliefs, items, np.array(strengths, dtype=np.float32), listed, offer)
 
     def fit_of(own: int) -> float:
         return sum(
@@ -291,7 +296,7 @@ def test_who_suits_is_whom_the_taste_names(
     fits = {
         place: fit_of(own) / usual if strengths and usual else 1.0
         for place, own in enumerate(beliefs.explored)
-        if allowed[place] and own not in hidden and own not in listed and (not strengths or fit_of(own) > 0)
+        if showable[own] and own not in hidden and own not in listed and (not strengths or fit_of(own) > 0)
     }
     hope = {place: float(beliefs.reach[place]) * fits[place] for place in list(fits)[:MOST_CONSIDERED]}
     best = sorted(hope.values(), reverse=True)[:MOST_SUITED]

@@ -11,7 +11,7 @@ import pytest
 
 from recsys.data.catalog import ITEM_SCHEMA, Catalog
 from recsys.data.events import Event, EventKind
-from recsys.recommend.exploration import Followed, explore, follow
+from recsys.recommend.exploration import Followed, Offer, explore, follow
 from recsys.recommend.placement import Exploration
 from recsys.stores import open_store
 from recsys.stores.protocols import Store
@@ -104,10 +104,11 @@ def test_a_list_explores_what_may_be_shown(store: Store, tmp_path: Path) -> None
 
     def met(passing: Flags | None) -> set[str]:
         """Every item that any of many seeds explores."""
-        lists = [
-            explore(str(seed), listed, taste, followed, catalog, how, NOW, hidden=hidden, passing=passing)
-            for seed in range(300)
-        ]
+        showable, newcomers = catalog.showable(NOW), followed.index.shelf.showable(NOW)
+        if passing is not None:
+            showable, newcomers = showable & passing, np.zeros(len(newcomers), dtype=np.bool_)
+        chances = explore(listed, taste, followed, how, Offer(showable, newcomers, hidden))
+        lists = [chances.drawn(str(seed)) for seed in range(300)]
         return {followed.index.id_of(int(each.item[slot])) for each in lists for slot in each.slots}
 
     assert met(None) == {"rare 1", "rare 2", "new"}

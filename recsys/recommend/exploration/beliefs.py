@@ -42,6 +42,7 @@ class Beliefs:
     reach : float32, shape (m,); what the value of each explored item reaches in one of twenty draws.
     groups : of all n items.
     narrowed : the same as far as explored items are in the group, numbered from 0 without gaps.
+    own : that of the explored items, in their order.
     """
 
     mean: Floats
@@ -51,6 +52,7 @@ class Beliefs:
     reach: Singles
     groups: ItemGroups
     narrowed: ItemGroups
+    own: ItemGroups
 
     @classmethod
     def of(
@@ -93,7 +95,7 @@ class Beliefs:
         twentieth = SCENARIOS - SCENARIOS // 20 - 1
         reach = np.partition(drawn, twentieth, axis=1)[:, twentieth].copy()
         narrowed = ItemGroups(*(_among(code, explored) for code in (groups.category, groups.author)))
-        return cls(mean, explored, place, drawn, reach, groups, narrowed)
+        return cls(mean, explored, place, drawn, reach, groups, narrowed, narrowed.at(explored))
 
 
 def _posterior(prior: Prior, successes: npt.NDArray[np.int64], trials: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:

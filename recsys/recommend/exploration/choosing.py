@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from recsys.errors import InputError
 from recsys.recommend.exploration.beliefs import Beliefs
-from recsys.recommend.exploration.drawing import drawn
+from recsys.recommend.exploration.drawing import picked, weighed
 from recsys.recommend.exploration.suited import Suited
 from recsys.recommend.placement import Exploration
 
@@ -29,14 +29,68 @@ class Explored(NamedTuple):
     propensity : float64, shape (k,); the probability, before the seed was known, that each slot would hold the item
         that it holds.
     loss : purchases that this list was expected to lose, over all seeds.
-    value : purchases that the list was expected to bring without exploration.
+    means : float64, shape (k,); the purchases that each slot was expected to bring without exploration.
     """
 
     item: Items
     slots: npt.NDArray[np.int64]
     propensity: Floats
     loss: float
-    value: float
+    means: Floats
+
+    @property
+    def value(self) -> float:
+        """Purchases that the list was expected to bring without exploration."""
+        return float(self.means.sum())
+
+
+class Chances(NamedTuple):
+    """What chance decides of one list: everything about its explored slots but the draw.
+
+    Attributes
+    ----------
+    listed : int32, shape (k,); what would be shown, slot by slot, positions as in `Beliefs`.
+    candidates : int32, shape (c,); positions.
+    means : float64, shape (k,); of what is listed.
+    stretch, share : int64 and float64, shape (k,); the stretch that a slot is in, and the probability that it is the
+        one of its stretch that is picked; 0 for fixed slots.
+    worth : float64, shape (c,); the means of the candidates, times their fit where that is below 1.
+    order, value : int32 and float32, shape (ranks, scenarios); the candidates of the largest draws in each scenario,
+        largest first, and their draws, times their fit where that is below 1.
+    won, stay : float64, shape (c, k) and (k,); the probability that a candidate gets a slot, and that none does.
+    throttle : the probability that what may lose is let in.
+    loss : purchases that the list is expected to lose, over all seeds.
+    """
+
+    listed: Items
+    candidates: Items
+    means: Floats
+    stretch: npt.NDArray[np.int64]
+    share: Floats
+    worth: Floats
+    order: Items
+    value: npt.NDArray[np.float32]
+    won: Floats
+    stay: Floats
+    throttle: float
+    loss: float
+
+    def picked(self, seed: str) -> tuple[npt.NDArray[np.int64], Items]:
+        """The slots that an answer with this seed gives away, from 0, ascending, and to which of the candidates. The
+        seed is any text; the same one picks the same."""
+        number = int.from_bytes(blake2b(seed.encode(), digest_size=8).digest(), "little")
+        return picked(
+            np.uint64(number), self.means, self.stretch, self.share, self.worth, self.order, self.value, self.throttle
+        )
+
+    def drawn(self, seed: str) -> Explored:
+        """The list of an answer with this seed."""
+        slots, given = self.picked(seed)
+        item, propensity = self.listed, self.stay
+        if len(slots):
+            item, propensity = item.copy(), propensity.copy()
+            item[slots], propensity[slots] = self.candidates[given], self.won[given, slots]
+        return Explored(item, slots, propensity, self.loss, self.means)
 
 
 def choose(
@@ -47,7 +101,19 @@ def choose(
     exploration: Exploration,
     fixed: Sequence[int] = (),
 ) -> Explored:
-    """The list with some slots given to candidates.
+    """The list with some slots given to candidates: what `weigh` says of it, drawn with this seed. Raises InputError as
+    that."""
+    return weigh(listed, candidates, beliefs, exploration, fixed).drawn(seed)
+
+
+def weigh(
+    listed: Items,
+    candidates: Suited,
+    beliefs: Beliefs,
+    exploration: Exploration,
+    fixed: Sequence[int] = (),
+) -> Chances:
+    """What chance decides of a list of which some slots are given to candidates.
 
     One of the `SCENARIOS` is picked for the whole list: this is Thompson sampling (Thompson: On the likelihood that one
     unknown probability exceeds another, 1933) with a finite number of draws. The slots that are not fixed are cut into
@@ -69,7 +135,6 @@ def choose(
 
     Parameters
     ----------
-    seed : the answer's, any text; the same arguments give the same list.
     listed : int32, shape (k,); what would be shown, slot by slot, no item twice.
     candidates : as `suited` gives them, none of them an item that is listed.
     fixed : slots, from 0, that are not explored, such as those of pins.
@@ -81,23 +146,11 @@ def choose(
             f"exploration of share {exploration.share} at cost {exploration.cost}",
             expected="a share above 0 and at most 0.5, and a cost above 0 and at most 1",
         )
-    means = beliefs.mean[listed]
     free = np.ones(len(listed), dtype=np.bool_)
     for slot in fixed:
         if 0 <= slot < len(listed):
             free[slot] = False
-    number = int.from_bytes(blake2b(seed.encode(), digest_size=8).digest(), "little")
-    place, propensity, loss = drawn(
-        np.uint64(number),
-        means,
-        free,
-        beliefs.mean[beliefs.explored[candidates.place]],
-        beliefs.draws,
-        *candidates,
-        exploration.share,
-        exploration.cost,
+    weights = weighed(
+        beliefs.mean, beliefs.explored, beliefs.draws, listed, free, *candidates, exploration.share, exploration.cost
     )
-    slots = np.flatnonzero(place >= 0)
-    item = listed.copy()
-    item[slots] = beliefs.explored[place[slots]]
-    return Explored(item, slots, propensity, float(loss), float(means.sum()))
+    return Chances(listed, beliefs.explored[candidates.place], *weights)

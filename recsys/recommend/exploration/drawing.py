@@ -1,4 +1,4 @@
-"""The compiled part of `choose`."""
+"""The compiled part of `weigh` and of what is drawn."""
 
 from __future__ import annotations
 
@@ -12,62 +12,87 @@ Flags = npt.NDArray[np.bool_]
 
 
 @njit(nogil=True, cache=True)
-def drawn(
-    seed: np.uint64,
-    means: Floats,
-    free: Flags,
-    candidate_means: Floats,
+def weighed(
+    mean: Floats,
+    explored: Items,
     draws: Singles,
-    candidates: Items,
+    listed: Items,
+    free: Flags,
+    place: Items,
     fit: Singles,
     share: float,
     cost: float,
-) -> tuple[Items, Floats, float]:  # pragma: no cover - compiled
-    """What each slot gets: the place of an explored item or -1, shape (k,); the probability of what it holds, shape
-    (k,); and the expected loss. The rules are told by `choose`."""
-    slots, size, scenarios = len(means), len(candidates), draws.shape[1]
-    place, propensity = np.full(slots, np.int32(-1)), np.ones(slots)
+) -> tuple[Floats, Places, Floats, Floats, Items, Singles, Floats, Floats, float, float]:  # pragma: no cover - compiled
+    """`means` to `loss` of `Chances`. The rules are told by `weigh`; the first three are of `Beliefs`."""
+    slots, size, scenarios = len(listed), len(place), draws.shape[1]
+    means, worth = mean[listed], np.empty(size)
+    for own in range(size):
+        worth[own] = mean[explored[place[own]]] * min(fit[own], np.float32(1.0))
     stretch, picked, stretches = _stretches(free, share)
     ranks = min(stretches, size)
+    order, value = np.empty((ranks, scenarios), np.int32), np.empty((ranks, scenarios), np.float32)
+    # Candidates before slots: of one draw all slots of a stretch are next to each other.
+    won, stay = np.zeros((size, slots)), np.ones(slots)
     if ranks == 0:
-        return place, propensity, 0.0
-    won = np.zeros((slots, size))
-    order, value = np.empty((scenarios, ranks), np.int32), np.empty((scenarios, ranks), np.float32)
-    _rank(draws, candidates, fit, order, value)
-    worth = candidate_means * np.minimum(fit, np.float32(1.0))
-    for scenario in range(scenarios):
-        for slot in range(slots):
-            if free[slot] and stretch[slot] < ranks:
-                best = order[scenario, stretch[slot]]
-                won[slot, best] += value[scenario, stretch[slot]] > means[slot]
+        return means, stretch, picked, worth, order, value, won, stay, 1.0, 0.0
+    _rank(draws, place, fit, order, value)
+    first = 0
+    for rank in range(ranks):
+        while stretch[first] < rank:
+            first += 1
+        last = first
+        while last < slots and stretch[last] == rank:
+            last += 1
+        for scenario in range(scenarios):
+            best, drawn = order[rank, scenario], value[rank, scenario]
+            for slot in range(first, last):
+                won[best, slot] += drawn > means[slot]
     loss = 0.0
-    for slot in range(slots):
-        for own in range(size):
-            won[slot, own] *= picked[slot] / scenarios
-            loss += won[slot, own] * max(0.0, means[slot] - worth[own])
+    for own in range(size):
+        for slot in range(slots):
+            won[own, slot] *= picked[slot] / scenarios
+            loss += won[own, slot] * max(0.0, means[slot] - worth[own])
     allowed = cost * means.sum()
     throttle = min(1.0, allowed / loss) if loss > 0.0 else 1.0
-    for slot in range(slots):
-        for own in range(size):
+    for own in range(size):
+        for slot in range(slots):
             if means[slot] > worth[own]:
-                won[slot, own] *= throttle
-            propensity[slot] -= won[slot, own]
-    # One chance for the scenario, then two for each stretch: which slot, and whether what may lose is let in.
+                won[own, slot] *= throttle
+            stay[slot] -= won[own, slot]
+    return means, stretch, picked, worth, order, value, won, stay, throttle, loss * throttle
+
+
+@njit(nogil=True, cache=True)
+def picked(
+    seed: np.uint64,
+    means: Floats,
+    stretch: Places,
+    share: Floats,
+    worth: Floats,
+    order: Items,
+    value: Singles,
+    throttle: float,
+) -> tuple[Places, Items]:  # pragma: no cover - compiled
+    """The slots that are given away, ascending, and which candidate each gets: one chance for the scenario, then two
+    for each stretch, which slot, and whether what may lose is let in."""
+    ranks, scenarios = order.shape
+    taken, given, size = np.empty(ranks, np.int64), np.empty(ranks, np.int32), 0
     scenario = min(int(_uniform(seed, 0) * scenarios), scenarios - 1)
     for rank in range(ranks):
         at, slot = _uniform(seed, 2 * rank + 1), -1
-        for own in range(slots):
-            if slot < 0 and free[own] and stretch[own] == rank:
-                at -= picked[own]
+        for own in range(len(means)):
+            if slot < 0 and share[own] > 0.0 and stretch[own] == rank:
+                at -= share[own]
                 if at < 0.0:
                     slot = own
-        best = order[scenario, rank]
-        if slot < 0 or not value[scenario, rank] > means[slot]:
+        best = order[rank, scenario]
+        if slot < 0 or not value[rank, scenario] > means[slot]:
             continue
         if means[slot] > worth[best] and _uniform(seed, 2 * rank + 2) >= throttle:
             continue
-        place[slot], propensity[slot] = candidates[best], won[slot, best]
-    return place, propensity, loss * throttle
+        taken[size], given[size] = slot, best
+        size += 1
+    return taken[:size], given[:size]
 
 
 @njit(nogil=True, cache=True)
@@ -97,27 +122,35 @@ def _stretches(free: Flags, share: float) -> tuple[Places, Floats, int]:  # prag
 
 @njit(nogil=True, cache=True)
 def _rank(
-    draws: Singles, candidates: Items, fit: Singles, order: Items, values: Singles
+    draws: Singles, place: Items, fit: Singles, order: Items, values: Singles
 ) -> None:  # pragma: no cover - compiled
     """Writes the candidates whose draws times fit are the largest of each scenario, largest first, and their draws,
-    times fit where it is below 1."""
-    ranks = order.shape[1]
-    best = np.empty(ranks, np.float32)
-    for scenario in range(draws.shape[1]):
-        size = 0
-        for own in range(len(candidates)):
-            value = draws[candidates[own], scenario] * fit[own]
-            if size == ranks and value <= best[size - 1]:
-                continue
-            to = min(size, ranks - 1)
-            while to > 0 and best[to - 1] < value:
-                best[to], order[scenario, to] = best[to - 1], order[scenario, to - 1]
-                to -= 1
-            best[to], order[scenario, to] = value, own
-            size = min(size + 1, ranks)
-        for rank in range(ranks):
-            own = order[scenario, rank]
-            values[scenario, rank] = draws[candidates[own], scenario] * min(fit[own], np.float32(1.0))
+    times fit where it is below 1: shape (ranks, scenarios) each.
+
+    Insertions without a branch, all scenarios at once: whom a larger one pushes down pushes down the next.
+    """
+    ranks, scenarios = order.shape
+    best = np.full((ranks, scenarios), np.float32(-np.inf))
+    value, who = np.empty(scenarios, np.float32), np.empty(scenarios, np.int32)
+    pushed = np.empty(scenarios, np.int32)
+    for own in range(len(place)):
+        row = draws[place[own]]
+        for scenario in range(scenarios):
+            value[scenario], who[scenario], pushed[scenario] = row[scenario] * fit[own], own, 0
+        for rank in range(min(own + 1, ranks)):
+            there, known = best[rank], order[rank]
+            for scenario in range(scenarios):
+                push = pushed[scenario] | np.int32(value[scenario] > there[scenario])
+                before, by = there[scenario], known[scenario]
+                there[scenario] = value[scenario] if push else before
+                known[scenario] = who[scenario] if push else by
+                value[scenario] = before if push else value[scenario]
+                who[scenario] = by if push else who[scenario]
+                pushed[scenario] = push
+    for rank in range(ranks):
+        for scenario in range(scenarios):
+            own = order[rank, scenario]
+            values[rank, scenario] = draws[place[own], scenario] * min(fit[own], np.float32(1.0))
 
 
 @njit(nogil=True, cache=True)

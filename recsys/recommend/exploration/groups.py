@@ -30,6 +30,10 @@ class ItemGroups:
     category: Codes
     author: Codes
 
+    def at(self, positions: Codes) -> ItemGroups:
+        """Those of some items alone: int32, as many."""
+        return ItemGroups(self.category[positions], self.author[positions])
+
     def __len__(self) -> int:
         return len(self.category)
 

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from recsys.models.kernels import Items, Singles
+from recsys.models.kernels import Items, Places, Singles
+from recsys.recommend.arrangement import NO_CODES
 from recsys.recommend.exploration.beliefs import Beliefs
 
 MOST_CONSIDERED = 64
@@ -18,6 +19,8 @@ MOST_SUITED = 16
 """So many items compete for the explored slots of one list, at most."""
 
 Flags = npt.NDArray[np.bool_]
+
+_NO_ITEMS, _NO_PLACES = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
 
 
 class Suited(NamedTuple):
@@ -33,14 +36,27 @@ class Suited(NamedTuple):
     fit: npt.NDArray[np.float32]
 
 
-def suited(
-    beliefs: Beliefs,
-    items: npt.NDArray[np.int32],
-    strengths: npt.NDArray[np.float32],
-    listed: npt.NDArray[np.int32],
-    allowed: npt.NDArray[np.bool_],
-    hidden: npt.NDArray[np.int32],
-) -> Suited:
+class Offer(NamedTuple):
+    """Which of the explored items may be proposed for a list.
+
+    Attributes
+    ----------
+    showable : bool, shape (items,); of the bundle's items, those that may be shown.
+    newcomers : bool, shape (newcomers,); of those behind them.
+    hidden : int32; positions of items that must not be shown all the same: what the customer had or does not want. What
+        is listed need not be named.
+    codes, at_most : as in `Layout`, over the bundle's items: of those that agree there no more than so many stand in
+        the list, whichever candidates get into it.
+    """
+
+    showable: Flags
+    newcomers: Flags
+    hidden: Items = _NO_ITEMS
+    codes: Items = NO_CODES
+    at_most: Places = _NO_PLACES
+
+
+def suited(beliefs: Beliefs, items: Items, strengths: Singles, listed: Items, offer: Offer) -> Suited:
     """Explored items that suit a taste: of the newest `MOST_CONSIDERED` that do, the most promising `MOST_SUITED`.
 
     What promises most is worth most if it turns out as well as it well may: so what is not known yet and what proved
@@ -55,24 +71,12 @@ def suited(
     ----------
     items, strengths : int32 and float32, shape (h,); what speaks in the customer's history and how much, as in `Taste`.
     listed : int32, shape (k,); what the list holds, positions.
-    allowed : bool, shape (m,); of the explored items, those that may be shown.
-    hidden : int32; positions of items that must not be: what the customer had or does not want. What is listed need not
-        be named.
     """
+    groups, narrowed, own = beliefs.groups, beliefs.narrowed, beliefs.own
     place, fit = _suited(
-        beliefs.explored,
-        beliefs.place,
-        beliefs.reach,
-        (beliefs.groups.category, beliefs.groups.author),
-        (beliefs.narrowed.category, beliefs.narrowed.author),
-        items,
-        strengths,
-        listed,
-        allowed,
-        hidden,
-        MOST_CONSIDERED,
-        MOST_SUITED,
-    )
+        beliefs.explored, beliefs.place, beliefs.reach, groups.category, groups.author, narrowed.category,
+        narrowed.author, own.category, own.author, items, strengths, listed, *offer, MOST_CONSIDERED, MOST_SUITED,
+    )  # fmt: skip
     return Suited(place, fit)
 
 
@@ -81,17 +85,24 @@ def _suited(
     explored: Items,
     place: Items,
     reach: Singles,
-    groups: tuple[Items, Items],
-    narrowed: tuple[Items, Items],
+    category: Items,
+    author: Items,
+    narrowed_category: Items,
+    narrowed_author: Items,
+    own_category: Items,
+    own_author: Items,
     items: Items,
     strengths: Singles,
     listed: Items,
-    allowed: Flags,
+    showable: Flags,
+    newcomers: Flags,
     hidden: Items,
+    codes: Items,
+    at_most: Places,
     considered: int,
     most: int,
 ) -> tuple[Items, Singles]:  # pragma: no cover - compiled
-    free = allowed.copy()
+    free = np.ones(len(explored), np.bool_)
     for own in hidden:
         if place[own] >= 0:
             free[place[own]] = False
@@ -100,16 +111,8 @@ def _suited(
             free[place[own]] = False
     # The groups of explored items are numbered among themselves: there are at most as many as items.
     taste = np.zeros((2, len(explored)), np.float32)
-    usual = 0.0
-    for at in range(len(items)):
-        worth = max(strengths[at], np.float32(0.0))
-        for level in range(2):
-            own = items[at]
-            if narrowed[level][own] >= 0:
-                taste[level, narrowed[level][own]] += worth
-            for other in listed:
-                if groups[level][other] >= 0 and groups[level][other] == groups[level][own]:
-                    usual += worth
+    usual = _taste(category, narrowed_category, items, strengths, listed, taste[0])
+    usual += _taste(author, narrowed_author, items, strengths, listed, taste[1])
     usual /= max(1, len(listed))
     best, fits, promise = np.empty(most, np.int32), np.empty(most, np.float32), np.empty(most, np.float32)
     size, met = 0, 0
@@ -118,15 +121,22 @@ def _suited(
             break
         if not free[at]:
             continue
-        own, fit = explored[at], np.float32(1.0)
+        fit = np.float32(1.0)
         if len(items):
             fit = np.float32(0.0)
-            for level in range(2):
-                if narrowed[level][own] >= 0:
-                    fit += taste[level, narrowed[level][own]]
+            if own_category[at] >= 0:
+                fit += taste[0, own_category[at]]
+            if own_author[at] >= 0:
+                fit += taste[1, own_author[at]]
             if fit <= 0.0:
                 continue
             fit = np.float32(fit / usual) if usual > 0.0 else np.float32(1.0)
+        # Whether it may be shown lies anywhere in memory: it is looked up for what suits alone.
+        own = explored[at]
+        if not (showable[own] if own < len(showable) else newcomers[own - len(showable)]):
+            continue
+        if len(codes) and own < codes.shape[1] and not _fits(own, codes, at_most, listed, explored, best[:0]):
+            continue
         met += 1
         hope = reach[at] * fit
         if size == most and hope <= promise[most - 1]:
@@ -138,4 +148,46 @@ def _suited(
             to -= 1
         promise[to], best[to], fits[to] = hope, at, fit
         size = min(size + 1, most)
-    return best[:size].copy(), fits[:size].copy()
+    kept = 0
+    for at in range(size):
+        own = explored[best[at]]
+        if not len(codes) or own >= codes.shape[1] or _fits(own, codes, at_most, listed, explored, best[:kept]):
+            best[kept], fits[kept] = best[at], fits[at]
+            kept += 1
+    return best[:kept].copy(), fits[:kept].copy()
+
+
+@njit(nogil=True, cache=True)
+def _taste(
+    group: Items, narrowed: Items, items: Items, strengths: Singles, listed: Items, taste: Singles
+) -> float:  # pragma: no cover - compiled
+    """Adds what speaks for each group of explored items to `taste`; how much speaks for all that is listed."""
+    theirs, usual = group[listed], 0.0
+    for at in range(len(items)):
+        worth = max(strengths[at], np.float32(0.0))
+        if narrowed[items[at]] >= 0:
+            taste[narrowed[items[at]]] += worth
+        own, alike = group[items[at]], 0
+        if own >= 0:
+            for other in theirs:
+                alike += other == own
+        usual += alike * worth
+    return usual
+
+
+@njit(nogil=True, cache=True)
+def _fits(
+    own: int, codes: Items, at_most: Places, listed: Items, explored: Items, chosen: Items
+) -> bool:  # pragma: no cover - compiled
+    """Whether an item may stand in a list beside all of these."""
+    for rule in range(len(codes)):
+        code, count = codes[rule, own], 0
+        if code < 0:
+            continue
+        for other in listed:
+            count += codes[rule, other] == code
+        for at in chosen:
+            count += explored[at] < codes.shape[1] and codes[rule, explored[at]] == code
+        if count >= at_most[rule]:
+            return False
+    return True
