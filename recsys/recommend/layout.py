@@ -16,6 +16,7 @@ from recsys.errors import InputError
 from recsys.models.kernels import Items, Places
 from recsys.recommend.arrangement import Layout
 from recsys.recommend.placement import Pin, Placement, Rotation
+from recsys.recommend.rules import LONG_AGO, NEVER
 
 _NO_PLACES = np.zeros(0, dtype=np.int64)
 _NO_ITEMS = np.zeros(0, dtype=np.int32)
@@ -39,6 +40,7 @@ class PlacementLayout:
         self._pins = [
             (pin, position) for pin, position in zip(placement.pins, known.tolist(), strict=True) if position != UNKNOWN
         ]
+        self._last: tuple[list[tuple[Pin, int]], tuple[Items, Places]] = ([], (_NO_ITEMS, _NO_PLACES))
         self._coded: tuple[ItemTable | None, npt.NDArray[np.int32]] | None = None
         self.by = tuple(rule.by for rule in placement.diversity)
         self.arranges = bool(self.by or self._pins or self._rotation)
@@ -63,7 +65,7 @@ class PlacementLayout:
         ----------
         now : milliseconds UTC.
         showable : bool, shape (items,); what passes all that holds for everybody.
-        hidden : gives what this customer is not to see: int32, ascending.
+        hidden : gives what this customer is not to see: int32, in any order.
         table : the attributes that diversity is about; items agree in none that it does not have.
         shown, history : of the customer; read where there is a rotation.
         """
@@ -74,9 +76,27 @@ class PlacementLayout:
             for pin, position in self._pins
             if (pin.starts is None or pin.starts <= now) and (pin.ends is None or now < pin.ends) and showable[position]
         ]
-        pinned, slots = _placed(pins, hidden()) if pins else (_NO_ITEMS, _NO_PLACES)
+        pinned, slots = self._placed(pins, hidden()) if pins else (_NO_ITEMS, _NO_PLACES)
         sunk, steps = sinking(self._rotation, shown, history, now) if self._rotation else (_NO_ITEMS, _NO_PLACES)
         return Layout(pinned, slots, sunk, steps, self._codes(table, len(showable)), self._at_most)
+
+    def _placed(self, pins: list[tuple[Pin, int]], hidden: Items) -> tuple[Items, Places]:
+        """Which items stand where; made again where others than last time may be shown."""
+        pins = [(pin, position) for pin, position in pins if not (hidden == position).any()]
+        last = self._last
+        if last[0] != pins:
+            last = self._last = pins, _placed(pins)
+        return last[1]
+
+    def period(self, shown: Shown, now: int) -> tuple[int, int]:
+        """From when until before when, around `now`, they come to the same as long as nothing happens: milliseconds
+        UTC."""
+        starts_and_ends = [at for pin, _ in self._pins for at in (pin.starts, pin.ends) if at is not None]
+        turns = np.array(starts_and_ends, dtype=np.int64)
+        if self._rotation is not None:
+            # The first moment at which an impression does not count any more.
+            turns = np.concatenate([turns, shown.at + self._rotation.days * int(MS_PER_DAY) + 1])
+        return int(turns[turns <= now].max(initial=LONG_AGO)), int(turns[turns > now].min(initial=NEVER))
 
     def _codes(self, table: ItemTable | None, size: int) -> npt.NDArray[np.int32]:
         """Those of the attributes that diversity is about, as in `Layout`."""
@@ -100,12 +120,11 @@ def _codes(table: ItemTable | None, name: str, size: int) -> Items:
         return np.full(size, -1, dtype=np.int32)
 
 
-def _placed(pins: Sequence[tuple[Pin, int]], hidden: Items) -> tuple[Items, Places]:
+def _placed(pins: Sequence[tuple[Pin, int]]) -> tuple[Items, Places]:
     """Which items stand where; where a slot is taken, the next free one is."""
     slots: dict[int, int] = {}
     for pin, position in pins:
-        place = hidden.searchsorted(position)
-        if position in slots.values() or (place < len(hidden) and hidden[place] == position):
+        if position in slots.values():
             continue
         slot = pin.slot - 1
         while slot in slots:

@@ -235,7 +235,7 @@ class Recommender:
             given = given_scores((self._sources, weights, items, strengths))
         asked = Asked(
             weights, items, strengths, again, probability, given, candidates.showable, taste.seen,
-            np.concatenate([unwanted, barred]) if len(barred) else unwanted, request.limit,
+            barred if not len(unwanted) else np.concatenate([unwanted, barred]), request.limit,
             filled=request.among is not None or (rules.fillings is None and within is None), explained=explained,
             among=candidates.among, boost=NO_BOOST if rules.boost is None else rules.boost,
         )  # fmt: skip
@@ -245,7 +245,8 @@ class Recommender:
             # What does not pass counts as filtered, also where it was seen or is not wanted.
             place = np.minimum(np.searchsorted(hidden, barred), max(len(hidden) - 1, 0))
             both = int(np.count_nonzero(hidden[place] == barred)) if len(hidden) else 0
-            seen, removed, hidden = seen - both, removed - (len(barred) - both), np.concatenate([hidden, barred])
+            seen, removed = seen - both, removed - (len(barred) - both)
+            hidden = np.concatenate([hidden, barred]) if request.on_page else hidden
         return taste, found, masked(self.bundle.items, request, candidates, hidden, seen, removed)
 
     def _likely(
@@ -302,11 +303,11 @@ class Recommender:
 
     def hidden(self, history: History, request: Request, rules: Rules = NO_RULES) -> npt.NDArray[np.int32]:
         """Where the items are that are not shown to somebody with this history, or that the request does not want,
-        and what its own filter keeps out of `rules.showable`: int32, ascending."""
+        and what its own filter keeps out of `rules.showable`: int32, in any order."""
         seen, unwanted = self._models.seen(history, self.placement.mask_kinds), left_out(self.bundle.items, request)
         if not (len(unwanted) or len(rules.barred)):
             return seen
-        return np.sort(np.concatenate([seen, unwanted, rules.barred]))
+        return np.concatenate([seen, unwanted, rules.barred])
 
     def taste(self, history: History) -> Taste:
         """What a history says, made once."""

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.catalog import Catalog
-from recsys.data.history import History
 from recsys.data.item_column import ColumnKind
 from recsys.data.item_table import ItemTable
 from recsys.errors import InputError
@@ -24,6 +23,9 @@ Flags = npt.NDArray[np.bool_]
 Items = npt.NDArray[np.int32]
 
 _NO_ITEMS = np.zeros(0, dtype=np.int32)
+
+
+LONG_AGO, NEVER = -(1 << 62), 1 << 62
 
 
 class Rules(NamedTuple):
@@ -40,6 +42,8 @@ class Rules(NamedTuple):
     fillings : what fills the list up, in this order; None where popular items do, as they are.
     state : lists of one placement with equal states were made by the same rules, but for what passes a filter.
     trouble : which rule could not be kept, and why; None where all are.
+    since, until : milliseconds UTC from when until before when they come to the same for one history under one
+        catalogue; never where they ask what a shop knows of its customers, which may change at any time.
     """
 
     where: Where | None = None
@@ -51,6 +55,8 @@ class Rules(NamedTuple):
     fillings: tuple[Filling, ...] | None = None
     state: str = ""
     trouble: str | None = None
+    since: int = LONG_AGO
+    until: int = NEVER
 
     def narrowed(self, where: Where) -> Rules:
         """The same for what passes another filter, which says what the placement's says as well, where it has one."""
@@ -80,26 +86,26 @@ NO_RULES = Rules()
 MOST_BOOSTED = 1e4
 """So much all boosts of an item do together at most, and the inverse at least: beyond it scores lose their order."""
 
-_LONG_AGO, _NEVER = -(1 << 62), 1 << 62
-
 
 class _Own(NamedTuple):
-    """What a filter leaves for one history, and what that was made from."""
+    """What the rules came to for one history: of which catalogue and items that may be shown, and whether boosts were
+    told of whoever asks as filters were."""
 
-    both: Flags
-    spots: Items
-    showable: Flags
-    barred: Items
-    filtered: int
+    made_of: object
+    shown: Flags
+    alike: bool
+    rules: Rules
 
 
 class _Boosting(NamedTuple):
-    """Boosts that are the same for everybody, and from when until before when (milliseconds UTC)."""
+    """What scores are multiplied by, the same for somebody without a history, and from when until before when
+    (milliseconds UTC); `state` says which they are."""
 
     table: ItemTable
     since: int
     until: int
     boost: Floats | None
+    base: Floats | None
     state: str
 
 
@@ -118,6 +124,7 @@ class PlacementRules:
         self.plain = self._plain and not self.need_a_table
         """Whether there is nothing that could be different next time."""
         self._passing: tuple[Flags, Flags, Flags, int] | None = None
+        self._basis: tuple[Catalog, ItemTable, object] | None = None
         self._boosting: _Boosting | None = None
         self._factors: tuple[str, Floats] | None = None
         self._fillings: tuple[tuple[object, object], tuple[Filling, ...], str] | None = None
@@ -162,20 +169,46 @@ class PlacementRules:
                 f"the placement {self._placement.name} without the attributes of items",
                 expected="the table of items that its filter and its boosts are about",
             )
+        shown, alike = catalog.showable(now), liked is None or liked.history is asker.history
+        kept: dict[str, _Own] = asker.history.kept(self._models.filtered, dict)
+        last = kept.get(self._placement.name)
+        made_of = self._made_of(catalog, table)
+        same = last is not None and last.made_of is made_of and last.shown is shown and last.alike == alike
+        if last is not None and same and last.rules.since <= now < last.rules.until:
+            return last.rules
+        rules = self._made(catalog, shown, table, asker, liked or asker, now)
+        kept[self._placement.name] = _Own(made_of, shown, alike, rules)
+        return rules
+
+    def _made_of(self, catalog: Catalog, table: ItemTable) -> object:
+        """The same object as long as both are the same: histories keep neither of them."""
+        known = self._basis
+        if known is None or known[0] is not catalog or known[1] is not table:
+            known = self._basis = catalog, table, object()
+        return known[2]
+
+    def _made(
+        self, catalog: Catalog, shown: Flags, table: ItemTable, asker: AskerFacts, liked: AskerFacts, now: int
+    ) -> Rules:
+        """As `now`, where something may have changed."""
         trouble, where, among, showable, barred, filtered = None, None, None, None, _NO_ITEMS, None
+        since, until = LONG_AGO, NEVER
         if self._where is not None:
             try:
                 where = self._where.where(table, asker, now)
-                showable, barred, filtered = self._showable(catalog.showable(now), where, asker.history)
+                showable, barred, filtered = self._showable(shown, where)
+                since, until = where.since, where.until
+                until = since if self._where.check(table.kinds).attributes else until
             except InputError as error:
                 trouble, among = f"the filter does not fit the catalogue: {error}", np.zeros(table.size, np.bool_)
-        boost, base, state = self._boosted(table, liked or asker, now)
-        fillings, filled_by = self._filled_with(catalog, base)
-        key = "" if where is None else where.key
-        return Rules(where, among, showable, barred, filtered, boost, fillings, f"{key};{state};{filled_by}", trouble)
+        boosts = self._boosted(table, liked, now)
+        fillings, filled_by = self._filled_with(catalog, boosts.base)
+        state = f"{'' if where is None else where.key};{boosts.state};{filled_by}"
+        since, until = max(since, boosts.since), min(until, boosts.until)
+        return Rules(where, among, showable, barred, filtered, boosts.boost, fillings, state, trouble, since, until)
 
-    def _showable(self, shown: Flags, where: Where, history: History) -> tuple[Flags, Items, int]:
-        """As in `Rules`; what is said of one history's own items is kept with it."""
+    def _showable(self, shown: Flags, where: Where) -> tuple[Flags, Items, int]:
+        """As in `Rules`."""
         known = self._passing
         if known is None or known[0] is not shown or known[1] is not where.items:
             both = shown & where.items
@@ -183,16 +216,6 @@ class PlacementRules:
         _, _, both, filtered = known
         if not len(where.spots):
             return both, _NO_ITEMS, filtered
-        kept: dict[str, _Own] = history.kept(self._models.filtered, dict)
-        last = kept.get(self._placement.name)
-        if last is not None and last.both is both and last.spots is where.spots:
-            return last.showable, last.barred, last.filtered
-        own_filtered = self._for_history(both, shown, where, filtered)
-        kept[self._placement.name] = _Own(both, where.spots, *own_filtered)
-        return own_filtered
-
-    @staticmethod
-    def _for_history(both: Flags, shown: Flags, where: Where, filtered: int) -> tuple[Flags, Items, int]:
         before, own = both[where.spots], shown[where.spots] & where.spared
         come, gone = own & ~before, where.spots[before & ~own]
         if come.any():
@@ -200,15 +223,15 @@ class PlacementRules:
             both[where.spots[come]] = True
         return both, gone, filtered + len(gone) - int(np.count_nonzero(come))
 
-    def _boosted(self, table: ItemTable, asker: AskerFacts, now: int) -> tuple[Floats | None, Floats | None, str]:
-        """What scores are multiplied by, the same for somebody without a history, and what says which it is."""
+    def _boosted(self, table: ItemTable, asker: AskerFacts, now: int) -> _Boosting:
+        """What the boosts come to for whoever asks; kept where it is the same for everybody."""
         known = self._boosting
         if known is not None and known.table is table and known.since <= now < known.until:
-            return known.boost, known.boost, known.state
-        since, until, alike = _LONG_AGO, _NEVER, True
+            return known
+        since, until, alike, never = LONG_AGO, NEVER, True, False
         in_force: list[tuple[Boost, Where]] = []
         for boost, made in self._boosts:
-            starts, ends = boost.starts or _LONG_AGO, boost.ends or _NEVER
+            starts, ends = boost.starts or LONG_AGO, boost.ends or NEVER
             since = max([since, *(at for at in (starts, ends) if at <= now)])
             until = min([until, *(at for at in (starts, ends) if at > now)])
             if not starts <= now < ends:
@@ -219,18 +242,20 @@ class PlacementRules:
                 continue
             in_force.append((boost, where))
             since, until = max(since, where.since), min(until, where.until)
-            alike = alike and not (needs.asks or needs.attributes)
+            alike, never = alike and not (needs.asks or needs.attributes), never or bool(needs.attributes)
         base, state = self._factors_of(in_force, table.size)
         if alike:
-            self._boosting = _Boosting(table, since, until, base, state)
-            return base, base, state
+            self._boosting = _Boosting(table, since, until, base, base, state)
+            return self._boosting
+        until = since if never else until
         spots = np.concatenate([where.spots for _, where in in_force])
         if base is None or not len(spots):
-            return base, base, state
+            return _Boosting(table, since, until, base, base, state)
         own = _multiplied(len(spots), [(boost.factor, where.lets(spots)) for boost, where in in_force])
         factors = base.copy()
         factors[spots] = own
-        return factors, base, f"{state},{blake2b(spots.tobytes() + own.tobytes(), digest_size=16).hexdigest()}"
+        state += f",{blake2b(spots.tobytes() + own.tobytes(), digest_size=16).hexdigest()}"
+        return _Boosting(table, since, until, factors, base, state)
 
     def _factors_of(self, in_force: Sequence[tuple[Boost, Where]], size: int) -> tuple[Floats | None, str]:
         """The factors for somebody without a history, and what says which they are."""

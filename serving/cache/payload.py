@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -112,16 +113,6 @@ class RankedList(NamedTuple):
         """The same list without what follows its first items."""
         return self._replace(items=self.first(count), ends=self.ends[:count], positions=self.positions[:count])
 
-    def replaced(self, slots: Sequence[int], parts: Sequence[bytes], positions: npt.NDArray[np.int32]) -> RankedList:
-        """The same list with other items in some slots, which ascend, given as JSON; `positions` are of the whole."""
-        pieces, done, ends = [], 0, self.ends.copy()
-        for slot, part in zip(slots, parts, strict=True):
-            first, last = int(self.ends[slot - 1]) + 1 if slot else 0, int(self.ends[slot])
-            pieces += [self.items[done:first], part]
-            ends[slot:] += len(part) - (last - first)
-            done = last
-        return self._replace(items=b"".join([*pieces, self.items[done:]]), ends=ends, positions=positions)
-
     def only(self, places: npt.NDArray[np.int64]) -> RankedList:
         """The same list without its other items; places ascend."""
         return self.of(self.parts(places.tolist()), self.positions[places])
@@ -133,8 +124,8 @@ class RankedList(NamedTuple):
 
     def of(self, parts: Sequence[bytes], positions: npt.NDArray[np.int32]) -> RankedList:
         """The same list with other items, given as JSON."""
-        ends = np.cumsum([len(part) + 1 for part in parts], dtype=np.int32) - 1
-        return self._replace(items=b",".join(parts), ends=ends.astype(np.int32), positions=positions)
+        ends = np.fromiter(accumulate(len(part) + 1 for part in parts), dtype=np.int32, count=len(parts)) - 1
+        return self._replace(items=b",".join(parts), ends=ends, positions=positions)
 
 
 _Head = tuple[Sequence[str], str | None, Mapping[str, int], str | None, int, int, int]

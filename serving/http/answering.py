@@ -11,10 +11,11 @@ import orjson
 import structlog
 
 from recsys.data.history import History, StoredHistory
-from recsys.data.shown import NOTHING_SHOWN
+from recsys.data.shown import NOTHING_SHOWN, Shown
 from recsys.errors import StoreUnavailableError
 from recsys.models.related import Relation
 from recsys.recommend.arrangement import Layout, arrange
+from recsys.recommend.exploration import Followed
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.rules import NO_RULES, Rules
 from recsys.recommend.types import Answer, Request
@@ -43,7 +44,7 @@ from serving.http.asking import (
     spot_of,
 )
 from serving.http.catalog_reading import FEW_CHANGES
-from serving.http.engine import Engines, ranked_list
+from serving.http.engine import Engine, Engines, ranked_list
 from serving.http.exploring import Explorer
 from serving.http.exploring_lists import EXPLORE, Made, explores, tried, untried
 from serving.http.exposures import Exposures
@@ -169,31 +170,41 @@ class Answerer:
         moment = await self.moment(None, looked)
         spot, cache = (customer_id, limit, placement), self._cache
         told = self._repeated.find(spot)
-        if told is not None and isinstance(cache, MemoryCache):
-            seen = self._live.history(customer_id, moment.engine.bundle, moment.stamp)
-            if told.holds(moment, seen):
-                kept = cache.get(told.key)
-                if kept is not None and kept.ends is told.ends():
-                    return self._repeat(told, moment.now, limit, kept)
+        if told is not None and isinstance(cache, MemoryCache) and self._holds(told, moment, customer_id):
+            kept = cache.get(told.place)
+            if kept is not None and kept.ends is told.ends():
+                return self._repeat(told, moment.now, limit, kept)
         asked = await self._of_customer(moment, self.customer(moment, customer_id), limit, placement)
-        ranked, note = await self.ranked(asked)
-        if note.status == HIT and isinstance(cache, MemoryCache):
-            key = (self._live.secret, self._question(asked))
-            # Of a list that lost items since it was ranked less is told than stands in the cache.
-            if cache.get(key) is ranked:
-                self._repeated.remember(spot, asked, key, ranked, self._about(asked, ranked, note))
-        return self.body(asked, ranked, note)
+        made = await self._made(asked)
+        ranked = self._drawn(made)
+        if made.note.found is not None and asked.spot is not None:
+            about = self._about(asked, ranked, made.note)
+            self._repeated.remember(spot, asked, made, ranked, about, self._shown_to(asked, asked.spot))
+        return self.body(asked, ranked, made.note)
+
+    def _holds(self, told: Told, moment: Moment, customer_id: str) -> bool:
+        """Whether an answer of before is that of this moment, but for what became of the list."""
+        engine, stamp = moment.engine, moment.stamp
+        if not told.holds(moment, self._live.history(customer_id, engine.bundle, stamp)):
+            return False
+        if told.shown is not None:
+            shown = self._live.shown(told.person_id, engine.bundle, stamp)
+            if told.shown() is not shown.item:
+                return False
+        if told.trial is None:
+            return True
+        followed = self._explorer.believed(engine.bundle)
+        return followed is not None and told.trial.holds(followed, self._changed(followed, engine))
 
     def _repeat(self, told: Told, now: int, limit: int, kept: RankedList) -> bytes:
         """As `body`, of an answer that was given before."""
         self._metrics.answered("recommendations", told.basis, HIT)
         if told.short:
             self._metrics.short_answers.labels("recommendations").inc()
-        return _BODY % (
-            kept.first(limit),
-            told.served_from(max(0, now - kept.computed_at) / 1000),
-            orjson.dumps(self._token(told.engine.bundle.bundle_id, told.placement, "", None, now)),
-        )
+        seed = self._next_seed()
+        token = self._token(told.engine.bundle.bundle_id, told.placement, "", seed, now)
+        items, served_from = told.again(kept, limit, max(0, now - told.computed_at) / 1000, seed)
+        return _BODY % (items, served_from, orjson.dumps(token))
 
     async def _of_customer(
         self,
@@ -333,9 +344,11 @@ class Answerer:
         """The list, with as many items as asked for where there are any, from the cache or ranked now; of popular items
         where ranking would be more work than its budget. Arranged as its placement says."""
         made = await self._made(asked)
-        if made.trial is None:
-            return made.ranked, made.note
-        return made.trial.drawn(self._next_seed()), made.note
+        return self._drawn(made), made.note
+
+    def _drawn(self, made: Made) -> RankedList:
+        """The list with what is explored in it."""
+        return made.ranked if made.trial is None else made.trial.drawn(self._next_seed())
 
     async def _made(self, asked: Asked) -> Made:
         """As `ranked`, but for the draw."""
@@ -350,8 +363,12 @@ class Answerer:
         followed = self._explorer.believed(asked.engine.bundle)
         if followed is None:
             return Made(untried(ranked, self._next_seed()), note, None)
-        changed = self._live.changed_items(followed.index.version, asked.engine.catalog.version, FEW_CHANGES)
+        changed = self._changed(followed, asked.engine)
         return Made(ranked, note, tried(asked, spot, exploration, ranked, layout, followed, changed))
+
+    def _changed(self, followed: Followed, engine: Engine) -> frozenset[str] | None:
+        """The items of which anything changed since what is believed was read; None where they are many."""
+        return self._live.changed_items(followed.index.version, engine.catalog.version, FEW_CHANGES)
 
     async def _arranged(self, asked: Asked, spot: Recommender, layout: Layout) -> tuple[RankedList, CacheNote]:
         """The list in the order of its placement."""
@@ -369,18 +386,22 @@ class Answerer:
     def _layout(self, asked: Asked, spot: Recommender) -> Layout:
         """What the rules of a placement that hold for a whole list come to."""
         engine, person = asked.engine, asked.person
-        seen = NOTHING_SHOWN
-        if spot.layout.rotates and person.customer_id is not None:
-            seen = self._live.shown(person.customer_id, engine.bundle, asked.moment.stamp)
         rules = asked.rules or NO_RULES
         showable = rules.showable
         if showable is None:
             showable, passing = engine.catalog.showable(asked.now), rules.passing
             showable = showable if passing is None else showable & passing
         return spot.layout.now(
-            asked.now, showable, lambda: spot.hidden(person.history, asked.request(), rules), engine.table, seen,
-            person.history,
+            asked.now, showable, lambda: spot.hidden(person.history, asked.request(), rules), engine.table,
+            self._shown_to(asked, spot), person.history,
         )  # fmt: skip
+
+    def _shown_to(self, asked: Asked, spot: Recommender) -> Shown:
+        """What the customer was shown, where that matters."""
+        customer_id = asked.person.customer_id
+        if not spot.layout.rotates or customer_id is None:
+            return NOTHING_SHOWN
+        return self._live.shown(customer_id, asked.engine.bundle, asked.moment.stamp)
 
     async def _whole(self, asked: Asked) -> tuple[RankedList, CacheNote]:
         """As `ranked`, before it is arranged."""
@@ -416,8 +437,8 @@ class Answerer:
         key = (self._live.secret, self._question(asked))
         kept = cache.get(key)
         usable = _still_good(kept, asked) if kept is not None else None
-        if usable is not None:
-            return usable, CacheNote(HIT, _age(usable, asked))
+        if kept is not None and usable is not None:
+            return usable, CacheNote(HIT, _age(usable, asked), found=(key, kept))
         ranked = self._fresh(asked)
         cache.put(key, ranked, ranked.size)
         return ranked, CacheNote(MISS if kept is None else RECOMPUTED)

@@ -39,16 +39,15 @@ def shown(asked: Asked, spot: Recommender, ranked: RankedList, found: Arranged) 
         rules = " and ".join(f"{rule.at_most} agree in {rule.by}" for rule in spot.placement.diversity)
         short = f"items that may be shown and of which no more than {rules}: {len(found.item)}"
     if not len(found.pinned) and np.array_equal(found.place, np.arange(len(found.place))):
-        size = len(found.place)
-        head = ranked._replace(items=ranked.first(size), ends=ranked.ends[:size], positions=ranked.positions[:size])
-        return head._replace(short=short, moved=found.moved)
-    pinned, parts = set(found.pinned.tolist()), []
-    ranked_parts = ranked.parts(range(len(ranked.ends)))
+        return ranked.head(len(found.place))._replace(short=short, moved=found.moved)
+    pinned, parts, ids = set(found.pinned.tolist()), [], asked.engine.bundle.items
+    text, starts = ranked.items, [0, *(ranked.ends + 1).tolist()]
     for slot, place in enumerate(found.place.tolist()):
         if place == NOWHERE:
-            parts.append(there_for(PINNED, asked.engine.bundle.items[int(found.item[slot])]))
+            parts.append(there_for(PINNED, ids[int(found.item[slot])]))
         else:
-            parts.append(_pinned(ranked_parts[place]) if slot in pinned else ranked_parts[place])
+            part = text[starts[place] : starts[place + 1] - 1]
+            parts.append(_pinned(part) if slot in pinned else part)
     return ranked.of(parts, found.item)._replace(short=short, moved=found.moved)
 
 

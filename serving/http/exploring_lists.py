@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from recsys.data.catalog_index import CatalogIndex
 from recsys.models.kernels import Items
 from recsys.recommend.arrangement import Layout
 from recsys.recommend.exploration import Chances, Followed, Offer, explore
@@ -25,6 +27,18 @@ NOT_READ_YET: Final = "nothing is explored: what became of items that were shown
 
 _DIGITS = 6
 
+_SIZE: Final = 4_000
+"""Bytes that a trial takes beside its arrays' content and its JSON, measured with `sys.getsizeof` over the parts."""
+
+
+class Draw(NamedTuple):
+    """What chance decided: the JSON of all items, the positions of those that are tried by their slots, and what is
+    said of it."""
+
+    parts: list[bytes]
+    positions: dict[int, int]
+    explored: Explored
+
 
 class Trial(NamedTuple):
     """A list of which some slots are to be given to new items: all but the draw.
@@ -32,32 +46,53 @@ class Trial(NamedTuple):
     Attributes
     ----------
     ranked : the list as it is without.
+    parts : the JSON of its items.
     chances : what chance decides of it.
     stay : per slot, how likely it is to hold the item that it holds without.
-    followed : what was believed.
+    ids : of what is tried.
+    followed, changed : what was believed, and what had changed since, to know them by: beliefs are not kept.
     """
 
     ranked: RankedList
+    parts: list[bytes]
     chances: Chances
     stay: list[float]
-    followed: Followed
+    ids: CatalogIndex
+    followed: weakref.ref[Followed]
+    changed: frozenset[str] | None
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, about."""
+        chances = self.chances
+        weights = chances.order.nbytes + chances.value.nbytes + chances.won.nbytes + 5 * chances.means.nbytes
+        return _SIZE + 2 * len(self.ranked.items) + weights
+
+    def holds(self, followed: Followed | None, changed: frozenset[str] | None) -> bool:
+        """Whether the same is believed still."""
+        return self.followed() is followed is not None and self.changed == changed
+
+    def draw(self, seed: str) -> Draw:
+        """What an answer with this seed shows."""
+        chances, ids = self.chances, self.ids
+        slots, given = (part.tolist() for part in chances.picked(seed))
+        parts, propensity, positions, newcomers = self.parts.copy(), self.stay.copy(), {}, {}
+        for slot, own in zip(slots, given, strict=True):
+            position = positions[slot] = int(chances.candidates[own])
+            item_id = ids.id_of(position)
+            if position >= len(ids.items):
+                newcomers[position] = item_id
+            propensity[slot] = round(float(chances.won[own, slot]), _DIGITS)
+            parts[slot] = there_for(EXPLORE, item_id)
+        return Draw(parts, positions, Explored(seed, propensity, len(slots), newcomers, None))
 
     def drawn(self, seed: str) -> RankedList:
         """The list of an answer with this seed."""
-        chances, index = self.chances, self.followed.index
-        slots, given = (part.tolist() for part in chances.picked(seed))
-        if not slots:
-            return self.ranked._replace(explored=Explored(seed, self.stay, 0, {}, None))
-        positions, propensity, newcomers, parts = self.ranked.positions.copy(), self.stay.copy(), {}, []
-        for slot, own in zip(slots, given, strict=True):
-            position = positions[slot] = int(chances.candidates[own])
-            item_id = index.id_of(position)
-            if position >= len(index.items):
-                newcomers[position] = item_id
-            propensity[slot] = round(float(chances.won[own, slot]), _DIGITS)
-            parts.append(there_for(EXPLORE, item_id))
-        explored = Explored(seed, propensity, len(slots), newcomers, None)
-        return self.ranked.replaced(slots, parts, positions)._replace(explored=explored)
+        found, item = self.draw(seed), self.ranked.positions
+        if found.positions:
+            item = item.copy()
+            item[list(found.positions)] = list(found.positions.values())
+        return self.ranked.of(found.parts, item)._replace(explored=found.explored)
 
 
 class Made(NamedTuple):
@@ -101,11 +136,18 @@ def tried(
         hidden = np.concatenate([hidden, _newcomers(unwanted, followed)])
     offer = Offer(_showable(asked, rules, followed), newcomers, hidden, layout.codes, layout.at_most)
     first, taste = ranked.head(asked.limit), spot.taste(history)
-    pins, fixed = layout.pinned.tolist(), ()
-    if pins:
-        fixed = tuple(slot for slot, item in enumerate(first.positions.tolist()) if item in pins)
+    pins = layout.pinned.tolist()
+    fixed = [slot for slot, item in enumerate(first.positions.tolist()) if item in pins] if pins else []
     chances = explore(first.positions, (taste.items, taste.strengths), followed, exploration, offer, fixed)
-    return Trial(first, chances, chances.stay.round(_DIGITS).tolist(), followed)
+    return Trial(
+        first,
+        first.parts(range(len(first.ends))),
+        chances,
+        chances.stay.round(_DIGITS).tolist(),
+        index,
+        weakref.ref(followed),
+        changed,
+    )
 
 
 def untried(ranked: RankedList, seed: str) -> RankedList:

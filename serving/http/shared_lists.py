@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from serving.cache.payload import RankedList, Sealer
+from serving.cache.payload import Question, RankedList, Sealer
 from serving.cache.protocol import DAMAGED, Cache, CacheUnavailableError
 from serving.cache.single_flight import SingleFlight
 from serving.http.metrics import Metrics
@@ -25,6 +25,10 @@ QUIET_MS: Final = 1000
 HIT, MISS, RECOMPUTED, UNAVAILABLE, OFF = "hit", "miss", "recomputed", "unavailable", "off"
 
 
+Place = tuple[bytes | None, Question]
+"""Of a list in this process's own memory: the store's secret, and the question."""
+
+
 class CacheNote(NamedTuple):
     """What the cache did for an answer; as it stands in `served_from`.
 
@@ -33,11 +37,13 @@ class CacheNote(NamedTuple):
     status : `hit`; `miss`; `recomputed` (there was a list, but what may be shown changed); `unavailable`; `off`.
     age_s : seconds since the list was ranked; None when it was ranked for this answer.
     trouble : what is wrong with the cache, or None.
+    found : which list of this process's own memory it was, and where it stands there; None for others.
     """
 
     status: str
     age_s: float | None = None
     trouble: str | None = None
+    found: tuple[Place, RankedList] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -306,6 +306,48 @@ def test_who_suits_is_whom_the_taste_names(
     assert found.fit.tolist() == pytest.approx([fits[place] for place in found.place.tolist()], rel=1e-5)
 
 
+@given(
+    st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 2)), min_size=6, max_size=30),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.integers(1, 3),
+    st.integers(0, 99),
+)
+def test_candidates_leave_a_list_as_diverse_as_its_rules_say(
+    rows: list[tuple[int, int]], at_most: tuple[int, int], slots: int, seed: int
+) -> None:
+    """Whichever of them get into so many slots: beside the list and those that promise more no more agree than may, and
+    none is left out for others that cannot be shown as well. Newcomers, of which that is not known, are in nobody's
+    way."""
+    size, rng = len(rows), np.random.default_rng(seed)
+    counts = ItemCounts(*(np.zeros(size, np.int64) + rng.integers(0, 9, size) for _ in range(3)))
+    beliefs = Beliefs.of(counts, ItemGroups.nothing(size), NOTHING.astype(np.int64), seed)
+    listed = rng.choice(size - 2, 3, replace=False).astype(np.int32)
+    codes = np.array(rows[:-2], dtype=np.int32).T.copy()
+    most = np.array(at_most, dtype=np.int64)
+    everything = np.ones(size, dtype=np.bool_)
+    ruled = Offer(everything[:-2], everything[-2:], NOTHING, codes, most, slots)
+    free = suited(beliefs, NOTHING, np.zeros(0, np.float32), listed, Offer(everything[:-2], everything[-2:])).place
+    found = suited(beliefs, NOTHING, np.zeros(0, np.float32), listed, ruled).place.tolist()
+
+    def full(own: int, others: list[int]) -> bool:
+        """Whether more than may could agree with an item, beside the list and as many of these as are shown."""
+        for rule, most in enumerate(at_most):
+            theirs = [rows[each][rule] for each in others if each < size - 2]
+            count = [rows[each][rule] for each in listed].count(rows[own][rule])
+            if rows[own][rule] >= 0 and count + min(slots, theirs.count(rows[own][rule]) + 1) > most:
+                return True
+        return False
+
+    expected: list[int] = []
+    alone = [place for place in beliefs.explored.tolist() if place >= size - 2 or not full(place, [])]
+    best = sorted((place for place in alone if place not in listed), key=lambda own: -beliefs.reach[beliefs.place[own]])
+    for own in best[:MOST_SUITED]:
+        if own >= size - 2 or not full(own, expected):
+            expected.append(own)
+    assert [int(beliefs.explored[place]) for place in found] == expected
+    assert set(found) <= set(free.tolist()) or len(free) == MOST_SUITED
+
+
 def test_counts_stand_where_the_items_do() -> None:
     """Known items by the vocabulary, newcomers behind them, items that nobody knows nowhere."""
     known = Vocabulary.from_ids(["a", "b"])

@@ -19,6 +19,7 @@ from recsys.data.item_table import ItemTable
 from recsys.data.packed import HistoryRow
 from recsys.models.blend import BlendWeights
 from recsys.models.relevance import Relevance
+from recsys.recommend.filters import NOBODY, AskerFacts
 from recsys.recommend.placement import DEFAULT_PLACEMENT, Boost, Fallback, Placement
 from recsys.recommend.recommender import Recommender
 from recsys.recommend.rules import Rules
@@ -198,6 +199,22 @@ def test_many_boosts_of_one_item_do_not_lose_the_order(
     rules = Recommender(bundle, spot(boosts=several)).rules.now(every, NOW, table)
     assert rules.boost is not None
     assert {round(each, 9) for each in rules.boost.tolist()} == {1.0, together}
+
+
+def test_whom_boosts_are_told_of_matters_for_what_is_known_already(bundle: ModelBundle) -> None:
+    """The same history is asked once as itself and once as nobody's: what a boost says of it counts the first time
+    alone, in either order; and what was made for it once is not made again."""
+    frame = pl.DataFrame([{"item_id": item, "price": 1.0} for item in bundle.items], schema=ITEM_SCHEMA)
+    every, table = Catalog.from_items(frame, bundle.items), ItemTable.from_items(frame, bundle.items)
+    boosts = (Boost(where="bought_within('999d')", factor=4.0), Boost(where="price < 9", factor=2.0))
+    rules = Recommender(bundle, spot(boosts=boosts)).rules
+    asker = AskerFacts(history(bundle, "c1"))
+    at = bundle.items.position("c1")
+    for liked, factor in ((None, 8.0), (NOBODY, 2.0), (asker, 8.0), (NOBODY, 2.0)):
+        made = rules.now(every, START + 9 * DAY, table, asker, liked)
+        assert made.boost is not None
+        assert made.boost[at] == factor
+        assert rules.now(every, START + 9 * DAY, table, asker, liked) is made
 
 
 def test_what_may_be_bought_again_and_nothing_else(tmp_path: Path) -> None:

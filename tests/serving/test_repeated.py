@@ -17,6 +17,7 @@ import pytest
 from recsys.data.catalog import ITEM_SCHEMA
 from recsys.recommend.placements import PlacementRepository
 from recsys.shop import ShopFolder
+from serving.cache.memory import ENTRY_OVERHEAD
 from serving.http import repeated
 from serving.http.answering import Answerer
 from serving.http.settings import Settings
@@ -212,24 +213,6 @@ def test_an_experiment_that_was_published_is_not_missed(home: Path, clock: FakeC
         assert service.get(TARGET).served_from["fallback"] == "holdout"
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        "minimum_relevance = 0.000001",
-        'fallback = ["rising", "popular"]',
-        "rotation = { after = 3, step = 5, days = 14 }",
-        "explore = { share = 0.1, cost = 0.02 }",
-    ],
-)
-def test_lists_with_rules_are_put_together_every_time(home: Path, clock: FakeClock, told: list[str], rule: str) -> None:
-    """What time, chance and impressions do to them is not among what a repetition looks at."""
-    publish(home, f"[placements.ruled]\n{rule}\n", clock.ms)
-    with Service(Settings(home=home), clock) as service:
-        for number in range(1, 5):
-            assert service.get(f"{TARGET}&placement=ruled").status == 200
-            assert len(told) == number
-
-
 def test_what_may_be_old_is_not_repeated(service: Service, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A history that could not be read this time makes an answer that says so."""
     warmed(service, told)
@@ -258,15 +241,17 @@ def test_everything_it_was_made_from_is_compared(service: Service, other: dict[s
 def test_what_is_remembered_keeps_no_list_and_has_an_end(
     home: Path, clock: FakeClock, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A list that made room in the cache is gone; of answers the oldest makes room."""
-    monkeypatch.setattr(repeated, "MOST_ANSWERS", 3)
+    """A list that made room in the cache is gone; of answers the one that was given longest ago makes room."""
+    monkeypatch.setattr(repeated, "MOST_BYTES", 3 * (repeated._SIZE + ENTRY_OVERHEAD) + 999)
     with Service(Settings(home=home), clock) as service:
         answerer = service.state.answerer
         for customer in range(6):
             for _ in range(3):
                 service.get(f"/v1/customers/{quote(f'c{customer}')}/recommendations?limit=20")
         assert len(answerer._repeated._told) == 3
-        known = next(iter(answerer._repeated._told.values()))
+        assert answerer._repeated.find(("c2", 20, "default")) is None
+        known = answerer._repeated.find(("c3", 20, "default"))
+        assert known is not None
         assert known.ends() is not None
         answerer._cache.clear()
         gc.collect()
@@ -283,4 +268,6 @@ def test_engines_of_before_are_let_go(service: Service, home: Path) -> None:
             store.catalog.put(pl.DataFrame([row], schema=ITEM_SCHEMA))
         for _ in range(3):
             service.get(f"/v1/customers/c{customer}/recommendations?limit=20")
-    assert {id(each.engine) for each in answerer._repeated._told.values()} == {id(service.state.engines.in_force)}
+    assert answerer._repeated._engine is service.state.engines.in_force
+    kept = [answerer._repeated.find((f"c{customer}", 20, "default")) for customer in range(6)]
+    assert [each is not None for each in kept] == [False] * 5 + [True]

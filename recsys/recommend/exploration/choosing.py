@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -91,6 +92,11 @@ class Chances(NamedTuple):
             item, propensity = item.copy(), propensity.copy()
             item[slots], propensity[slots] = self.candidates[given], self.won[given, slots]
         return Explored(item, slots, propensity, self.loss, self.means)
+
+
+def most_slots(size: int, exploration: Exploration) -> int:
+    """How many slots of a list of so many are explored, at most."""
+    return ceil(exploration.share * size - 1e-9)
 
 
 def choose(

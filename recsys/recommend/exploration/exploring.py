@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from recsys.recommend.exploration.choosing import Chances, weigh
+from recsys.recommend.exploration.choosing import Chances, most_slots, weigh
 from recsys.recommend.exploration.following import Followed
 from recsys.recommend.exploration.suited import Offer, suited
 from recsys.recommend.placement import Exploration
@@ -34,4 +34,5 @@ def explore(
 
     Raises InputError as `weigh`.
     """
+    offer = offer._replace(slots=most_slots(len(listed), exploration))
     return weigh(listed, suited(followed.beliefs, *taste, listed, offer), followed.beliefs, exploration, fixed)

@@ -30,7 +30,7 @@ WHOLE_EVERY_DAYS = 1
 _ROWS = {name: ITEM_SCHEMA[name] for name in ("item_id", "category", "author", "published")}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Followed:
     """What was read of a store, and what is believed after it.
 

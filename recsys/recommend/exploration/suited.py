@@ -19,6 +19,7 @@ MOST_SUITED = 16
 """So many items compete for the explored slots of one list, at most."""
 
 Flags = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.int32]
 
 _NO_ITEMS, _NO_PLACES = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
 
@@ -47,13 +48,15 @@ class Offer(NamedTuple):
         is listed need not be named.
     codes, at_most : as in `Layout`, over the bundle's items: of those that agree there no more than so many stand in
         the list, whichever candidates get into it.
+    slots : so many of them get into it, at most.
     """
 
     showable: Flags
     newcomers: Flags
     hidden: Items = _NO_ITEMS
-    codes: Items = NO_CODES
+    codes: Codes = NO_CODES
     at_most: Places = _NO_PLACES
+    slots: int = 1
 
 
 def suited(beliefs: Beliefs, items: Items, strengths: Singles, listed: Items, offer: Offer) -> Suited:
@@ -97,8 +100,9 @@ def _suited(
     showable: Flags,
     newcomers: Flags,
     hidden: Items,
-    codes: Items,
+    codes: Codes,
     at_most: Places,
+    slots: int,
     considered: int,
     most: int,
 ) -> tuple[Items, Singles]:  # pragma: no cover - compiled
@@ -114,6 +118,9 @@ def _suited(
     usual = _taste(category, narrowed_category, items, strengths, listed, taste[0])
     usual += _taste(author, narrowed_author, items, strengths, listed, taste[1])
     usual /= max(1, len(listed))
+    held = np.full((len(codes), len(listed) + most), np.int32(-1))
+    for rule in range(len(codes)):
+        held[rule, : len(listed)] = codes[rule][listed]
     best, fits, promise = np.empty(most, np.int32), np.empty(most, np.float32), np.empty(most, np.float32)
     size, met = 0, 0
     for at in range(len(explored)):
@@ -135,7 +142,7 @@ def _suited(
         own = explored[at]
         if not (showable[own] if own < len(showable) else newcomers[own - len(showable)]):
             continue
-        if len(codes) and own < codes.shape[1] and not _fits(own, codes, at_most, listed, explored, best[:0]):
+        if own < codes.shape[1] and not _fits(own, codes, at_most, held, len(listed), 1):
             continue
         met += 1
         hope = reach[at] * fit
@@ -151,9 +158,13 @@ def _suited(
     kept = 0
     for at in range(size):
         own = explored[best[at]]
-        if not len(codes) or own >= codes.shape[1] or _fits(own, codes, at_most, listed, explored, best[:kept]):
-            best[kept], fits[kept] = best[at], fits[at]
-            kept += 1
+        if own < codes.shape[1]:
+            # Any of those before it may come to stand in the list as well.
+            if not _fits(own, codes, at_most, held[:, : len(listed) + kept], len(listed), slots):
+                continue
+            held[:, len(listed) + kept] = codes[:, own]
+        best[kept], fits[kept] = best[at], fits[at]
+        kept += 1
     return best[:kept].copy(), fits[:kept].copy()
 
 
@@ -177,17 +188,16 @@ def _taste(
 
 @njit(nogil=True, cache=True)
 def _fits(
-    own: int, codes: Items, at_most: Places, listed: Items, explored: Items, chosen: Items
+    own: int, codes: Codes, at_most: Places, held: Codes, listed: int, slots: int
 ) -> bool:  # pragma: no cover - compiled
-    """Whether an item may stand in a list beside all of these."""
+    """Whether an item may stand beside those whose codes these are: int32, shape (rules, others). The first are listed;
+    of the others and this one no more than `slots` are shown."""
     for rule in range(len(codes)):
-        code, count = codes[rule, own], 0
-        if code < 0:
-            continue
-        for other in listed:
-            count += codes[rule, other] == code
-        for at in chosen:
-            count += explored[at] < codes.shape[1] and codes[rule, explored[at]] == code
-        if count >= at_most[rule]:
+        code, count, more = codes[rule, own], 0, 1
+        for place in range(listed):
+            count += held[rule, place] == code
+        for place in range(listed, held.shape[1]):
+            more += held[rule, place] == code
+        if code >= 0 and count + min(more, slots) > at_most[rule]:
             return False
     return True
