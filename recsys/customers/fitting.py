@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from recsys.errors import NotEnoughDataError
 
@@ -54,10 +55,12 @@ def maximise(
     and the highest goes on by all customers. Raises NotEnoughDataError where no start ends on level ground.
     """
     bounds = [(np.min(each) - FARTHEST, np.max(each) + FARTHEST) for each in np.transpose(starts)]
-    ends = [_climb(rough or likelihood, start, bounds) for start in starts]
-    highest = min(ends, key=lambda end: end[1])
-    agreed = sum(end[1] < highest[1] + _SAME for end in ends)
-    theta, cost, slope = highest if rough is None else _climb(likelihood, highest[0], bounds)
+    # A handful of parameters is no work for several threads: they would only wait for each other, and busily.
+    with threadpool_limits(1, "blas"):
+        ends = [_climb(rough or likelihood, start, bounds) for start in starts]
+        highest = min(ends, key=lambda end: end[1])
+        agreed = sum(end[1] < highest[1] + _SAME for end in ends)
+        theta, cost, slope = highest if rough is None else _climb(likelihood, highest[0], bounds)
     if not np.isfinite(cost) or float(np.max(np.abs(slope))) > FLAT:
         raise NotEnoughDataError(
             f"the {name} model has no greatest likelihood for these customers",
