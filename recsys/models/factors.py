@@ -169,5 +169,8 @@ def folded_rows(
     found = np.empty((len(indptr) - 1, factors.rows.shape[1]), np.float32)
     for row in range(len(found)):
         own = slice(indptr[row], indptr[row + 1])
-        found[row] = folded(factors, items[own], strengths[own])[0]
+        coordinates = folded(factors, items[own], strengths[own])[0]
+        # Element by element: putting a whole row takes two seconds more to compile.
+        for k in range(len(coordinates)):
+            found[row, k] = coordinates[k]
     return found

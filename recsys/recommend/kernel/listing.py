@@ -153,7 +153,10 @@ def _listed(
     if ranked_by_spectral:
         fetch_rows(spectral_rows, items)
     # Where one source alone names items its sums are the totals.
-    alone = np.count_nonzero(weights[:3] > 0.0) == 1 and not len(again) and not restricted
+    naming = 0
+    for source in range(3):
+        naming += weights[source] > 0.0
+    alone = naming == 1 and not len(again) and not restricted
     for source in range(3):
         if weights[source] > 0.0:
             indptr, neighbour, weight = lists[source]
@@ -235,8 +238,9 @@ def _listed(
             share_again(again, probability, factor[REPEAT], items, mark, slot, shares)
     for place in range(personal if boosted else 0):
         common[place] = np.rint(common[place] * boost[chosen[place]])
-        if explained:
-            shares[place] *= boost[chosen[place]]
+        # Element by element: a product of a whole row takes three seconds more to compile.
+        for entry in range(len(items) if explained else 0):
+            shares[place, entry] *= boost[chosen[place]]
 
     size = personal
     if filled and size < wanted:
