@@ -10,6 +10,10 @@ PORT ?= 8000
 .PHONY: install run test coverage lint lint-deploy bench bench-serving bench-quality bench-scale bench-tuning bench-calibration bench-evaluation bench-exploration bench-experiments bench-replay bench-email bench-metrics bench-coverage clean
 .DELETE_ON_ERROR:
 
+# What Python has compiled is kept, wherever an environment says otherwise: tests start hundreds of processes, and each
+# would compile its libraries anew.
+export PYTHONDONTWRITEBYTECODE =
+
 install: .venv/.installed
 
 .venv/.installed: pyproject.toml constraints.txt
