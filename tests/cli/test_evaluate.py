@@ -189,15 +189,19 @@ def test_help_is_quick(tmp_path: Path) -> None:
 
 @pytest.mark.data
 @pytest.mark.skipif("BOOKMATCH_DATA" not in os.environ, reason="BOOKMATCH_DATA names no folder of data sets")
-def test_browsing_and_buying_are_scored_on_the_same_test(typed: Typed) -> None:
+def test_browsing_and_buying_are_scored_on_the_same_test(typed: Typed, tmp_path: Path) -> None:
     """The same held-out purchases, with all kinds and with purchases alone; the test file has neither kind nor time."""
     folder = Path(os.environ["BOOKMATCH_DATA"]) / "retailrocket-mb"
-    files = ["--train", str(folder / "train_events.parquet"), "--test", str(folder / "test_buy.parquet")]
+    for name in ("train_events", "test_buy"):
+        # One customer in four: what is learned of more takes its time, and nothing here asks for it.
+        some = pl.read_parquet(folder / f"{name}.parquet").filter(pl.col("user") % 4 == 0)
+        some.write_parquet(tmp_path / f"{name}.parquet")
+    files = ["--train", str(tmp_path / "train_events.parquet"), "--test", str(tmp_path / "test_buy.parquet")]
     schema = ["--map", "customer_id=user,item_id=item,kind=behavior", "--kinds-map", "buy=purchase,cart=add_to_cart"]
     kinds = (["--mask", "purchase,view,add_to_cart,like"], ["--kinds", "purchase", "--mask", "purchase"])
     quick = ["--tune-budget", "0", "--json"]
     found = [orjson.loads(typed("split", *files, *schema, *rule, *quick)[1]) for rule in kinds]
-    assert [each["customers"] for each in found] == [2174, 2174]
+    assert [each["customers"] for each in found] == [some["user"].n_unique()] * 2
     assert found[0]["config"]["training"]["data"]["kinds"].keys() == {"view", "add_to_cart", "purchase"}
     assert found[1]["config"]["training"]["data"]["kinds"].keys() == {"purchase"}
     assert all(each["models"]["blend"]["recall@10"] > each["models"]["popular"]["recall@10"] for each in found)

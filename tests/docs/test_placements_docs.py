@@ -197,14 +197,15 @@ def repeat(tried: Tried) -> None:
     """Never what was had; what was bought may come again; nothing but what was bought."""
     bought, unwanted = EventKind.PURCHASE, (EventKind.RETURN, EventKind.NOT_INTERESTED)
     again = 0
+    carts, onlys = tried.lists("cart"), tried.lists("buy-again")
     for who, items in tried.lists("home").items():
         assert not set(items) & tried.had(who, *DEFAULT_PLACEMENT.mask_kinds)
-        cart, only = set(tried.lists("cart")[who]), set(tried.lists("buy-again")[who])
+        cart, only = set(carts[who]), set(onlys[who])
         again += len(cart & tried.had(who, bought))
         assert not (cart | only) & tried.had(who, *unwanted)
         assert only <= tried.had(who, bought, EventKind.OWN)
     assert again > 0
-    assert any(tried.lists("buy-again").values())
+    assert any(onlys.values())
 
 
 def hidden(tried: Tried) -> None:
@@ -267,10 +268,11 @@ def pins(tried: Tried) -> None:
     """Each pin is in its place while it holds, but for those who had it."""
     berlin = [at(2026, 11, 30, 23), at(2026, 12, 23, 22, 59), at(2026, 12, 23, 23)]
     for now, pinned in zip([berlin[0] - 1, *berlin], [False, True, True, False], strict=True):
+        plain = tried.plain(now)
         for who, items in tried.lists("home", now).items():
             had = tried.had(who, *DEFAULT_PLACEMENT.mask_kinds)
             if "B0000004" not in had:
-                assert (items[0] == "B0000004") == pinned or tried.plain(now)[who][0] == "B0000004"
+                assert (items[0] == "B0000004") == pinned or plain[who][0] == "B0000004"
             assert items[2] == "B0000009" or "B0000009" in had
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,6 +10,7 @@ import orjson
 import polars as pl
 import pytest
 
+from recsys.cli.app import main
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
 from serving.http.settings import Settings
@@ -42,10 +41,12 @@ SHOPS: dict[str, list[list[str]]] = {
 
 
 def run(*arguments: str) -> None:
-    """One command."""
-    program = str(Path(sys.executable).with_name("bookmatch"))
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    """One command, in this process: others import everything anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["bookmatch", *arguments])
+        with pytest.raises(SystemExit) as done:
+            main()
+    assert done.value.code == 0
 
 
 @pytest.fixture(scope="module", params=SHOPS)
