@@ -155,7 +155,7 @@ def _listed(
     # Where one source alone names items its sums are the totals.
     naming = 0
     for source in range(3):
-        naming += weights[source] > 0.0
+        naming += 1 if weights[source] > 0.0 else 0
     alone = naming == 1 and not len(again) and not restricted
     for source in range(3):
         if weights[source] > 0.0:
