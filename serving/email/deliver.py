@@ -3,41 +3,39 @@
 Order is what keeps this honest. A mail's row says `sending` on the disk before the first byte of it is sent, and
 `sent` only after the server's yes. Whatever ends this process in between leaves `sending` behind, which the next run
 turns into `uncertain`; nothing that is uncertain is sent again by itself.
+
+One thread decides and writes to the ledger: what the others told while it waited for the disk, and what they are to
+send next, is its next transaction. A mail is claimed when a connection is free for it, and no sooner: whatever ends
+this process leaves no more mails in doubt than there are connections.
 """
 
 from __future__ import annotations
 
 import heapq
 import queue
-import threading
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from recsys.access.rates import Rate
-from recsys.data.events import Event, EventKind
-from recsys.errors import ForgottenCustomerError, InputError
-from recsys.stores.ledger import MailState, Move
-from recsys.stores.protocols import Store
-from serving.email.grouped_writes import GroupedWrites
+from recsys.errors import InputError
+from recsys.stores.ledger import FINAL, MailState
+from serving.email.claims import Claims, Settled
 from serving.email.message import Sender, message_bytes
 from serving.email.planned import PlannedMail
-from serving.email.rechecking import Postponement, Recheck, Suppression
+from serving.email.posting import Poster, Told
+from serving.email.rechecking import Postponement, Suppression
 from serving.email.render import Renderer
-from serving.email.smtp import (
-    Handover,
-    MailConnection,
-    MailServer,
-    ServerDownError,
-    ServerRefusesError,
-    Verdict,
-)
+from serving.email.smtp import Handover, MailServer, ServerDownError, ServerRefusesError, Verdict
 from serving.http.limits import Limits
 
 _MOST_LATER: Final = 5_000
 """So many mails that are to be tried later are held in memory; then nothing new is begun."""
 _LONGEST_PAUSE: Final = 60.0
+_GATHERS: Final = 0.005
+"""For so many seconds more is listened to before a transaction is begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +88,27 @@ class Sending:
     stopped: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How a mail becomes a message.
+
+    Attributes
+    ----------
+    message_ids : of each customer whose mail is to be sent.
+    now : milliseconds UTC.
+    """
+
+    sender: Sender
+    renderer: Renderer
+    message_ids: Mapping[str, str]
+    now: Callable[[], int]
+
+    def message(self, mail: PlannedMail) -> bytes:
+        """The mail as it goes over the wire. Raises InputError for one that cannot be written."""
+        identifier = self.message_ids[mail.customer_id]
+        return message_bytes(self.renderer.render(mail), self.sender, mail.address, mail.name, identifier, self.now())
+
+
 class _Task(NamedTuple):
     """A mail, how often the server put it off, and when it did first."""
 
@@ -98,290 +117,262 @@ class _Task(NamedTuple):
     since: float = 0.0
 
 
-class _Told(NamedTuple):
-    """What a worker says when it is done with a task."""
-
-    task: _Task
-    state: MailState | None
-    later: bool = False
-    postponed: int | None = None
-    down: str = ""
-    error: BaseException | None = None
-
-
 class Delivery:
     """Sends the waiting mails of one mailing. Whoever calls holds the lock on sending.
 
     Parameters
     ----------
-    message_ids : of each customer whose mail waits, or is uncertain and is to be sent again.
-    doubtful : the latter: unless the server says yes now, their mails stay uncertain.
     progress : called with 1 whenever a mail has a final state.
     """
 
     def __init__(
         self,
-        mailing: str,
-        store: Store,
-        *,
+        claims: Claims,
         server: MailServer,
-        sender: Sender,
-        renderer: Renderer,
-        recheck: Recheck,
+        writing: Writing,
         pace: Pace,
-        clocks: SendClocks,
-        message_ids: Mapping[str, str],
-        doubtful: Collection[str] = frozenset(),
+        clock: Callable[[], float],
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._mailing, self._store = mailing, store
-        self._server, self._sender, self._renderer = server, sender, renderer
-        self._recheck, self._pace, self._clocks = recheck, pace, clocks
-        self._message_ids, self._doubtful = message_ids, doubtful
+        self._claims, self._server, self._writing = claims, server, writing
+        self._pace, self._clock = pace, clock
         self._progress = progress
-        self._limits = Limits(clocks.monotonic, 1)
-        self._work: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._told: queue.SimpleQueue[_Told] = queue.SimpleQueue()
+        self._limits = Limits(clock, 1)
+        self._told: queue.SimpleQueue[Told] = queue.SimpleQueue()
+        self._closed: list[Poster] = []
+        self._ready: deque[Poster] = deque()
+        self._opening = 0
+        self._busy: dict[Poster, _Task] = {}
+        self._tasks: Iterator[_Task] = iter(())
+        self._more = True
+        self._next: _Task | None = None
+        self._held: deque[_Task] = deque()
         self._later: list[tuple[float, int, _Task]] = []
-        self._begun = self._busy = 0
-        self._paused_until = self._down_since = 0.0
+        self._begun = 0
+        self._claimed: deque[_Task] = deque()
+        self._settled: list[Settled] = []
+        self._paused_until = self._down_since = self._too_fast_until = 0.0
         self._pause = 1.0
         self._taken_at = 0.0
+        self._interrupted = False
+        self._failure: BaseException | None = None
         self._sending = Sending()
 
     def run(self, mails: Iterator[PlannedMail]) -> Sending:
         """Sends them all, or as many as can be sent; raises StoreError where the ledger cannot be written any more,
         after which no further mail is handed over."""
-        with GroupedWrites(self._store) as writes:
-            threads = [
-                threading.Thread(target=self._worker, args=(writes,), name=f"smtp-{number}", daemon=True)
-                for number in range(self._pace.connections)
-            ]
-            for thread in threads:
-                thread.start()
+        # In a thread of its own, where no key that is pressed ends a transaction half-way.
+        with ThreadPoolExecutor(1, "ledger") as pool:
+            done = pool.submit(self._run, mails)
             try:
-                self._dispatch(mails)
-            finally:
-                for _ in threads:
-                    self._work.put(None)
-                for thread in threads:
-                    thread.join()
-        # The last writes are on the disk, or are not: nobody waited for them.
-        if writes.failure is not None:
-            raise writes.failure
-        while not self._told.empty():
-            self._hear(self._told.get())
+                return done.result()
+            except BaseException:
+                self._interrupted = True
+                raise
+
+    def _run(self, mails: Iterator[PlannedMail]) -> Sending:
+        self._tasks = (_Task(mail) for mail in mails)
+        posters: list[Poster] = []
+        try:
+            names = (f"smtp-{number}" for number in range(self._pace.connections))
+            posters.extend(Poster(name, self._server, self._told) for name in names)
+            self._closed = posters[::-1]
+            while not self._is_over():
+                self._begin()
+                self._listen()
+        except BaseException as error:
+            self._failure = error
+        for poster in posters:
+            poster.end()
+        for poster in posters:
+            poster.join()
+        self._hear_all()
+        # What stops a run leaves no doubt about mails of which nothing was handed over.
+        self._settled += [self._claims.untouched(task.mail) for task in self._claimed]
+        try:
+            self._write([])
+        except BaseException as error:
+            self._failure = self._failure or error
+        if self._failure is not None:
+            raise self._failure
         return self._sending
 
-    # --- the thread that decides what is sent next
+    def _is_over(self) -> bool:
+        if self._sending.stopped or self._interrupted or self._failure is not None:
+            return True
+        return not (self._more or self._next or self._held or self._later or self._busy or self._settled)
 
-    def _dispatch(self, mails: Iterator[PlannedMail]) -> None:
-        tasks = (_Task(mail) for mail in mails)
-        more = True
-        while True:
-            while not self._told.empty():
-                self._hear(self._told.get())
-            if self._sending.stopped:
+    # --- what is sent next
+
+    def _begin(self) -> None:
+        """Gives as many posters as it can something to do."""
+        tasks = self._chosen()
+        while tasks or self._settled:
+            self._write(tasks)
+            self._post()
+            # Whoever is not to be sent their mail after all leaves a poster free.
+            tasks = self._chosen()
+        if self._clock() >= self._paused_until:
+            # After a pause, one connection shows whether the server is back.
+            wanted = min(len(self._held), 1) if self._down_since else len(self._held)
+            for _ in range(min(wanted - self._opening, len(self._closed))):
+                self._opening += 1
+                self._closed.pop().connect()
+
+    def _chosen(self) -> list[_Task]:
+        """One task for each poster that has nothing to do; after a pause, one mail shows whether the server is back."""
+        if self._clock() < self._paused_until:
+            return []
+        self._hold()
+        room = min(len(self._ready), 1 - len(self._busy)) if self._down_since else len(self._ready)
+        return [self._held.popleft() for _ in range(min(len(self._held), room))]
+
+    def _hold(self) -> None:
+        """Takes up what may be sent now, as much as can be under way at a time."""
+        while len(self._held) + len(self._busy) < self._pace.connections:
+            task = self._admitted()
+            if task is None:
                 return
-            task = self._due()
-            if task is None and more and len(self._later) < _MOST_LATER and self._is_free():
-                task = next(tasks, None)
-                more = task is not None
-            if task is not None:
-                self._start(task)
-            elif not more and not self._later and not self._busy:
-                return
-            else:
-                self._wait()
+            self._held.append(task)
 
-    def _is_free(self) -> bool:
-        """Whether a worker would take one more at once: after a pause, one mail shows whether the server is back."""
-        if self._clocks.monotonic() < self._paused_until:
-            return False
-        return self._busy < (1 if self._down_since else 2 * self._pace.connections)
-
-    def _due(self) -> _Task | None:
-        if self._later and self._is_free() and self._later[0][0] <= self._clocks.monotonic():
-            return heapq.heappop(self._later)[2]
+    def _admitted(self) -> _Task | None:
+        """The next task that is not too fast; too fast for its domain, it waits, too fast for all, everything does."""
+        while self._clock() >= self._too_fast_until:
+            self._next = self._next or self._slow_enough()
+            if self._next is None:
+                return None
+            wait = 0.0 if self._pace.rate is None else self._limits.take("all", self._pace.rate).wait
+            if not wait:
+                task, self._next = self._next, None
+                return task
+            self._too_fast_until = self._clock() + wait
         return None
 
-    def _start(self, task: _Task) -> None:
-        """Hands it to a worker, unless it would be too fast for its domain; too fast for all, everything waits."""
-        domain = task.mail.address.rpartition("@")[2].casefold()
-        if self._pace.domain_rate is not None:
+    def _slow_enough(self) -> _Task | None:
+        """The next task, and the next one again where it is too fast for its domain."""
+        while (task := self._due()) is not None:
+            if self._pace.domain_rate is None:
+                return task
+            domain = task.mail.address.rpartition("@")[2].casefold()
             wait = self._limits.take(f"domain {domain}", self._pace.domain_rate).wait
-            if wait:
-                self._put_back(task, wait)
-                return
-        while self._pace.rate is not None and (wait := self._limits.take("all", self._pace.rate).wait):
-            self._listen(wait)
-            if self._sending.stopped:
-                return
-        self._busy += 1
-        self._work.put(task)
+            if not wait:
+                return task
+            self._put_back(task, wait)
+        return None
+
+    def _due(self) -> _Task | None:
+        if self._later and self._later[0][0] <= self._clock():
+            return heapq.heappop(self._later)[2]
+        if not self._more or len(self._later) >= _MOST_LATER:
+            return None
+        task = next(self._tasks, None)
+        self._more = task is not None
+        return task
 
     def _put_back(self, task: _Task, seconds: float) -> None:
         self._begun += 1
-        heapq.heappush(self._later, (self._clocks.monotonic() + seconds, self._begun, task))
+        heapq.heappush(self._later, (self._clock() + seconds, self._begun, task))
 
-    def _wait(self) -> None:
-        now = self._clocks.monotonic()
-        moments = [self._later[0][0]] if self._later else []
-        moments += [self._paused_until] if self._paused_until > now else []
-        self._listen(min(max(max(moments, default=now + 1) - now, 0.001), 1.0))
+    def _write(self, tasks: Sequence[_Task]) -> None:
+        """What became of mails, and the claims of these tasks; on the disk when it returns."""
+        answers = self._claims.write(self._settled, [task.mail for task in tasks])
+        settled, self._settled = self._settled, []
+        for task, answer in zip(tasks, answers, strict=True):
+            if isinstance(answer, PlannedMail):
+                self._claimed.append(_Task(answer, task.tries, task.since))
+            elif isinstance(answer, Postponement):
+                self._sending.put_off += 1
+                self._sending.next_at = min(answer.until, self._sending.next_at or answer.until)
+            elif isinstance(answer, Suppression):
+                self._count(MailState.SUPPRESSED)
+        for each in settled:
+            self._count(each.move.state)
 
-    def _listen(self, seconds: float) -> None:
-        try:
-            self._hear(self._told.get(timeout=seconds))
-        except queue.Empty:
-            return
+    def _post(self) -> None:
+        """Writes the mails that were claimed, and hands each to a poster."""
+        while self._claimed:
+            task = self._claimed[0]
+            try:
+                message = self._writing.message(task.mail)
+            except InputError as error:
+                self._claimed.popleft()
+                self._settle(task, Handover(Verdict.REFUSED, f"not sent: {error}"))
+                continue
+            poster = self._ready.popleft()
+            self._busy[poster] = self._claimed.popleft()
+            poster.post(self._writing.sender.envelope, task.mail.address, message)
 
-    def _hear(self, told: _Told) -> None:
-        self._busy -= 1
-        if told.error is not None:
-            if isinstance(told.error, ServerRefusesError):
-                self._sending.stopped = str(told.error)
-                return
-            raise told.error
-        if told.down:
-            self._lose(told)
-            return
-        self._down_since, self._pause = 0.0, 1.0
-        if told.postponed is not None:
-            self._sending.put_off += 1
-            self._sending.next_at = min(told.postponed, self._sending.next_at or told.postponed)
-        elif told.later:
-            self._sending.retries += 1
-            mail, tries, since = told.task
-            again = _Task(mail, tries + 1, since or self._clocks.monotonic())
-            self._put_back(again, self._pace.first_pause * 2**tries)
-        elif told.state is not None:
-            self._taken_at = self._clocks.monotonic() if told.state is MailState.SENT else self._taken_at
-            self._sending.moved[told.state] += 1
+    def _count(self, state: MailState) -> None:
+        if state in FINAL:
+            self._sending.moved[state] += 1
             self._progress(1)
 
-    def _lose(self, told: _Told) -> None:
-        """The server is not there, or is for nobody; the mail was not taken."""
-        now = self._clocks.monotonic()
+    # --- what the posters tell
+
+    def _patiently(self) -> float:
+        """So many seconds until there may be something to do, whatever is told."""
+        now = self._clock()
+        moments = [self._later[0][0]] if self._later else []
+        moments += [until for until in (self._paused_until, self._too_fast_until) if until > now]
+        return min(max(min(moments, default=now + 1) - now, 0.001), 1.0)
+
+    def _listen(self) -> None:
+        if self._is_over():
+            return
+        try:
+            self._hear(self._told.get(timeout=self._patiently()))
+            # Others are about to tell as much, and what is written together costs about as much as one alone.
+            end = self._clock() + _GATHERS
+            while len(self._settled) <= self._pace.connections // 2 and len(self._settled) < len(self._busy):
+                self._hear(self._told.get(timeout=max(end - self._clock(), 0)))
+        except queue.Empty:
+            return
+        self._hear_all()
+
+    def _hear_all(self) -> None:
+        while not self._told.empty():
+            self._hear(self._told.get())
+
+    def _hear(self, told: Told) -> None:
+        (self._ready if told.is_open else self._closed).append(told.poster)
+        task = self._busy.pop(told.poster, None)
+        if task is None:
+            self._opening -= 1
+        elif told.handover is not None:
+            self._settle(task, told.handover)
+        if isinstance(told.error, ServerDownError):
+            self._lose(str(told.error))
+        elif isinstance(told.error, ServerRefusesError):
+            self._sending.stopped = str(told.error)
+        elif told.error is not None:
+            self._failure = self._failure or told.error
+
+    def _settle(self, task: _Task, handover: Handover) -> None:
+        """What becomes of a mail, written down with the next claims."""
+        mail, tries, since = task
+        now, is_last = self._clock(), tries + 1 >= self._pace.attempts
+        is_later = handover.verdict is Verdict.LATER
+        # Who puts everybody off would soon have made the whole mailing fail.
+        puts_all_off = is_later and is_last and tries > 0 and self._taken_at < since
+        later = is_later and (puts_all_off or not is_last)
+        self._settled.append(self._claims.settled(mail, handover, tries=tries, later=later))
+        if puts_all_off:
+            self._lose(f"the mail server puts everybody off: {handover.reply}")
+            self._put_back(task, self._paused_until - now)
+            return
+        self._down_since, self._pause = 0.0, 1.0
+        if later:
+            self._sending.retries += 1
+            self._put_back(_Task(mail, tries + 1, since or now), self._pace.first_pause * 2**tries)
+        elif handover.verdict is Verdict.TAKEN:
+            self._taken_at = now
+
+    def _lose(self, why: str) -> None:
+        """The server is not there, or is for nobody; no mail was taken."""
+        now = self._clock()
         self._down_since = self._down_since or now
         if now - self._down_since >= self._pace.patience:
-            self._sending.stopped = told.down
-            return
-        if now >= self._paused_until:
+            self._sending.stopped = why
+        elif now >= self._paused_until:
             self._paused_until = now + self._pause
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-        self._put_back(told.task, self._paused_until - now)
-
-    # --- the threads that hold a connection each
-
-    def _worker(self, writes: GroupedWrites) -> None:
-        connection = MailConnection(self._server)
-        while (task := self._work.get()) is not None:
-            try:
-                told = self._one(task, connection, writes)
-            except ServerDownError as error:
-                told = _Told(task, None, down=str(error))
-            except BaseException as error:
-                told = _Told(task, None, error=error)
-            self._told.put(told)
-        connection.quit()
-
-    def _one(self, task: _Task, connection: MailConnection, writes: GroupedWrites) -> _Told:
-        # First of all: while the server is away, no mail is under way.
-        connection.open()
-        customer_id = task.mail.customer_id
-        found = writes.submit(lambda store: self._claim(store, task.mail)).result()
-        if isinstance(found, Postponement):
-            return _Told(task, None, postponed=found.until)
-        if found is None or isinstance(found, Suppression):
-            return _Told(task, None if found is None else MailState.SUPPRESSED)
-        try:
-            name, identifier = found.name, self._message_ids[customer_id]
-            message = message_bytes(
-                self._renderer.render(found), self._sender, found.address, name, identifier, self._clocks.now()
-            )
-        except InputError as error:
-            move = self._not_taken(customer_id, MailState.FAILED, f"not sent: {error}")
-            writes.submit(lambda store: self._settle(store, found, move)).result()
-            return _Told(task, move.state)
-        except BaseException:
-            # Nothing was handed over: what stops this run must not leave a doubt behind.
-            back = self._not_taken(customer_id, MailState.WAITING, "")
-            writes.submit(lambda store: self._settle(store, found, back)).result()
-            raise
-        handover = self._hand_over(connection, found, message)
-        is_last = task.tries + 1 >= self._pace.attempts
-        # Who puts everybody off would soon have made the whole mailing fail.
-        puts_all_off = is_last and task.tries > 0 and self._taken_at < task.since
-        later = handover.verdict is Verdict.LATER and (puts_all_off or not is_last)
-        move = self._judged(task, handover, later=later)
-        writes.submit(lambda store: self._settle(store, found, move, handover.verdict is Verdict.NO_ADDRESS))
-        if later and puts_all_off:
-            return _Told(task, None, down=f"the mail server puts everybody off: {handover.reply}")
-        return _Told(task, move.state, later=later)
-
-    def _hand_over(self, connection: MailConnection, mail: PlannedMail, message: bytes) -> Handover:
-        try:
-            return connection.deliver(self._sender.envelope, mail.address, message)
-        except (ServerDownError, ServerRefusesError) as error:
-            return Handover(Verdict.LATER, error.found)
-
-    def _judged(self, task: _Task, handover: Handover, *, later: bool) -> Move:
-        customer_id, (verdict, reply) = task.mail.customer_id, handover
-        if verdict is Verdict.TAKEN:
-            return Move(customer_id, MailState.SENT)
-        if verdict is Verdict.UNKNOWN:
-            return Move(customer_id, MailState.UNCERTAIN, reply)
-        if later:
-            return self._not_taken(customer_id, MailState.WAITING, reply)
-        if verdict is Verdict.LATER:
-            reply = f"given up after {task.tries + 1} attempts: {reply}"
-        return self._not_taken(customer_id, MailState.FAILED, reply)
-
-    def _not_taken(self, customer_id: str, state: MailState, reason: str) -> Move:
-        """What becomes of a mail that was not taken this time: of a doubtful one nobody knows of the time before."""
-        if customer_id in self._doubtful:
-            return Move(customer_id, MailState.UNCERTAIN, f"sent again, not taken: {reason}" if reason else "")
-        return Move(customer_id, state, reason)
-
-    # --- inside the transaction of a group of writes
-
-    def _claim(self, store: Store, mail: PlannedMail) -> PlannedMail | Suppression | Postponement | None:
-        """The mail as it is to be sent, its row now `sending`; or why not. None: it is not waiting any more."""
-        now = self._clocks.now()
-        checked = self._recheck(store, mail, now)
-        if isinstance(checked, Postponement):
-            return checked
-        move = Move(mail.customer_id, MailState.SENDING)
-        if isinstance(checked, Suppression):
-            if mail.customer_id in self._doubtful:
-                return None  # It may have been taken: uncertain it stays.
-            move = Move(mail.customer_id, MailState.SUPPRESSED, checked.cause)
-        (done,) = store.ledger.move(self._mailing, [move], now)
-        return checked if done else None
-
-    def _settle(self, store: Store, mail: PlannedMail, move: Move, no_address: bool = False) -> None:
-        now = self._clocks.now()
-        store.ledger.move(self._mailing, [move], now)
-        if no_address:
-            store.addresses.mark(mail.customer_id, mail.address, move.reason, now)
-        if move.state is MailState.SENT:
-            _append(store, sent_event(mail, self._message_ids[mail.customer_id], now))
-
-
-def sent_event(mail: PlannedMail, message_id: str, at: int) -> Event:
-    """That a mail was sent, at `at` (milliseconds UTC), as an event of its customer."""
-    return Event(
-        event_id=f"email-sent {message_id}",
-        customer_id=mail.customer_id,
-        kind=EventKind.EMAIL_SENT,
-        timestamp=at,
-        recommendation_id=mail.token,
-    )
-
-
-def _append(store: Store, event: Event) -> None:
-    try:
-        store.events.append([event])
-    except ForgottenCustomerError:
-        return  # Between the claim and the server's yes; the row went with the customer.

@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,8 @@ from recsys.shop_lock import sending_alone, shop_in_use
 from recsys.stores.ledger import MailState, Move
 from recsys.stores.protocols import Store
 from serving.email.campaign import Restraint
-from serving.email.deliver import Sending, sent_event
+from serving.email.claims import sent_event
+from serving.email.deliver import Sending
 from serving.email.links import is_link, tracked
 from serving.email.planned import PlannedMail
 from serving.email.rechecking import Postponement, Recheck, Suppression
@@ -42,6 +44,8 @@ class Shape(StrEnum):
 
 
 _ITEM = ("item_id", "title", "author", "price", "currency", "url", "image", "reason")
+_AT_ONCE: Final = 1_000
+"""Mails that are rechecked together."""
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """A cell that begins with one of these is a formula to a spreadsheet."""
 
@@ -74,15 +78,18 @@ def export(
         message_ids: dict[str, str] = dict(waiting.iter_rows())
         links, sending = UnsubscribeLinks.of_shop(shop.email), Sending()
         recheck = Recheck(store, plan.header.purpose, replace(restraint, quiet=None), now())
+        wanted = (mail for mail in plan.mails() if mail.customer_id in message_ids)
         mails: list[PlannedMail] = []
-        for mail in plan.mails():
-            if mail.customer_id in message_ids:
-                checked = recheck(store, replace(mail, not_before=0), now())
+        while some := list(islice(wanted, _AT_ONCE)):
+            judged = recheck(store, [replace(mail, not_before=0) for mail in some], now())
+            moves = []
+            for mail, checked in zip(some, judged, strict=True):
                 if isinstance(checked, Suppression):
-                    store.ledger.move(name, [Move(mail.customer_id, MailState.SUPPRESSED, checked.cause)], now())
-                    sending.moved[MailState.SUPPRESSED] += 1
+                    moves.append(Move(mail.customer_id, MailState.SUPPRESSED, checked.cause))
                 elif not isinstance(checked, Postponement):
                     mails.append(replace(checked, not_before=mail.not_before))
+            store.ledger.move(name, moves, now())
+            sending.moved[MailState.SUPPRESSED] += len(moves)
 
         def record(mail: PlannedMail) -> Record:
             link = f"{settings.service}{PATH}{links.token(mail.customer_id, mail.purpose)}"

@@ -13,6 +13,7 @@ import polars as pl
 from recsys.customers.accounts import with_members
 from recsys.data.catalog import UNREAD
 from recsys.data.history import HISTORY_LIMIT, StoredHistory
+from recsys.data.profile import Profile
 from recsys.data.signals import MS_PER_DAY
 from recsys.stores.ledger import MAILED_SCHEMA
 from recsys.stores.protocols import Store
@@ -77,24 +78,35 @@ class Recheck:
         self._rows: dict[str, Mapping[str, object]] = {}
         self._catalog_version = UNREAD
 
-    def __call__(self, store: Store, mail: PlannedMail, now: int) -> Checked:
-        """The mail with what can be bought and is wanted now, at the price of now; or why it is not sent."""
-        profile = store.profiles.get(mail.customer_id)
+    def __call__(self, store: Store, mails: Sequence[PlannedMail], now: int) -> list[Checked]:
+        """Of each mail: itself with what can be bought and is wanted now, at the price of now; or why it is not sent.
+        What the store can tell of many at once is asked for all of them."""
+        self._look(store)
+        profiles = [store.profiles.get(mail.customer_id) for mail in mails]
+        addresses = _addresses(store, profiles, mails)
+        unreachable = store.addresses.undeliverable(set(addresses))
+        return [
+            self._checked(store, mail, profile, address, address in unreachable, now)
+            for mail, profile, address in zip(mails, profiles, addresses, strict=True)
+        ]
+
+    def _checked(
+        self, store: Store, mail: PlannedMail, profile: Profile, address: str, is_unreachable: bool, now: int
+    ) -> Checked:
         if not profile.allows(self._purpose):
             return Suppression(Cause.NO_CONSENT)
         if not profile.recommendations:
             return Suppression(Cause.RECOMMENDATIONS_OFF)
-        address = _address(store, profile.customer_id, mail.address)
         if address != mail.address and not is_address(address):
             return Suppression(Cause.INVALID_ADDRESS if address else Cause.NO_ADDRESS)
-        if store.addresses.undeliverable([address]):
+        if is_unreachable:
             return Suppression(Cause.UNREACHABLE)
         if self._is_capped(profile.customer_id, now):
             return Suppression(Cause.FREQUENCY_CAP)
         until = max(mail.not_before, not_before(self._restraint.quiet, mail.time_zone, now))
         if until > now:
             return Postponement(until)
-        blocks = self._still(store, self._wanted(store, profile.customer_id, mail.blocks, now), now)
+        blocks = self._still(self._wanted(store, profile.customer_id, mail.blocks, now), now)
         if sum(len(block.items) for block in blocks) < max(self._restraint.least_items, 1):
             return Suppression(LateCause.NOTHING_LEFT)
         theme = mail.theme if blocks == mail.blocks else _theme(mail, blocks)
@@ -118,13 +130,13 @@ class Recheck:
             barred.update(did(each).bought if each != customer_id else ())
         return still_wanted(blocks, did(customer_id), barred)
 
-    def _still(self, store: Store, blocks: Sequence[PlannedBlock], now: int) -> tuple[PlannedBlock, ...]:
-        self._look(store)
-        kept = [
-            replace(block, items=tuple(current for item in block.items if (current := self._current(item, now))))
-            for block in blocks
-        ]
-        return tuple(block for block in kept if block.items)
+    def _still(self, blocks: Sequence[PlannedBlock], now: int) -> tuple[PlannedBlock, ...]:
+        kept = []
+        for block in blocks:
+            items = tuple([current for item in block.items if (current := self._current(item, now)) is not None])
+            if items:
+                kept.append(block if items == block.items else replace(block, items=items))
+        return tuple(kept)
 
     def _look(self, store: Store) -> None:
         """Follows the catalogue: a shop's stock changes while a mailing goes out."""
@@ -156,13 +168,20 @@ class Recheck:
         )
 
 
-def _address(store: Store, customer_id: str, planned: str) -> str:
-    """The customer's address of now, empty where they have none any more; the planned one of a customer without a
+def _addresses(store: Store, profiles: Sequence[Profile], mails: Sequence[PlannedMail]) -> list[str]:
+    """The customers' addresses of now, empty for those who have none any more; the planned one of a customer without a
     row."""
-    for attributes in store.customers.get([customer_id])["attributes"]:
-        said = None if attributes is None else orjson.loads(attributes).get("email")
-        return said.strip() if isinstance(said, str) else ""
-    return planned
+    rows = store.customers.get([profile.customer_id for profile in profiles])
+    said: dict[str, str | None] = dict(rows.select("customer_id", "attributes").iter_rows())
+    return [
+        _address(said[profile.customer_id]) if profile.customer_id in said else mail.address
+        for profile, mail in zip(profiles, mails, strict=True)
+    ]
+
+
+def _address(attributes: str | None) -> str:
+    said = None if attributes is None else orjson.loads(attributes).get("email")
+    return said.strip() if isinstance(said, str) else ""
 
 
 def _theme(mail: PlannedMail, blocks: Sequence[PlannedBlock]) -> str:

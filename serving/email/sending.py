@@ -20,7 +20,8 @@ from recsys.shop_lock import sending_alone, shop_in_use
 from recsys.stores.ledger import LedgerEntry, Mailing, MailState, Move, Totals
 from recsys.stores.protocols import Store
 from serving.email.campaign import MAILED, Restraint
-from serving.email.deliver import Delivery, SendClocks, Sending
+from serving.email.claims import Claims
+from serving.email.deliver import Delivery, SendClocks, Sending, Writing
 from serving.email.message import message_id
 from serving.email.planned import CAMPAIGN, Cause, PlanHeader, PlannedMail
 from serving.email.reading import Surroundings, read_campaign
@@ -144,18 +145,14 @@ def send(
         rows = store.ledger.rows(name, wanted)
         message_ids: dict[str, str] = dict(rows.select("customer_id", "message_id").iter_rows())
         doubtful = rows.filter(state=str(MailState.UNCERTAIN)).select("customer_id", "at")
+        recheck = Recheck(store, plan.header.purpose, restraint, clocks.now(), doubtful)
         delivery = Delivery(
-            name,
-            store,
-            server=settings.server,
-            sender=settings.sender,
-            renderer=renderer,
-            recheck=Recheck(store, plan.header.purpose, restraint, clocks.now(), doubtful),
-            pace=settings.pace,
-            clocks=clocks,
-            message_ids=message_ids,
-            doubtful=frozenset(doubtful["customer_id"]),
-            progress=progress,
+            Claims(name, store, recheck, message_ids, frozenset(doubtful["customer_id"]), clocks.now),
+            settings.server,
+            Writing(settings.sender, renderer, message_ids, clocks.now),
+            settings.pace,
+            clocks.monotonic,
+            progress,
         )
         sending = delivery.run(mail for mail in plan.mails() if mail.customer_id in message_ids)
         return Sent(name, left, sending, store.ledger.totals(name))

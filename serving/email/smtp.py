@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import smtplib
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -81,6 +82,13 @@ _POLICY: Final = re.compile(r"^5\.(7|2\.[123])")
 _ENDS: Final = 421
 """The server closes the connection after this reply, whatever it was to."""
 
+_PIPELINING: Final = "pipelining"
+"""RFC 2920."""
+
+_RCPT, _DATA = 1, 2
+_YES: Final = ((250,), (250, 251), (354,))
+"""Replies to MAIL, RCPT and DATA that let the next one come."""
+
 
 class MailConnection:
     """A connection that opens when it is needed and again when it was lost. For one thread."""
@@ -88,6 +96,11 @@ class MailConnection:
     def __init__(self, server: MailServer) -> None:
         self._server = server
         self._smtp: smtplib.SMTP | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened and not lost since, as far as is known here."""
+        return self._smtp is not None
 
     def open(self) -> None:
         """Connects where that is needed. Raises ServerDownError and ServerRefusesError."""
@@ -203,25 +216,55 @@ def _connected(server: MailServer) -> smtplib.SMTP:
 
 def _envelope(smtp: smtplib.SMTP, sender: str, recipient: str) -> tuple[int, Handover] | None:
     """Everything before the message itself; None where the server waits for it now."""
-    code, text = smtp.mail(sender)
-    if code != 250:
-        return code, Handover(Verdict.REFUSED if code >= 500 else Verdict.LATER, _reply(code, text))
-    code, text = smtp.rcpt(recipient)
-    if code not in (250, 251):
-        verdict = Verdict.LATER
-        if code >= 500:
-            verdict = Verdict.REFUSED if _POLICY.match(_text(text)) else Verdict.NO_ADDRESS
-        return code, Handover(verdict, _reply(code, text))
-    code, text = smtp.docmd("DATA")
-    if code != 354:
-        return code, Handover(Verdict.REFUSED if code >= 500 else Verdict.LATER, _reply(code, text))
-    return None
+    no: tuple[int, Handover] | None = None
+    waits = False
+    try:
+        for place, (code, text) in enumerate(_replies(smtp, sender, recipient)):
+            waits = place == _DATA and code == 354
+            no = no or _no(place, code, text)
+            if no is not None and not smtp.has_extn(_PIPELINING):
+                return no
+        if no is not None and waits:
+            # Nobody is left to send it to, and still the server waits for it: an empty one then (RFC 2920, 3.1).
+            smtp.send(b".\r\n")
+            smtp.getreply()
+    except (smtplib.SMTPException, OSError):
+        if no is None:
+            raise
+        return _ENDS, no[1]
+    return no
+
+
+def _replies(smtp: smtplib.SMTP, sender: str, recipient: str) -> Iterator[tuple[int, bytes]]:
+    """The server's reply to each command; all are sent at once to a server that takes them so: one way there and back
+    in place of three."""
+    commands = (f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>", "DATA")
+    if any("\r" in command or "\n" in command for command in commands):
+        raise ValueError(f"an address with a line in it: {sender!a} or {recipient!a}")
+    if not smtp.has_extn(_PIPELINING):
+        yield from map(smtp.docmd, commands)
+        return
+    smtp.send("".join(f"{command}\r\n" for command in commands))
+    for _ in commands:
+        yield smtp.getreply()
+
+
+def _no(place: int, code: int, text: bytes) -> tuple[int, Handover] | None:
+    """What a reply to one of the three commands means; None where it lets the next one come."""
+    if code in _YES[place]:
+        return None
+    verdict = Verdict.REFUSED if code >= 500 else Verdict.LATER
+    if place == _RCPT and code >= 500 and not _POLICY.match(_text(text)):
+        verdict = Verdict.NO_ADDRESS
+    return code, Handover(verdict, _reply(code, text))
 
 
 def _stuffed(message: bytes) -> bytes:
     """With a second dot where a line begins with one, and the dot that ends a message (RFC 5321, 4.5.2)."""
-    body = message.replace(b"\r\n.", b"\r\n..")
-    return (b"." if body.startswith(b".") else b"") + body + (b"" if body.endswith(b"\r\n") else b"\r\n") + b".\r\n"
+    if b"\r\n." in message:  # Seldom; to look for it takes less than to replace nothing.
+        message = message.replace(b"\r\n.", b"\r\n..")
+    first, last = b"." if message.startswith(b".") else b"", b"" if message.endswith(b"\r\n") else b"\r\n"
+    return b"".join((first, message, last, b".\r\n"))
 
 
 def _reply(code: int, text: bytes | str) -> str:

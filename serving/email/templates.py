@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from xml.parsers import expat
 
 import mjml
 from jinja2 import Environment, StrictUndefined, Template, TemplateSyntaxError, UndefinedError, meta
+from markupsafe import Markup, escape
 
 from recsys.errors import InputError
 
@@ -150,7 +152,7 @@ def load_template(path: Path) -> MailTemplate:
         source = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the template {path} cannot be read: {error}", expected="MJML in UTF-8") from error
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_filled_in)
     _check_source(path, source, environment)
     try:
         # No fonts: a mail that fetches some tells a stranger who reads it when.
@@ -166,6 +168,21 @@ def load_template(path: Path) -> MailTemplate:
     template = MailTemplate(path.stem, html, plain.from_string(TEXT.read_text(encoding="utf-8")))
     _check_links(path, source, template)
     return template
+
+
+def _filled_in(value: object) -> object:
+    """A value as a page has it; what is marked as HTML already stays as it is."""
+    return _as_html(value) if type(value) is str else value
+
+
+@lru_cache(maxsize=20_000)
+def _as_html(text: str) -> Markup:
+    """A text as HTML says it, in ASCII alone: a page of ASCII needs no encoding. The same few thousand titles, authors
+    and prices are in all mails of a mailing."""
+    if text.isascii():
+        return escape(text)
+    whole = str(escape(text.encode("utf-8", "replace").decode()))
+    return Markup(whole.encode("ascii", "xmlcharrefreplace").decode())  # noqa: S704 - escaped right here
 
 
 def _with_lines(page: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -26,4 +27,5 @@ def main(home: Path, port: int, customers: int, again: bool) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Whoever runs the tests may have it ignored.
     main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), again="again" in sys.argv[4:])

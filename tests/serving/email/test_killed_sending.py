@@ -88,6 +88,21 @@ def test_a_killed_sender_loses_nothing_and_sends_nothing_twice(tmp_path: Path, s
     assert len(by_state(tmp_path)["sent"]) == CUSTOMERS
 
 
+def test_a_key_that_is_pressed_ends_a_run_between_mails(tmp_path: Path) -> None:
+    """What is under way is brought to its end and written down, and nothing more is begun: no mail is in doubt."""
+    mails = tmp_path / "mails"
+    shop_of(tmp_path, [f"c{number:04}" for number in range(CUSTOMERS)]).close()
+    with catcher(mails) as port, sender(tmp_path, port) as process:
+        while len(taken(mails)) < 20 and process.poll() is None:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) != 0
+    states = by_state(tmp_path)
+    assert states["sent"] == {identifier for identifier, _ in taken(mails)}
+    assert states["waiting"]
+    assert not states["sending"] | states["uncertain"]
+
+
 def test_a_full_disk_stops_sending_and_is_told(tmp_path: Path) -> None:
     """The files of this process may not grow: nothing more is handed over than the ledger has as under way, and with
     space again the rest is sent once."""

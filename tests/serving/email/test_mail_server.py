@@ -116,8 +116,8 @@ def scripted(*answers: bytes) -> Iterator[int]:
             connection, _ = listening.accept()
             with connection, connection.makefile("rb") as lines:
                 connection.sendall(b"220 hello\r\n")
-                for answer in answers:
-                    is_message = answer is answers[-1] and len(answers) == 5
+                for place, answer in enumerate(answers):
+                    is_message = place == 4
                     while (line := lines.readline()) and is_message and line != b".\r\n":
                         pass
                     connection.sendall(answer)
@@ -151,6 +151,46 @@ def test_what_is_no_answer_to_a_mail_leaves_it_uncertain(answers: tuple[bytes, .
         found = connection.deliver("a@shop.example", "b@example.com", b"Subject: x\r\n\r\nx\r\n")
         connection.close()
     assert found.verdict is verdict
+
+
+PIPELINED = b"250-hello\r\n250 PIPELINING\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict", "reply"),
+    [
+        ((b"", b"", b"250 ok\r\n250 ok\r\n354 go\r\n", b"250 yes\r\n"), Verdict.TAKEN, "250 yes"),
+        ((b"", b"", b"250 ok\r\n250 ok\r\n354 go\r\n", b""), Verdict.UNKNOWN, "connection was lost"),
+        ((b"", b"", b"250 ok\r\n550 5.1.1 nobody\r\n503 no\r\n"), Verdict.NO_ADDRESS, "550 5.1.1 nobody"),
+        ((b"", b"", b"250 ok\r\n550 5.1.1 nobody\r\n354 go\r\n", b"554 none\r\n"), Verdict.NO_ADDRESS, "550"),
+        ((b"", b"", b"250 ok\r\n451 later\r\n354 go\r\n", b"250 odd\r\n"), Verdict.LATER, "451 later"),
+        ((b"", b"", b"451 busy\r\n503 no\r\n503 no\r\n"), Verdict.LATER, "451 busy"),
+        ((b"", b"", b"421 bye\r\n"), Verdict.LATER, "421 bye"),
+        ((b"", b"", b"250 ok\r\n250 ok\r\n452 full\r\n"), Verdict.LATER, "452 full"),
+        ((b"", b"", b"250 ok\r\n"), Verdict.LATER, "connection was lost before the mail was sent"),
+    ],
+)
+def test_commands_go_out_together_to_a_server_that_takes_them_so(
+    answers: tuple[bytes, ...], verdict: Verdict, reply: str
+) -> None:
+    """The server answers none of the three before it has them all; the first no is what it says of the mail, and one
+    that waits for a mail to nobody gets an empty one."""
+    with scripted(PIPELINED, *answers) as port:
+        connection = MailConnection(MailServer("127.0.0.1", port, Security.NONE, timeout=2.0))
+        found = connection.deliver("a@shop.example", "b@example.com", b"Subject: x\r\n\r\nx\r\n")
+        connection.close()
+    assert found.verdict is verdict
+    assert reply in found.reply
+
+
+@pytest.mark.parametrize("greeting", [b"250 hello\r\n", PIPELINED])
+def test_no_command_is_made_of_an_address(greeting: bytes) -> None:
+    """A line in it is refused before anything is sent."""
+    with scripted(greeting, b"250 ok\r\n") as port:
+        connection = MailConnection(MailServer("127.0.0.1", port, Security.NONE, timeout=2.0))
+        with pytest.raises(ValueError, match="a line in it"):
+            connection.deliver("a@shop.example", "b@x.example>\r\nDATA", b"x\r\n")
+        connection.close()
 
 
 def test_settings_are_read(tmp_path: Path) -> None:

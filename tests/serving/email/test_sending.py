@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from datetime import time as clock_time
+from itertools import count
 from pathlib import Path
 
 import polars as pl
@@ -22,6 +25,9 @@ from recsys.stores.ledger import FINAL, MailState, Move
 from recsys.stores.protocols import Store
 from serving.email.campaign import Cap, QuietHours, Restraint
 from serving.email.deliver import SendClocks
+from serving.email.planned import PlannedMail
+from serving.email.rechecking import Recheck, Suppression
+from serving.email.render import Rendered, Renderer
 from serving.email.sending import Sent, experiment_name, mailing_name, send
 from serving.email.settings import DeliverySettings
 from tests.serving.email.catcher import catcher, free_port, taken
@@ -176,8 +182,6 @@ def test_a_server_that_puts_everybody_off_makes_nothing_fail(tmp_path: Path) -> 
 
 def test_a_server_that_comes_back_is_found(tmp_path: Path) -> None:
     """Within the time that patience gives it, without another call."""
-    import threading
-
     names = [f"c{number}" for number in range(8)]
     plan, port, ready, over = plan_of(*names), free_port(), threading.Event(), threading.Event()
 
@@ -354,3 +358,57 @@ def test_a_mail_that_cannot_be_written_fails_alone(tmp_path: Path) -> None:
 
 def _all_day() -> QuietHours:
     return QuietHours(clock_time(7, 59), clock_time(7, 58))
+
+
+def test_what_stops_a_run_leaves_no_doubt_about_mails_that_were_not_handed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that cannot be made, in the middle of a group: those before it are sent, the others wait, and none is
+    under way."""
+    names = [f"c{number}" for number in range(12)]
+    plan, written = plan_of(*names), count()
+    whole = Renderer.render
+
+    def breaks(renderer: Renderer, mail: PlannedMail) -> Rendered:
+        if next(written) == 6:
+            raise ZeroDivisionError("broken")
+        return whole(renderer, mail)
+
+    with catcher(tmp_path / "mails") as port, closing(shop_of(tmp_path, names)) as store:
+        monkeypatch.setattr(Renderer, "render", breaks)
+        with pytest.raises(ZeroDivisionError):
+            sent(tmp_path, store, plan, settings(port))
+        monkeypatch.undo()
+        states = Counter(state for state, _ in fates(store, plan).values())
+        assert states == {"sent": 6, "waiting": 6}
+        assert len(taken(tmp_path / "mails")) == 6
+        done = sent(tmp_path, store, plan, settings(port))
+        assert (done.left_uncertain, done.totals.states[MailState.SENT]) == (0, len(names))
+    assert len({identifier for identifier, _ in taken(tmp_path / "mails")}) == len(taken(tmp_path / "mails")) == 12
+
+
+def test_what_is_asked_for_many_is_what_is_asked_for_each(tmp_path: Path) -> None:
+    """Rechecked in one go: consent, switch, address, one that is unreachable, stock and price, and somebody who is met
+    under another id, each as alone."""
+    names = ["ann", "no", "off", "gone", "moved", "visitor", "unknown"]
+    mails = [mail(each) for each in names]
+    with closing(shop_of(tmp_path, names[:-1])) as store:
+        store.profiles.put("no", [Consent("email", False, "letter", 6)])
+        store.profiles.put("off", recommendations=False)
+        store.addresses.mark("gone", "gone@example.com", "550", 6)
+        store.profiles.put("member", [Consent("email", True, "form", 5)])
+        store.profiles.merge("visitor", "member", 7)
+        known = {"moved": '{"email": "new@example.com"}', "member": '{"email": "member@example.com"}'}
+        rows = [{"customer_id": each, "attributes": said} for each, said in known.items()]
+        store.customers.put(pl.DataFrame(rows, schema=CUSTOMER_SCHEMA))
+        changed = [{"item_id": "b1", "title": ITEM.title, "available": False}]
+        store.catalog.put(pl.DataFrame(changed, schema=ITEM_SCHEMA))
+        recheck = Recheck(store, "email", Restraint(), NOW)
+        together = recheck(store, mails, NOW)
+        assert together == [checked for each in mails for checked in recheck(store, [each], NOW)]
+    assert [each.cause if isinstance(each, Suppression) else "" for each in together] == [
+        "", "no_consent", "recommendations_off", "unreachable", "", "", "no_consent",
+    ]  # fmt: skip
+    assert [each.address for each in together if isinstance(each, PlannedMail)] == [
+        "ann@example.com", "new@example.com", "member@example.com",
+    ]  # fmt: skip
