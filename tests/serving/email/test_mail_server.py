@@ -162,7 +162,11 @@ PIPELINED = b"250-hello\r\n250 PIPELINING\r\n"
         ((b"", b"", b"250 ok\r\n250 ok\r\n354 go\r\n", b"250 yes\r\n"), Verdict.TAKEN, "250 yes"),
         ((b"", b"", b"250 ok\r\n250 ok\r\n354 go\r\n", b""), Verdict.UNKNOWN, "connection was lost"),
         ((b"", b"", b"250 ok\r\n550 5.1.1 nobody\r\n503 no\r\n"), Verdict.NO_ADDRESS, "550 5.1.1 nobody"),
-        ((b"", b"", b"250 ok\r\n550 5.1.1 nobody\r\n354 go\r\n", b"554 none\r\n"), Verdict.NO_ADDRESS, "550"),
+        (
+            (b"", b"", b"250 ok\r\n550 5.1.1 nobody\r\n354 go\r\n", b"554 none\r\n", b"250 reset\r\n"),
+            Verdict.NO_ADDRESS,
+            "550",
+        ),
         ((b"", b"", b"250 ok\r\n451 later\r\n354 go\r\n", b"250 odd\r\n"), Verdict.LATER, "451 later"),
         ((b"", b"", b"451 busy\r\n503 no\r\n503 no\r\n"), Verdict.LATER, "451 busy"),
         ((b"", b"", b"421 bye\r\n"), Verdict.LATER, "421 bye"),
@@ -178,6 +182,8 @@ def test_commands_go_out_together_to_a_server_that_takes_them_so(
     with scripted(PIPELINED, *answers) as port:
         connection = MailConnection(MailServer("127.0.0.1", port, Security.NONE, timeout=2.0))
         found = connection.deliver("a@shop.example", "b@example.com", b"Subject: x\r\n\r\nx\r\n")
+        # Had the server waited for a mail still, it would have taken RSET for a line of it.
+        assert connection.is_open is (verdict is Verdict.TAKEN or answers[-1] == b"250 reset\r\n")
         connection.close()
     assert found.verdict is verdict
     assert reply in found.reply
