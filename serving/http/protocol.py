@@ -21,7 +21,8 @@ MAX_HEAD_BYTES = 64 * 1024
 trailers after a body in chunks."""
 
 WHOLE: Final = "bookmatch.whole"
-"""In a request's scope: what writes the answer in one go, if it can."""
+"""In a request's scope: what writes the answer in one go, if it can. It goes past every layer further out than the one
+that uses it: a layer there that has to see the answer takes it out."""
 
 Whole = Callable[[Message, bytes], bool]
 """Takes what starts an answer, and all of its body. False: nothing was written, and it is to be sent as usual."""

@@ -28,6 +28,7 @@ from serving.http.engine import Engine
 from serving.http.live import LiveStore
 from serving.http.logs import TRACE_ID
 from serving.http.problems import Problem
+from serving.http.protocol import WHOLE
 from serving.http.writer import EventWriter
 
 P = ParamSpec("P")
@@ -146,6 +147,8 @@ class _TracingLayer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # The answer goes through here, to get its header and to be looked at.
+        scope.pop(WHOLE, None)
         given = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _CONTEXT_HEADERS}
         parent = self._propagator.extract(given)
         with self._tracer.start_as_current_span(scope["method"], parent, SpanKind.SERVER) as span:

@@ -80,9 +80,9 @@ class Usual(ProblemProtocol):
 
 
 @contextmanager
-def listening(protocol: type[ProblemProtocol]) -> Iterator[int]:
-    """A server of this process with the outermost layer of the service; its port."""
-    app = RequestLayer(answers, Metrics(), time.monotonic)
+def listening(protocol: type[ProblemProtocol], around: Callable[[ASGIApp], ASGIApp] = lambda app: app) -> Iterator[int]:
+    """A server of this process with the outermost layer of the service, and what is around it; its port."""
+    app = around(RequestLayer(answers, Metrics(), time.monotonic))
     config = Config(
         app, http=protocol, lifespan="off", log_config=None, access_log=False, server_header=False, date_header=False,
         timeout_keep_alive=SILENT_SECONDS,  # type: ignore[arg-type]

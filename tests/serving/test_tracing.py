@@ -19,11 +19,13 @@ from recsys.errors import InputError
 from recsys.recommend.recommender import Recommender
 from serving.http.app import create_app
 from serving.http.live import LiveStore
+from serving.http.protocol import ProblemProtocol
 from serving.http.settings import Settings
 from serving.http.tracing import CLOSE_SECONDS, STEPS, Tracing, exported_traces
 from tests.serving.processes import free_port
 from tests.serving.redis_server import RedisServer
 from tests.serving.service import FakeClock, Reply, Service
+from tests.serving.test_protocol import listening, received, request
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 ROUTE = "/v1/customers/{id}/recommendations"
@@ -124,6 +126,23 @@ def test_a_fault_of_ours_marks_its_span(home: Path, clock: FakeClock, monkeypatc
         failed = {span.name for span in finished() if not (span.status.is_ok or span.status.is_unset)}
     assert reply.status == 500
     assert failed == {"rank", f"GET {ROUTE}"}
+
+
+def test_a_real_connection_s_answers_are_seen_too() -> None:
+    """Those that are written in one go: they carry the span's id, and the span says their status."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracing = Tracing(provider)
+    try:
+        with listening(ProblemProtocol, tracing.around) as port:
+            answers = [received(port, request(path)) for path in ("/whole", "/refused")]
+    finally:
+        tracing.close()
+    for answer, span, status in zip(answers, exporter.get_finished_spans(), (200, 422), strict=True):
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
+        assert f"traceparent: 00-{span.context.trace_id:032x}-{span.context.span_id:016x}-".encode() in answer
+        assert (span.attributes or {})["http.response.status_code"] == status
 
 
 def test_lines_of_the_log_name_the_trace(
