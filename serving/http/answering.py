@@ -175,11 +175,12 @@ class Answerer:
             if kept is not None and kept.ends is told.ends():
                 return self._repeat(told, moment.now, limit, kept)
         asked = await self._of_customer(moment, self.customer(moment, customer_id), limit, placement)
+        # Read once: what the answer is known by later is what it was made from.
+        asked = asked._replace(shown=self._shown_to(asked))
         made = await self._made(asked)
         ranked = self._drawn(made)
-        if made.note.found is not None and asked.spot is not None:
-            about = self._about(asked, ranked, made.note)
-            self._repeated.remember(spot, asked, made, ranked, about, self._shown_to(asked, asked.spot))
+        if made.note.found is not None:
+            self._repeated.remember(spot, asked, made, ranked, self._about(asked, ranked, made.note))
         return self.body(asked, ranked, made.note)
 
     def _holds(self, told: Told, moment: Moment, customer_id: str) -> bool:
@@ -393,13 +394,15 @@ class Answerer:
             showable = showable if passing is None else showable & passing
         return spot.layout.now(
             asked.now, showable, lambda: spot.hidden(person.history, asked.request(), rules), engine.table,
-            self._shown_to(asked, spot), person.history,
+            self._shown_to(asked), person.history,
         )  # fmt: skip
 
-    def _shown_to(self, asked: Asked, spot: Recommender) -> Shown:
+    def _shown_to(self, asked: Asked) -> Shown:
         """What the customer was shown, where that matters."""
-        customer_id = asked.person.customer_id
-        if not spot.layout.rotates or customer_id is None:
+        customer_id, spot = asked.person.customer_id, asked.spot
+        if asked.shown is not None:
+            return asked.shown
+        if spot is None or not spot.layout.rotates or customer_id is None:
             return NOTHING_SHOWN
         return self._live.shown(customer_id, asked.engine.bundle, asked.moment.stamp)
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from recsys.data.history import History
+from recsys.data.shown import Shown
 from recsys.experiments import Arm, Experiment, assign, experiment_on
 from recsys.models.related import Relation
 from recsys.recommend.filters import NOBODY as NOBODY_KNOWN
@@ -165,6 +166,7 @@ class Asked(NamedTuple):
     limit : how many items are wanted.
     exclude, on_page, among : as in `Request`.
     arm : of the experiment that the answer is part of, if it is.
+    shown : what the person was shown; None where it is read when it is needed.
     """
 
     route: str
@@ -180,6 +182,7 @@ class Asked(NamedTuple):
     on_page: frozenset[str] = frozenset()
     among: frozenset[str] | None = None
     arm: InArm | None = None
+    shown: Shown | None = None
 
     @property
     def engine(self) -> Engine:

@@ -114,19 +114,20 @@ class RepeatedAnswers:
         self.find = self._told.get
         """What was told of this, if anything is remembered."""
 
-    def remember(self, spot: Spot, asked: Asked, made: Made, ranked: RankedList, about: bytes, shown: Shown) -> None:
+    def remember(self, spot: Spot, asked: Asked, made: Made, ranked: RankedList, about: bytes) -> None:
         """Remembers an answer from the cache; not one that may be another the next moment: of a placement with an
         experiment, of rules about what a shop knows of its customers, of nobody known, or while the store does not
         answer.
 
         Parameters
         ----------
+        asked : with what the customer had been shown.
         ranked, about : the list that was answered, and its `served_from`.
-        shown : what the customer had been shown.
         """
         place, person, found = asked.spot, asked.person, made.note.found
         known = person.subject == ("customer", person.customer_id) and person.why_not is None
-        if place is None or found is None or not known or asked.degraded is not None:
+        shown = asked.shown
+        if place is None or found is None or shown is None or not known or asked.degraded is not None:
             return
         if (place.placement.exploration is not None) != (made.trial is not None):
             return

@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from recsys.data.catalog import ITEM_SCHEMA
+from recsys.data.events import Event, EventKind
+from serving.http.answering import Answerer
+from serving.http.asking import Asked
+from serving.http.exploring_lists import Made
 from serving.http.settings import Settings
 from tests.serving.service import FakeClock, Reply, Service
 from tests.serving.shop import PER_SHELF, SHELVES, item, store_of
@@ -120,6 +125,41 @@ def test_an_impression_counts_at_once(home: Path, clock: FakeClock, told: list[s
         service.post_events({"customer_id": "c2", "kind": "impression", "item_id": before[1], "timestamp": clock.ms})
         assert service.get(TARGET).items == after
         assert not told
+
+
+def test_an_impression_that_comes_while_an_answer_is_made_counts_in_the_next(
+    home: Path, clock: FakeClock, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process writes before the request, when it has looked at the store already, and when the list is made:
+    the answer is not known by what came after it."""
+    with serving(home, clock, "rotation = { after = 0, step = 3, days = 14 }") as service:
+        before = service.get(TARGET).items
+        writes = iter([("c2", before[4]), ("c2", before[5]), ("c1", before[0])])
+
+        def write() -> None:
+            for customer, shown in writes:
+                event = Event(f"{customer}|{shown}", customer, EventKind.IMPRESSION, shown, clock.ms)
+                with store_of(home) as store:
+                    store.events.append([event])
+                return
+
+        write()
+        of_customer, made = Answerer._of_customer, Answerer._made
+
+        async def of_customer_then_write(self: Answerer, *asked: Any) -> Asked:
+            found = await of_customer(self, *asked)
+            write()
+            return found
+
+        async def made_then_write(self: Answerer, asked: Asked) -> Made:
+            found = await made(self, asked)
+            write()
+            return found
+
+        monkeypatch.setattr(Answerer, "_of_customer", of_customer_then_write)
+        monkeypatch.setattr(Answerer, "_made", made_then_write)
+        assert service.get(TARGET).items == before
+        assert service.get(TARGET).items == [*before[1:4], before[0], *before[4:]]
 
 
 def test_an_impression_that_grows_old_ends_it(home: Path, clock: FakeClock, told: list[str]) -> None:
