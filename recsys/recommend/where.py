@@ -69,5 +69,5 @@ class Where(NamedTuple):
         return version == self.version and self.since <= at < self.until
 
     def missed_nothing(self, version: int, at: int) -> bool:
-        """Whether no item came to go through since then."""
-        return at >= self.steady and version in self.held
+        """Whether no item came to go through since then; or until then, where the clock was set back."""
+        return self.steady <= at < self.until and version in self.held

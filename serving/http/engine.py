@@ -170,10 +170,11 @@ class Engine:
         """Whether no item became showable since a list was ranked; what went away is seen on the list itself."""
         if catalog_version not in self.held:
             return False
-        publications = self.catalog.appearances
-        if not len(publications):
+        # Where the clock was set back, what had expired by then may be shown again.
+        turns = self.catalog.appearances if computed_at <= now else self.catalog.expiries
+        if not len(turns):
             return True
-        start, end = np.searchsorted(publications, [computed_at, now], side="right")
+        start, end = np.searchsorted(turns, [computed_at, now], side="right")
         return bool(start == end)
 
 

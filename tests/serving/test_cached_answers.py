@@ -112,6 +112,21 @@ def test_nobody_without_a_history_takes_a_place_in_the_cache(service: Service) -
         assert reply.served_from["cache"]["status"] == "hit"
 
 
+def test_what_had_expired_is_there_again_where_the_clock_is_set_back(
+    home: Path, service: Service, clock: FakeClock
+) -> None:
+    """A list that was ranked in between has missed it, and is ranked anew."""
+    target = "/v1/customers/c1/recommendations"
+    first = service.get(f"{target}?limit=100").items[:20]
+    with store_of(home) as store:
+        row = {"item_id": first[0], "expires": clock.ms + 60_000}
+        store.catalog.put(pl.DataFrame([row], schema=ITEM_SCHEMA))
+    clock.forward(60)
+    assert first[0] not in service.get(target).items
+    clock.forward(-1)
+    assert service.get(target).items == first
+
+
 def test_limits_that_are_close_share_a_list(service: Service) -> None:
     """Ten items are the first ten of twenty."""
     twenty = service.get("/v1/customers/c1/recommendations?limit=20")
