@@ -14,6 +14,7 @@ from recsys.models.als import ALS
 from recsys.models.item_item import ItemItem
 from recsys.models.relevance import Relevance
 from recsys.models.spectral import Spectral
+from recsys.recommend.arrangement import Layout, arrange
 from recsys.recommend.exploration import Beliefs, ItemCounts, ItemGroups, Offer, choose, suited
 from recsys.recommend.kernel import Asked, Lists, Sources, Workspace, flattened, list_items
 from recsys.recommend.placement import Exploration
@@ -52,6 +53,7 @@ def warm_up() -> None:
     offer = Offer(np.ones(2, dtype=np.bool_), np.zeros(0, dtype=np.bool_))
     new = suited(beliefs, nobody, strengths[:0], speakers, offer)
     choose("", speakers, new, beliefs, Exploration(share=0.5, cost=1.0))
+    arrange(order, False, 2, Layout())
 
 
 if __name__ == "__main__":
