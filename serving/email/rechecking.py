@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import orjson
 import polars as pl
 
 from recsys.customers.accounts import with_members
 from recsys.data.catalog import UNREAD
-from recsys.data.history import HISTORY_LIMIT, StoredHistory
+from recsys.data.history import HISTORY_LIMIT
 from recsys.data.profile import Profile
 from recsys.data.signals import MS_PER_DAY
 from recsys.stores.ledger import MAILED_SCHEMA
@@ -23,9 +23,6 @@ from serving.email.mailed import MAILED_DAYS, contents_of_last_mails, items_in
 from serving.email.permission import not_before
 from serving.email.planned import Cause, PlannedBlock, PlannedItem, PlannedMail
 from serving.email.still_wanted import Did, named_in, still_wanted
-
-_FEW: Final = 25
-_A_WEEK: Final = 7 * MS_PER_DAY
 
 _OF_MAILS = ("customer_id", "at", "content")
 _ASKED = ("item_id", "price", "currency", "available", "published", "expires")
@@ -123,7 +120,7 @@ class Recheck:
         since, about = int(now - self._restraint.bought_days * MS_PER_DAY), named_in(blocks)
 
         def did(who: str) -> Did:
-            return Did.of(_since_the_plan(store, who, now), about, since)
+            return Did.of(store.histories.get(who, HISTORY_LIMIT), about, since)
 
         barred = {item for content in self._contents.get(customer_id, ()) for item in items_in(content)}
         for each in self._accounts.get(customer_id, ()):
@@ -209,15 +206,6 @@ def _mailed(
             .drop("nth")
         )
     return mailed if sharing is None else with_members(mailed, sharing)
-
-
-def _since_the_plan(store: Store, customer_id: str, now: int) -> StoredHistory:
-    """A customer's history as far as planning may not have seen it: what arrived last, which is read quickly, and all
-    of it where that does not reach back a week."""
-    found = store.histories.recent(customer_id, HISTORY_LIMIT, _FEW)
-    if found.columns.events < _FEW or found.columns.timestamp.min() < now - _A_WEEK:
-        return found
-    return store.histories.get(customer_id, HISTORY_LIMIT)
 
 
 def _accounts(sharing: pl.DataFrame | None) -> Mapping[str, Sequence[str]]:

@@ -57,7 +57,7 @@ def with_block(kind: str, because: str | None = None) -> PlannedMail:
 
 def left(store: Store, wanted: PlannedMail, restraint: Restraint | None = None) -> list[str]:
     """The items that are sent of a mail."""
-    found = Recheck(store, "email", restraint or Restraint(), NOW)(store, wanted, NOW)
+    (found,) = Recheck(store, "email", restraint or Restraint(), NOW)(store, [wanted], NOW)
     if found == Suppression(LateCause.NOTHING_LEFT):
         return []
     assert isinstance(found, PlannedMail)
@@ -93,6 +93,19 @@ def test_what_happened_before_a_long_history_counts(store: Store) -> None:
     assert left(store, with_block("buy_again")) == []
 
 
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize("days", [0.2, 90.0], ids=["visits", "late import"])
+def test_much_that_arrived_since_hides_nothing(store: Store, days: float, is_packed: bool) -> None:
+    """A purchase of yesterday counts whatever arrived after it: looks of today, or a file of what was long ago."""
+    did(store, "view", "b2", 20)
+    if is_packed:
+        store.histories.pack(["ann"])
+    did(store, "purchase", "b1", 1)
+    first = int(NOW - days * DAY)
+    store.events.append([Event(f"look {n}", "ann", EventKind.VIEW, "b2", first + n) for n in range(40)])
+    assert left(store, with_block("buy_again")) == []
+
+
 @pytest.mark.parametrize("kind", ["because_you_bought", "next_in_series"])
 @pytest.mark.parametrize("said", ["return", "not_interested", "ignore_for_recommendations"])
 def test_what_an_item_is_there_for_has_to_be_theirs(store: Store, kind: str, said: str) -> None:
@@ -114,7 +127,7 @@ def test_a_theme_line_speaks_of_what_stands_first(store: Store, heading: str, th
 
 
 def _sent(store: Store, planned: PlannedMail) -> PlannedMail:
-    found = Recheck(store, "email", Restraint(), NOW)(store, planned, NOW)
+    (found,) = Recheck(store, "email", Restraint(), NOW)(store, [planned], NOW)
     assert isinstance(found, PlannedMail)
     return found
 
