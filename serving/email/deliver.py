@@ -210,8 +210,11 @@ class Delivery:
         while tasks or self._settled:
             self._write(tasks)
             self._post()
-            # Whoever is not to be sent their mail after all leaves a poster free.
-            tasks = self._chosen()
+            # Whoever is not to be sent their mail after all leaves a poster free; where many are not, the others are
+            # done meanwhile.
+            if self._ready:
+                self._hear_all()
+            tasks = [] if self._is_over() else self._chosen()
         if self._clock() >= self._paused_until:
             # After a pause, one connection shows whether the server is back.
             wanted = min(len(self._held), 1) if self._down_since else len(self._held)
@@ -312,8 +315,10 @@ class Delivery:
     def _patiently(self) -> float:
         """So many seconds until there may be something to do, whatever is told."""
         now = self._clock()
-        moments = [self._later[0][0]] if self._later else []
-        moments += [until for until in (self._paused_until, self._too_fast_until) if until > now]
+        if self._paused_until > now:
+            return min(self._paused_until - now, 1.0)
+        moments = [self._later[0][0]] if self._later and len(self._busy) < self._pace.connections else []
+        moments += [self._too_fast_until] if self._too_fast_until > now else []
         return min(max(min(moments, default=now + 1) - now, 0.001), 1.0)
 
     def _listen(self) -> None:
@@ -338,6 +343,9 @@ class Delivery:
         task = self._busy.pop(told.poster, None)
         if task is None:
             self._opening -= 1
+        elif isinstance(told.error, ServerDownError | ServerRefusesError):
+            self._settled.append(self._claims.untouched(task.mail))
+            self._put_back(task, 0.0)
         elif told.handover is not None:
             self._settle(task, told.handover)
         if isinstance(told.error, ServerDownError):

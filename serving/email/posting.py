@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from serving.email.smtp import Handover, MailConnection, MailServer, ServerDownError, ServerRefusesError, Verdict
+from serving.email.smtp import Handover, MailConnection, MailServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Told:
     ----------
     is_open : whether it has a connection.
     handover : what became of the message; None where there was none, and where nobody knows.
-    error : why it could not be done: ServerDownError and ServerRefusesError are about connecting.
+    error : why it could not be done: after ServerDownError and ServerRefusesError, nothing was handed over.
     """
 
     poster: Poster
@@ -89,8 +89,6 @@ class Poster:
     def _post(self, message: _Message) -> Told:
         try:
             handover = self._connection.deliver(*message)
-        except (ServerDownError, ServerRefusesError) as error:
-            handover = Handover(Verdict.LATER, error.found)
         except BaseException as error:
             return Told(self, self._connection.is_open, error=error)
         return Told(self, self._connection.is_open, handover)

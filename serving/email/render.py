@@ -12,6 +12,7 @@ from pathlib import Path
 from babel import Locale, UnknownLocaleError
 from babel.numbers import format_currency, format_decimal
 
+from recsys.errors import InputError
 from serving.email.links import is_link, tracked
 from serving.email.planned import PlannedBlock, PlannedItem, PlannedMail
 from serving.email.templates import BlockView, ItemView, MailTemplate
@@ -69,7 +70,7 @@ class Renderer:
         self._texts: dict[str, Texts] = {}
 
     def render(self, mail: PlannedMail) -> Rendered:
-        """The mail. Raises InputError where the texts of its language do not fit."""
+        """The mail. Raises InputError where the texts of its language, or the template, do not fit."""
         texts = self._texts_of(mail.language)
         words = {"shop": self._shop, "purpose": mail.purpose}
         named = _one_line(mail.name or "")
@@ -88,7 +89,13 @@ class Renderer:
             "unsubscribe_url": link,
             "imprint": self._imprint,
         }
-        return Rendered(subject, self._html(values), self._text(values), link)
+        try:
+            return Rendered(subject, self._html(values), self._text(values), link)
+        except MemoryError:
+            raise
+        except Exception as error:
+            # A template is a program, whose author did not think of this mail.
+            raise InputError(f"the template does not fit this mail: {error}") from error
 
     def _texts_of(self, language: str) -> Texts:
         if language not in self._texts:

@@ -50,6 +50,7 @@ class Verdict(StrEnum):
     TAKEN : the server is responsible for it now.
     LATER : not taken (4xx, or the connection ended before the mail was sent); to be tried again.
     NO_ADDRESS : the server knows no such recipient and never will (5xx to RCPT).
+    NO_SENDER : the server takes nothing from this sender (5xx to MAIL, which says nothing of a recipient).
     REFUSED : the server does not take this mail (any other 5xx).
     UNKNOWN : sent, and no answer came: it may have been taken.
     """
@@ -57,6 +58,7 @@ class Verdict(StrEnum):
     TAKEN = "taken"
     LATER = "later"
     NO_ADDRESS = "no_address"
+    NO_SENDER = "no_sender"
     REFUSED = "refused"
     UNKNOWN = "unknown"
 
@@ -85,7 +87,7 @@ _ENDS: Final = 421
 _PIPELINING: Final = "pipelining"
 """RFC 2920."""
 
-_RCPT, _DATA = 1, 2
+_MAIL, _RCPT, _DATA = 0, 1, 2
 _YES: Final = ((250,), (250, 251), (354,))
 """Replies to MAIL, RCPT and DATA that let the next one come."""
 
@@ -96,6 +98,7 @@ class MailConnection:
     def __init__(self, server: MailServer) -> None:
         self._server = server
         self._smtp: smtplib.SMTP | None = None
+        self._was_used = False
 
     @property
     def is_open(self) -> bool:
@@ -109,7 +112,7 @@ class MailConnection:
         server = self._server
         place = f"the mail server {server.host}:{server.port}"
         try:
-            self._smtp = _connected(server)
+            self._smtp, self._was_used = _connected(server), False
         except ssl.SSLCertVerificationError as error:
             raise ServerRefusesError(
                 f"{place} has a certificate that is not trusted: {error.verify_message}",
@@ -137,9 +140,20 @@ class MailConnection:
             raise ServerDownError(f"{place} cannot be reached: {error}") from error
 
     def deliver(self, sender: str, recipient: str, message: bytes) -> Handover:
-        """Hands one message over. Lines end with CRLF. Raises ServerDownError and ServerRefusesError from `open`."""
+        """Hands one message over. Lines end with CRLF. Raises ServerDownError and ServerRefusesError, with nothing
+        handed over: those of `open`, and the latter where the server takes no mail from this sender, whoever it is to.
+        """
         self.open()
-        smtp = self._smtp
+        was_used = self._was_used
+        handover = self._deliver(sender, recipient, message)
+        if was_used and handover.verdict is Verdict.LATER and not self.is_open:
+            # Servers close connections that wait for long, or that brought enough: that says nothing of this mail.
+            self.open()
+            handover = self._deliver(sender, recipient, message)
+        return handover
+
+    def _deliver(self, sender: str, recipient: str, message: bytes) -> Handover:
+        smtp, self._was_used = self._smtp, True
         assert smtp is not None  # noqa: S101 - `open` raises otherwise
         try:
             refused = _envelope(smtp, sender, recipient)
@@ -149,6 +163,11 @@ class MailConnection:
         if refused is not None:
             code, handover = refused
             self._go_on(code)
+            if handover.verdict is Verdict.NO_SENDER:
+                raise ServerRefusesError(
+                    f"the mail server takes no mail from {sender}: {handover.reply}",
+                    remedy="see [sender], and user in [smtp]",
+                )
             return handover
         try:
             smtp.send(_stuffed(message))
@@ -187,8 +206,11 @@ class MailConnection:
             self.close()
             return
         try:
-            self._smtp.rset()
+            is_clear = self._smtp.rset()[0] == 250
         except (smtplib.SMTPException, OSError):
+            is_clear = False
+        if not is_clear:
+            # What it answered was to something else, or it waits for a mail still.
             self.close()
 
 
@@ -217,13 +239,17 @@ def _connected(server: MailServer) -> smtplib.SMTP:
 def _envelope(smtp: smtplib.SMTP, sender: str, recipient: str) -> tuple[int, Handover] | None:
     """Everything before the message itself; None where the server waits for it now."""
     no: tuple[int, Handover] | None = None
-    waits = False
+    to_nobody = waits = False
     try:
         for place, (code, text) in enumerate(_replies(smtp, sender, recipient)):
+            to_nobody = to_nobody or (place == _RCPT and 400 <= code < 600)
             waits = place == _DATA and code == 354
             no = no or _no(place, code, text)
             if no is not None and not smtp.has_extn(_PIPELINING):
                 return no
+        if no is not None and waits and not to_nobody:
+            # An empty mail would be somebody's.
+            return _ENDS, no[1]
         if no is not None and waits:
             # Nobody is left to send it to, and still the server waits for it: an empty one then (RFC 2920, 3.1).
             smtp.send(b".\r\n")
@@ -254,9 +280,12 @@ def _no(place: int, code: int, text: bytes) -> tuple[int, Handover] | None:
     if code in _YES[place]:
         return None
     verdict = Verdict.REFUSED if code >= 500 else Verdict.LATER
+    if place == _MAIL and code >= 500:
+        verdict = Verdict.NO_SENDER
     if place == _RCPT and code >= 500 and not _POLICY.match(_text(text)):
         verdict = Verdict.NO_ADDRESS
-    return code, Handover(verdict, _reply(code, text))
+    # After what is no yes and no no, nobody knows what the next answer would be to.
+    return code if 400 <= code < 600 else _ENDS, Handover(verdict, _reply(code, text))
 
 
 def _stuffed(message: bytes) -> bytes:

@@ -241,6 +241,8 @@ def _check_links(path: Path, source: str, template: MailTemplate) -> None:
         except UndefinedError as error:
             attribute = re.findall(r"'(\w+)'", str(error))
             raise _refused(path, source, str(error), attribute[-1] if attribute else "{{") from error
+        except Exception as error:  # Whatever a template computes may not work.
+            raise _refused(path, source, f"the template cannot be filled in: {error}", "{{") from error
         links = _Links()
         links.feed(page)
         if _PROBE not in links.found:

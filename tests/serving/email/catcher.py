@@ -31,7 +31,7 @@ class Catcher:
 
     Recipients whose name begins with `nobody` do not exist; with `later`, they are put off once; with `always-later`,
     always; with `refused`, their mail is refused; with `cut`, the connection ends after the mail was taken, without an
-    answer.
+    answer. While there is a file FOLDER/no-sender, nothing is taken from anybody.
     """
 
     def __init__(self, folder: Path, failing: float) -> None:
@@ -39,6 +39,15 @@ class Catcher:
         self._failing = failing
         self._seen: set[str] = set()
         self._taken: IO[bytes] = (folder / "taken").open("ab", buffering=0)
+
+    async def handle_MAIL(  # noqa: N802 - the library's names
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Whether anything is taken from this sender."""
+        if (self._folder / "no-sender").exists():
+            return "530 5.7.0 log in first"
+        envelope.mail_from = address
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802 - the library's names
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

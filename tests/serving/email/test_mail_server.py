@@ -6,8 +6,9 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,8 @@ def scripted(*answers: bytes) -> Iterator[int]:
 
         def serve() -> None:
             connection, _ = listening.accept()
-            with connection, connection.makefile("rb") as lines:
+            # Whoever heard enough closes, and does not wait for the rest.
+            with suppress(OSError), connection, connection.makefile("rb") as lines:
                 connection.sendall(b"220 hello\r\n")
                 for place, answer in enumerate(answers):
                     is_message = place == 4
@@ -172,6 +174,9 @@ PIPELINED = b"250-hello\r\n250 PIPELINING\r\n"
         ((b"", b"", b"421 bye\r\n"), Verdict.LATER, "421 bye"),
         ((b"", b"", b"250 ok\r\n250 ok\r\n452 full\r\n"), Verdict.LATER, "452 full"),
         ((b"", b"", b"250 ok\r\n"), Verdict.LATER, "connection was lost before the mail was sent"),
+        ((b"", b"", b"??\r\n250 ok\r\n250 ok\r\n354 go\r\n"), Verdict.LATER, "-1"),
+        ((b"", b"", b"250 ok\r\n451 later\r\n554 no\r\n354 odd\r\n"), Verdict.LATER, "451 later"),
+        ((b"", b"", b"250 ok\r\n252 perhaps\r\n354 go\r\n", b"250 empty\r\n", b"250 clear\r\n"), Verdict.LATER, "252"),
     ],
 )
 def test_commands_go_out_together_to_a_server_that_takes_them_so(
@@ -187,6 +192,34 @@ def test_commands_go_out_together_to_a_server_that_takes_them_so(
         connection.close()
     assert found.verdict is verdict
     assert reply in found.reply
+
+
+@pytest.mark.parametrize(
+    "answers", [(b"250 hello\r\n", b"530 log in\r\n"), (PIPELINED, b"530 log in\r\n503\r\n503\r\n")]
+)
+def test_a_server_that_takes_nothing_from_this_sender_says_nothing_of_a_mail(answers: tuple[bytes, ...]) -> None:
+    """All mails have the same sender: what is refused before anybody is named would be refused of each."""
+    with scripted(*answers) as port:
+        connection = MailConnection(MailServer("127.0.0.1", port, Security.NONE, timeout=2.0))
+        with pytest.raises(ServerRefusesError, match=r"no mail from a@shop\.example: 530 log in"):
+            connection.deliver("a@shop.example", "b@example.com", b"x\r\n")
+        connection.close()
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_opened_again() -> None:
+    """As servers do with those that wait for long: no attempt of a mail is lost by it."""
+    port = free_port()
+    controller = Controller(Sink(), hostname="127.0.0.1", port=port, timeout=0.2)
+    controller.start()
+    try:
+        connection = MailConnection(MailServer("127.0.0.1", port, Security.NONE, timeout=5.0))
+        for pause in (0.0, 0.6, 0.6):
+            time.sleep(pause)
+            assert connection.deliver("a@shop.example", "b@example.com", b"x\r\n").verdict is Verdict.TAKEN
+    finally:
+        controller.stop()
+    with pytest.raises(ServerDownError):
+        connection.deliver("a@shop.example", "b@example.com", b"x\r\n")
 
 
 @pytest.mark.parametrize("greeting", [b"250 hello\r\n", PIPELINED])

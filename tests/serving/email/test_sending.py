@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import time as clock_time
@@ -24,12 +25,14 @@ from recsys.shop_lock import sending_alone
 from recsys.stores.ledger import FINAL, MailState, Move
 from recsys.stores.protocols import Store
 from serving.email.campaign import Cap, QuietHours, Restraint
+from serving.email.claims import Claims, Settled
 from serving.email.deliver import SendClocks
 from serving.email.planned import PlannedMail
-from serving.email.rechecking import Recheck, Suppression
+from serving.email.rechecking import Postponement, Recheck, Suppression
 from serving.email.render import Rendered, Renderer
 from serving.email.sending import Sent, experiment_name, mailing_name, send
 from serving.email.settings import DeliverySettings
+from serving.email.templates import find_template
 from tests.serving.email.catcher import catcher, free_port, taken
 from tests.serving.email.mailings import BLOCKS, ITEM, NOW, TestPlan, mail, settings, shop_of
 
@@ -354,6 +357,60 @@ def test_a_mail_that_cannot_be_written_fails_alone(tmp_path: Path) -> None:
     assert found["ann"] == ("sent", "")
     assert found["bad"][0] == "failed"
     assert "is none" in found["bad"][1]
+
+
+def test_a_template_that_does_not_fit_one_mail_fails_that_mail(tmp_path: Path) -> None:
+    """Its row says why; the others are sent, and the next run has nothing to do."""
+    plan = TestPlan([mail("bad"), replace(mail("good"), blocks=BLOCKS[1:])])
+    own = ShopFolder(tmp_path).email / "templates"
+    own.mkdir(parents=True)
+    page = find_template(None, None).read_text()
+    odd = page.replace("{{ block.heading }}", "{{ block.heading }}{{ 1 // (block.items|length - 2) }}")
+    assert odd != page
+    (own / find_template(None, None).name).write_text(odd)
+    with catcher(tmp_path / "mails") as port, closing(shop_of(tmp_path, ["bad", "good"])) as store:
+        sent(tmp_path, store, plan, settings(port))
+        found = fates(store, plan)
+    assert found["good"] == ("sent", "")
+    assert found["bad"][0] == "failed"
+    assert "the template does not fit this mail" in found["bad"][1]
+
+
+def test_a_sender_that_the_server_does_not_take_stops_everything(tmp_path: Path) -> None:
+    """Nothing has failed of it: everybody waits, and is sent to when it is mended; what was in doubt stays so."""
+    plan, names = plan_of("ann", "bob", "cut-dan"), ["ann", "bob", "cut-dan"]
+    (tmp_path / "mails").mkdir()
+    with catcher(tmp_path / "mails") as port, closing(shop_of(tmp_path, names)) as store:
+        sent(tmp_path, store, TestPlan([mail("cut-dan")], planned_at=7), settings(port))
+        (tmp_path / "mails" / "no-sender").touch()
+        done = sent(tmp_path, store, plan, settings(port), restraint=Restraint(last_mails=0))
+        assert "no mail from mail@shop.example: 530 5.7.0 log in first" in done.sending.stopped
+        assert {state for state, _ in fates(store, plan).values()} == {"waiting"}
+        doubtful = TestPlan([mail("cut-dan")], planned_at=7)
+        sent(tmp_path, store, doubtful, settings(port), again=True)
+        assert [state for state, _ in fates(store, doubtful).values()] == ["uncertain"]
+        (tmp_path / "mails" / "no-sender").unlink()
+        done = sent(tmp_path, store, plan, settings(port), restraint=Restraint(last_mails=0))
+        assert [state for state, _ in fates(store, plan).values()] == ["sent", "sent", "uncertain"]
+
+
+def test_who_gets_no_mail_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While hundreds are suppressed, what became of the others is written down, and all connections are used again."""
+    some, names = [f"c{number}" for number in range(11)], [f"no{number}" for number in range(400)]
+    groups, whole = list[tuple[int, int]](), Claims.write
+
+    def write(
+        claims: Claims, settled: Sequence[Settled], wanted: Sequence[PlannedMail]
+    ) -> list[PlannedMail | Suppression | Postponement | None]:
+        groups.append((len(settled), len(wanted)))
+        return whole(claims, settled, wanted)
+
+    monkeypatch.setattr(Claims, "write", write)
+    with catcher(tmp_path / "mails") as port, closing(shop_of(tmp_path, some)) as store:
+        sent(tmp_path, store, plan_of(*some, *names), settings(port, connections=2))
+    written = max(place for place, (settled, _) in enumerate(groups) if settled)
+    assert sum(wanted for _, wanted in groups[written:]) > len(names) // 4
+    assert Counter(wanted for _, wanted in groups[written:])[2] > len(names) // 8
 
 
 def _all_day() -> QuietHours:
