@@ -261,13 +261,9 @@ class Recommender:
             kept = self._relevance(found, taste, rules) >= least * UNITS
             weak, found = found.item[~kept], only(found, kept)
         if rules.fillings is not None and request.among is None and not self.placement.only_again:
-            showable = rules.showable
-            if showable is None:
-                showable, passing = catalog.showable(request.now), rules.passing
-                showable = showable if passing is None else showable & passing
             # What somebody is known not to want does not come back because others do.
             hidden = np.concatenate([taste.seen, left_out(self.bundle.items, request), rules.barred, weak])
-            found = filled(found, request.limit, rules.fillings, showable, hidden)
+            found = filled(found, request.limit, rules.fillings, rules.listable(catalog, request.now), hidden)
         relevance = self._relevance(found, taste, rules)
         if least and not (kept := relevance >= least * UNITS).all():
             return only(found, kept), relevance[kept], len(weak) + int(np.count_nonzero(~kept))

@@ -75,6 +75,14 @@ class Rules(NamedTuple):
             return self.among
         return self.where.mask if self.among is None else self.among & self.where.mask
 
+    def listable(self, catalog: Catalog, now: int) -> Flags:
+        """What may be shown at `now` (milliseconds UTC) and passes everything, but for what is barred: bool, shape
+        (items,)."""
+        if self.showable is not None:
+            return self.showable
+        showable, passing = catalog.showable(now), self.passing
+        return showable if passing is None else showable & passing
+
     def without(self, blocked: Flags) -> Rules:
         """The same where some items are not listed."""
         among = ~blocked if self.among is None else self.among & ~blocked

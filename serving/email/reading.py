@@ -114,7 +114,7 @@ def read_campaign(text: str, source: str, around: Surroundings) -> Campaign:
     campaign = Campaign(
         name=name,
         purpose=_purpose(file),
-        template=_template(file, around),
+        template=_checked(file, "template", 1_000, around.check_template),
         shop=_shop(file),
         audience=_audience(file, around),
         blocks=_blocks(file, around),
@@ -152,13 +152,14 @@ def _purpose(file: Section) -> str:
     return purpose
 
 
-def _template(file: Section, around: Surroundings) -> str | None:
-    template = file.text("template", 1_000)
+def _checked(section: Section, key: str, most: int, check: Callable[[str | None], object]) -> str | None:
+    """A text of at most so many characters; a fault of the file where `check` raises InputError."""
+    text = section.text(key, most)
     try:
-        around.check_template(template)
+        check(text)
     except InputError as error:
-        file.fault("template", error.found, error.expected)
-    return template
+        section.fault(key, error.found, error.expected)
+    return text
 
 
 def _shop(file: Section) -> ShopFacts:
@@ -284,19 +285,11 @@ def _blocks(file: Section, around: Surroundings) -> tuple[Block, ...]:
         found.append(
             Block(
                 kind=kind, items=items or ITEMS, where=where, days=DAYS if days is None else days,
-                times=times or 1, probability=probability or 0.0, picked=picked, placement=_placement(each, around),
+                times=times or 1, probability=probability or 0.0, picked=picked,
+                placement=_checked(each, "placement", 64, around.foresees),
             )
         )  # fmt: skip
     return tuple(found)
-
-
-def _placement(block: Section, around: Surroundings) -> str | None:
-    name = block.text("placement", 64)
-    try:
-        around.foresees(name)
-    except InputError as error:
-        block.fault("placement", error.found, error.expected)
-    return name
 
 
 def _foresees(block: Block, around: Surroundings) -> bool:

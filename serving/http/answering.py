@@ -388,13 +388,10 @@ class Answerer:
         """What the rules of a placement that hold for a whole list come to."""
         engine, person = asked.engine, asked.person
         rules = asked.rules or NO_RULES
-        showable = rules.showable
-        if showable is None:
-            showable, passing = engine.catalog.showable(asked.now), rules.passing
-            showable = showable if passing is None else showable & passing
         return spot.layout.now(
-            asked.now, showable, lambda: spot.hidden(person.history, asked.request(), rules), engine.table,
-            self._shown_to(asked), person.history,
+            asked.now, rules.listable(engine.catalog, asked.now),
+            lambda: spot.hidden(person.history, asked.request(), rules), engine.table, self._shown_to(asked),
+            person.history,
         )  # fmt: skip
 
     def _shown_to(self, asked: Asked) -> Shown:

@@ -68,9 +68,9 @@ class Trial(NamedTuple):
         weights = chances.order.nbytes + chances.value.nbytes + chances.won.nbytes + 5 * chances.means.nbytes
         return _SIZE + 2 * len(self.ranked.items) + weights
 
-    def holds(self, followed: Followed | None, changed: frozenset[str] | None) -> bool:
+    def holds(self, followed: Followed, changed: frozenset[str] | None) -> bool:
         """Whether the same is believed still."""
-        return self.followed() is followed is not None and self.changed == changed
+        return self.followed() is followed and self.changed == changed
 
     def draw(self, seed: str) -> Draw:
         """What an answer with this seed shows."""
