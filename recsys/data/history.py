@@ -136,14 +136,15 @@ class History:
         """The history of somebody who has done nothing yet."""
         return cls.from_stored(StoredHistory.of(0, ()), Vocabulary.from_ids(()))
 
-    def without_taste(self) -> History:
-        """What this history says was had or refused, and nothing that taste could be read from."""
-        return replace(
-            History.empty(),
-            earlier_item=np.concatenate([self.item, self.earlier_item]),
-            earlier_kind=np.concatenate([self.kind, self.earlier_kind]),
-            version=self.version,
-        )
+    def without_taste(self, kinds: Collection[EventKind] = tuple(EventKind)) -> History:
+        """What this history says was had or refused, by events of these kinds, and nothing that taste could be read
+        from; the empty history where there is no such event."""
+        item = np.concatenate([self.item, self.earlier_item])
+        kind = np.concatenate([self.kind, self.earlier_kind])
+        kept = np.isin(kind, [each.code for each in kinds])
+        if not kept.any():
+            return History.empty()
+        return replace(History.empty(), earlier_item=item[kept], earlier_kind=kind[kept], version=self.version)
 
     def __len__(self) -> int:
         return len(self.item)

@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 import structlog
 
+from recsys.data.events import EventKind
 from recsys.data.history import History, StoredHistory
 from recsys.data.shown import NOTHING_SHOWN, Shown
 from recsys.errors import StoreUnavailableError
@@ -62,6 +63,9 @@ log = structlog.get_logger("bookmatch.serving")
 
 Lists = MemoryCache[tuple[bytes | None, Question], RankedList]
 """Lists in this process's own memory, by the store's secret and the question."""
+
+SAID_OF_ITEMS = (EventKind.NOT_INTERESTED, EventKind.OWN)
+"""What customers say of items themselves. It counts for those, too, who want no personal lists."""
 
 _BODY = b'{"items":[%b],"served_from":%b,"recommendation_id":%b}'
 
@@ -129,15 +133,16 @@ class Answerer:
         seen = self._live.history(customer_id, moment.engine.bundle, moment.stamp)
         spent = self._budget.worked() - started
         history, why_not = seen.history, seen.unknown
-        if not seen.profile.recommendations:
-            history, why_not = History.empty(), RECOMMENDATIONS_OFF
+        person_id: str | None = seen.profile.customer_id
         attributes = CustomerAttributes(self._live, seen.profile.customer_id, moment.stamp)
+        subject = None if seen.degraded == HISTORY_TOO_LONG else ("customer", seen.profile.customer_id)
+        if not seen.profile.recommendations:
+            # Not kept: what is kept under the customer's name is personal.
+            history, why_not = history.without_taste(SAID_OF_ITEMS), RECOMMENDATIONS_OFF
+            subject = person_id = None
         if not history.version:
             # Everybody without a history gets the same list, and it is kept once.
-            shown_to = seen.profile.customer_id if seen.profile.recommendations else None
-            return Person(("nobody",), history, 0, seen.degraded, why_not, customer_id=shown_to, attributes=attributes)
-        subject = None if seen.degraded == HISTORY_TOO_LONG else ("customer", seen.profile.customer_id)
-        person_id = seen.profile.customer_id
+            return Person(("nobody",), history, 0, seen.degraded, why_not, customer_id=person_id, attributes=attributes)
         return Person(subject, history, seen.profile.version, seen.degraded, why_not, spent, person_id, attributes)
 
     def person(self, moment: Moment, asker: Asker) -> Person:

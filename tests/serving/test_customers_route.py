@@ -67,6 +67,27 @@ def test_switched_off_is_not_personal_and_switched_on_again_is(service: Service)
     assert listed(service, "c1").items == before.items
 
 
+@pytest.mark.parametrize("kind", ["not_interested", "own"])
+def test_switched_off_what_was_said_of_items_still_counts(service: Service, kind: str) -> None:
+    """Before and after the switch, in every list of theirs; what they bought or looked at does not, nor theirs for
+    others."""
+    popular = listed(service, "nobody").items
+    service.post_events({"customer_id": "c1", "kind": kind, "item_id": popular[0]})
+    send(service, "PUT", "/v1/customers/c1", {"recommendations": False})
+    assert listed(service, "c1").items[:5] == popular[1:6]
+    service.post_events({"customer_id": "c1", "kind": kind, "item_id": popular[1]})
+    service.post_events({"customer_id": "c1", "kind": "purchase", "item_id": popular[2]})
+    off = listed(service, "c1")
+    assert off.items[:5] == popular[2:7]
+    assert off.served_from["fallback"] == "recommendations_off"
+    page = {"customer_id": "c1", "lists": [{"name": "a", "type": "recommendations", "limit": 5}]}
+    (on_page,) = send(service, "POST", "/v1/pages", page).json()["lists"]
+    assert [entry["item_id"] for entry in on_page["items"]] == popular[2:7]
+    ranked = send(service, "POST", "/v1/rank", {"customer_id": "c1", "item_ids": popular[:4]})
+    assert ranked.items == popular[2:4]
+    assert listed(service, "nobody").items == popular
+
+
 def test_a_visitor_who_logs_in_keeps_what_they_did(service: Service) -> None:
     """From the login on either id has one list, made from what both did; a refusal made as a visitor stays."""
     before = listed(service, "c1").items

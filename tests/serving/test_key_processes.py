@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -57,6 +58,13 @@ def command(home: Path, *words: str) -> str:
     return done.stdout
 
 
+def opens(server: Server, key: str) -> int:
+    """What a key opens, asked again for as long as this address is only told to wait."""
+    while (reply := httpx.get(server.url + TARGET, headers={"X-API-Key": key})).status_code == 429:
+        time.sleep(float(reply.headers["Retry-After"]))
+    return reply.status_code
+
+
 def test_a_key_counts_on_every_worker_from_when_it_is_there(two_workers: Server, shop: Path) -> None:
     """Made beside the running service and used at once; revoked, and no request that starts after that gets in."""
     for _ in range(5):
@@ -72,14 +80,10 @@ def test_commands_make_rotate_and_revoke_keys_beside_the_service(two_workers: Se
     """As typed: both keys are valid during the overlap, and neither once they are revoked. No log shows a key."""
     first = orjson.loads(command(shop, "keys", "create", "--role", "storefront", "--name", "shop", "--json"))
     second = orjson.loads(command(shop, "keys", "rotate", first["id"], "--overlap", "1h", "--json"))
-
-    def status(key: str) -> int:
-        return httpx.get(two_workers.url + TARGET, headers={"X-API-Key": key}).status_code
-
-    assert [status(each["key"]) for each in (first, second)] == [200, 200]
+    assert [opens(two_workers, each["key"]) for each in (first, second)] == [200, 200]
     for each in (first, second):
         command(shop, "keys", "revoke", each["id"])
-        assert status(each["key"]) == 401
+        assert opens(two_workers, each["key"]) == 401
     httpx.get(f"{two_workers.url}{TARGET}?key={first['key']}")
     log = two_workers.log.read_text()
     assert "refused" in log
@@ -113,9 +117,12 @@ def test_trailers_are_bounded_and_say_nothing(two_workers: Server) -> None:
     """Whoever has no key must not fill memory after a body's last chunk, nor add headers that the head did not have."""
     host, _, port = two_workers.url.removeprefix("http://").partition(":")
     head = b"POST /v1/events HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n"
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
-        connection.sendall(head + b"2\r\n{}\r\n0\r\nx-request-id: of-a-trailer\r\n\r\n")
-        answer = connection.recv(4096)
+    answer = b"HTTP/1.1 429 "
+    while answer.startswith(b"HTTP/1.1 429 "):  # After refusals of before, for a second.
+        time.sleep(0.1)
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(head + b"2\r\n{}\r\n0\r\nx-request-id: of-a-trailer\r\n\r\n")
+            answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 401 "), answer
     assert b"of-a-trailer" not in answer
     for piece in (b"x" * 4096, b"x-more: y\r\n" * 400):
