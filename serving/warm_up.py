@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.data.events import EventKind
+from recsys.data.events import KIND_CODES, EventKind
+from recsys.data.history import History, StoredHistory
+from recsys.data.packed import HistoryRow
+from recsys.data.signals import EventWeights
 from recsys.data.vocabulary import Vocabulary
 from recsys.models.als import ALS
 from recsys.models.item_item import ItemItem
@@ -34,7 +37,9 @@ def warm_up() -> None:
     )
     curve = (np.zeros(1), np.zeros(1))
     relevance = Relevance.of_curves((EventKind.PURCHASE,), 1, (), (curve, curve, curve))
-    speakers, strengths, nobody = order[:1], np.ones(1, dtype=np.float32), order[:0]
+    somebody = StoredHistory.of(1, [HistoryRow("a", EventKind.VIEW.code, None, None, 1.0, None)])
+    speakers, strengths, kinds = History.from_stored(somebody, ids).speakers(EventWeights())
+    nobody = order[:0]
     asked = Asked(
         np.ones(7), speakers, strengths, nobody, np.zeros(0), strengths[:0], np.ones(2, dtype=np.bool_), nobody, nobody,
         1, filled=True, explained=True,
@@ -46,8 +51,8 @@ def warm_up() -> None:
         HISTORY,
         Texts.of_ids(ids),
         speakers,
-        np.zeros(1, dtype=np.int32),
-        Texts.of(["view"]),
+        kinds.astype(np.int32),
+        Texts.of([""] * len(KIND_CODES)),
     )
     beliefs = Beliefs.of(ItemCounts.nothing(2), ItemGroups.nothing(2), np.zeros(0, dtype=np.int64), 0)
     offer = Offer(np.ones(2, dtype=np.bool_), np.zeros(0, dtype=np.bool_))

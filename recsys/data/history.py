@@ -11,15 +11,8 @@ import numpy.typing as npt
 
 from recsys.data.events import KIND_BY_CODE, EventKind
 from recsys.data.packed import HistoryColumns, HistoryRow
-from recsys.data.signals import (
-    MS_PER_DAY,
-    UNKNOWN_TIME,
-    EventWeights,
-    event_strengths,
-    fade_by_steps,
-    item_clocks,
-    item_strengths,
-)
+from recsys.data.signals import UNKNOWN_TIME, EventWeights
+from recsys.data.taste import Speakers, speakers
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 
 T = TypeVar("T")
@@ -87,7 +80,7 @@ class History:
     earlier_item, earlier_kind : int32 and int8, shape (m,); which item had which kind of event before the oldest event
         here, each pair once.
     version : the store's version of this history.
-    unknown_items : how many events were dropped because their item is not in the vocabulary.
+    unknown_items : how many events and pairs of earlier ones were dropped because their item is not in the vocabulary.
     """
 
     item: npt.NDArray[np.int32]
@@ -115,8 +108,21 @@ class History:
     def from_stored(cls, stored: StoredHistory, items: Vocabulary) -> Self:
         """A stored history in the positions of `items`."""
         columns = stored.columns
-        positions = items.positions_of(columns.text, columns.offsets)
-        item, earlier = positions[columns.item], positions[columns.earlier_item]
+        return cls._placed(columns, items.positions_of(columns.text, columns.offsets), stored.version)
+
+    def moved(self, places: npt.NDArray[np.int32]) -> History | None:
+        """The same past in the positions of another vocabulary; None where events were dropped that this one may know.
+
+        Parameters
+        ----------
+        places : shape (items of the vocabulary until now,); the position of each in the other one, or `UNKNOWN`.
+        """
+        return None if self.unknown_items else self._placed(self, places, self.version)
+
+    @classmethod
+    def _placed(cls, columns: HistoryColumns | History, places: npt.NDArray[np.int32], version: int) -> Self:
+        """These columns with `places[i]` for item `i`."""
+        item, earlier = places[columns.item], places[columns.earlier_item]
         keep, keep_earlier = item != UNKNOWN, earlier != UNKNOWN
         return cls(
             item=item[keep],
@@ -127,8 +133,8 @@ class History:
             rating=columns.rating[keep].astype(np.float32),
             earlier_item=earlier[keep_earlier],
             earlier_kind=columns.earlier_kind[keep_earlier],
-            version=stored.version,
-            unknown_items=int(len(item) - np.count_nonzero(keep)),
+            version=version,
+            unknown_items=int(np.count_nonzero(item == UNKNOWN) + np.count_nonzero(earlier == UNKNOWN)),
         )
 
     @classmethod
@@ -149,51 +155,13 @@ class History:
     def __len__(self) -> int:
         return len(self.item)
 
-    def strengths(self, weights: EventWeights) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-        """The items that carry taste, ascending, and how much: int32 and float32 of shape (m,), strengths above 0."""
-        signals = self._signals()
-        items, strength = item_strengths(*signals, weights)
-        clock = item_clocks(signals[0], np.zeros(len(self), dtype=np.int64), self.timestamp, self.position)
-        strength = fade_by_steps(strength, clock, clock.max(initial=0), weights)
-        taste = strength > 0
-        return items[taste].astype(np.int32), strength[taste]
-
-    def _signals(
-        self,
-    ) -> tuple[
-        npt.NDArray[np.int64],
-        npt.NDArray[np.int8],
-        npt.NDArray[np.float64],
-        npt.NDArray[np.float32],
-        npt.NDArray[np.float32],
-    ]:
-        """What `event_strengths` takes, up to the weights."""
-        row = np.zeros(len(self), dtype=np.int64)
-        return (
-            self.item.astype(np.int64),
-            self.kind,
-            ages(self.timestamp, row, 1, MS_PER_DAY),
-            self.quantity,
-            self.rating,
-        )
+    def speakers(self, weights: EventWeights) -> Speakers:
+        """The items that carry taste, how much, and what of each says most."""
+        return speakers(self.item, self.kind, self.timestamp, self.position, self.quantity, self.rating, weights)
 
     def items_of(self, kinds: Collection[EventKind]) -> npt.NDArray[np.int32]:
         """The distinct items with an event of one of these kinds, ascending; events that are only in `earlier_item`
         count too."""
-        codes = [kind.code for kind in kinds]
-        newest = self.item[np.isin(self.kind, codes)]
-        return np.union1d(newest, self.earlier_item[np.isin(self.earlier_kind, codes)])
-
-    def strongest_kinds(self, items: npt.NDArray[np.int32], weights: EventWeights) -> npt.NDArray[np.int8]:
-        """For each of these items, ascending, the code of the kind of event on it that weighs most, among those that
-        carry taste: what an explanation names. A purchase that was returned is not what speaks for the next book.
-
-        Every item must have an event here.
-        """
-        base = np.zeros(max(KIND_BY_CODE) + 1)
-        for kind, entry in weights.kinds.items():
-            base[kind.code] = entry.weight
-        speaks = event_strengths(*self._signals(), weights).strength > 0
-        order = np.lexsort((self.kind, base[self.kind], speaks, self.item))
-        last = np.searchsorted(self.item[order], items, side="right") - 1
-        return self.kind[order[last]]
+        wanted = np.zeros(max(KIND_BY_CODE) + 1, dtype=np.bool_)
+        wanted[[kind.code for kind in kinds]] = True
+        return np.unique(np.concatenate([self.item[wanted[self.kind]], self.earlier_item[wanted[self.earlier_kind]]]))

@@ -201,7 +201,7 @@ class Interactions:
     def tastes(self, weights: EventWeights) -> Tastes:
         """What every customer thinks of every item they touched, and when they last did.
 
-        Row `u` of `strength`, faded by steps, is what `history(u).strengths(weights)` returns: training and serving see
+        Row `u` of `strength`, faded by steps, is what `history(u).speakers(weights)` returns: training and serving see
         the same numbers.
         """
         parts = [self._tastes_of(first, last, weights) for first, last in self.blocks()]

@@ -73,12 +73,15 @@ class EventWeights:
     cap : the most that a customer's events on one item may add up to.
     rating_scale : lowest and highest rating in the shop; a rating counts from 0 (lowest) to 1 (highest), a rating
         event without a value counts half.
+    base, rate : float64, by the code of the kind; its weight, and 1 / its half-life (0: it never fades).
     """
 
     kinds: Mapping[EventKind, KindWeight] = field(default_factory=lambda: dict(_DEFAULT_KINDS))
     half_life_steps: float | None = 10.0
     cap: float = 1.0
     rating_scale: tuple[float, float] = (1.0, 5.0)
+    base: npt.NDArray[np.float64] = field(init=False, repr=False, compare=False)
+    rate: npt.NDArray[np.float64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for kind, entry in self.kinds.items():
@@ -93,6 +96,13 @@ class EventWeights:
             raise InputError(f"the rating scale is {low} to {high}", expected="two finite numbers, the lowest first")
         if not self.cap > 0:
             raise InputError(f"the cap is {self.cap}", expected="a number above 0")
+        base = np.zeros(max(KIND_CODES.values()) + 1)
+        rate = np.zeros_like(base)
+        for kind, entry in self.kinds.items():
+            base[kind.code] = entry.weight
+            rate[kind.code] = 0.0 if entry.half_life_days is None else 1.0 / entry.half_life_days
+        object.__setattr__(self, "base", base)
+        object.__setattr__(self, "rate", rate)
 
     def unfading(self) -> Self:
         """The same weights where nothing is forgotten: what models are fitted on, who handle order themselves."""
@@ -127,13 +137,8 @@ def _fading(
     kind: npt.NDArray[np.int8], age_days: npt.NDArray[np.float64], weights: EventWeights
 ) -> npt.NDArray[np.float64]:
     """w_kind · 2^(−age / half_life_kind) per event; ages are NaN where unknown."""
-    base = np.zeros(max(KIND_CODES.values()) + 1)
-    rate = np.zeros_like(base)
-    for name, entry in weights.kinds.items():
-        base[name.code] = entry.weight
-        rate[name.code] = 0.0 if entry.half_life_days is None else 1.0 / entry.half_life_days
-    halvings = np.nan_to_num(age_days * rate[kind])
-    return np.asarray(base[kind] * np.exp2(-halvings), dtype=np.float64)
+    halvings = np.nan_to_num(age_days * weights.rate[kind])
+    return np.asarray(weights.base[kind] * np.exp2(-halvings), dtype=np.float64)
 
 
 def _rating_factor(

@@ -74,10 +74,8 @@ class BundleModels:
         return seen
 
     def _taste(self, history: History, seen: npt.NDArray[np.int32]) -> Taste:
-        weights = self.bundle.manifest.event_weights
-        items, strengths = history.strengths(weights)
+        items, strengths, kinds = history.speakers(self.bundle.manifest.event_weights)
         if len(items) > MOST_SPEAKERS:
             loudest = np.sort(np.lexsort((items, -strengths))[:MOST_SPEAKERS])
-            items, strengths = items[loudest], strengths[loudest]
-        kinds = history.strongest_kinds(items, weights).astype(np.int32)
-        return Taste(items, strengths, kinds, seen)
+            items, strengths, kinds = items[loudest], strengths[loudest], kinds[loudest]
+        return Taste(items, strengths, kinds.astype(np.int32), seen)

@@ -35,6 +35,7 @@ from serving.http.background import Background
 from serving.http.catalog_reading import FEW_CHANGES, ReadCatalog, read_catalog
 from serving.http.live import LiveStore, Stamp
 from serving.http.metrics import Metrics
+from serving.http.moves import moves_among
 from serving.http.policies import NOTHING_PUBLISHED, Policies, PolicyWatch
 from serving.http.problems import Problem
 from serving.http.store_handle import Origin
@@ -408,6 +409,7 @@ class Engines:
                 return
             with self._metrics.bundle_load_seconds.time():
                 engine = await self._background.run(self._load, wanted)
+            await self._carry_histories_to(engine)
             published = next((each.at for each in self._repository.publications()[::-1] if each.bundle == wanted), None)
         except Exception as error:
             # Whatever is wrong with a bundle, the one that answers stays.
@@ -441,13 +443,21 @@ class Engines:
                 continue
             try:
                 # With attributes, whatever the placements ask for: a filter may come with any question.
-                self._others[name] = await self._background.run(self._load, name, tabled=True)
+                other = await self._background.run(self._load, name, tabled=True)
+                await self._carry_histories_to(other)
+                self._others[name] = other
             except Exception as error:
                 # Its arm is served to nobody: whoever is in it gets what everybody gets, and is not counted.
                 self._refused_others[name] = now + int(RETRY_REFUSED * 1000)
                 self._metrics.bundle_loads.labels("refused").inc()
                 expected = isinstance(error, BundleError | StoreError)
                 log.warning("bundle of an arm refused", bundle=name, cause=str(error), exc_info=not expected)
+
+    async def _carry_histories_to(self, engine: Engine) -> None:
+        """Sees that histories which were read for a bundle that answers need not be read again for this one."""
+        answering = [each for each in (self._engine, *self._others.values()) if each is not None]
+        bundles = {each.bundle.bundle_id: each.bundle for each in (*answering, engine)}.values()
+        self._live.moves = await self._background.run(moves_among, bundles, self._live.moves)
 
     def _load(self, bundle_id: str, *, tabled: bool = False) -> Engine:
         """Verifies and maps the bundle and asks it once, so that the first customer does not wait for the disk."""

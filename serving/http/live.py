@@ -25,6 +25,7 @@ from recsys.data.vocabulary import Vocabulary
 from recsys.errors import StoreError
 from recsys.stores.protocols import Store
 from serving.http.catalog_reading import ReadCatalog, caught_up
+from serving.http.moves import Moves
 from serving.http.store_handle import Origin, StoreHandle
 
 STORE_UNAVAILABLE = "store_unavailable"
@@ -118,6 +119,8 @@ class LiveStore:
         self._forgetting = 0
         self._shown: OrderedDict[str, _ShownCopy] = OrderedDict()
         self._shown_from: Origin | None = None
+        self.moves: Moves = {}
+        """By which copies of histories that were made for one bundle become those for another."""
         self.when_forgotten: list[Callable[[], None]] = [self._copies.clear, self._shown.clear, self._attributes.clear]
         """What is done before the next answer once somebody was forgotten, here or by another process."""
         self.when_changed: list[Callable[[Store], None]] = []
@@ -184,7 +187,9 @@ class LiveStore:
         """
         copy = self._copies.get(customer_id)
         if copy is not None and copy.bundle != bundle.bundle_id:
-            copy = None
+            copy = self._moved(copy, bundle.bundle_id)
+            if copy is not None:
+                self._copies[customer_id] = copy
         if copy is not None and copy.stamp == now and self._copied_from == self._handle.origin:
             self._copies.move_to_end(customer_id)
             return Seen(copy.history, copy.profile)
@@ -198,6 +203,12 @@ class LiveStore:
             return fresh
         self._remember(customer_id, fresh)
         return Seen(fresh.history, fresh.profile)
+
+    def _moved(self, copy: _Copy, bundle_id: str) -> _Copy | None:
+        """A copy in the positions of another bundle, where that can be told without the store."""
+        places = self.moves.get((copy.bundle, bundle_id))
+        history = None if places is None else copy.history.moved(places)
+        return None if history is None else replace(copy, bundle=bundle_id, history=history)
 
     def shown(self, customer_id: str, bundle: ModelBundle, now: Stamp | None = None) -> Shown:
         """What a customer was shown lately, in the bundle's positions, as of `now` or later; as far as it was read

@@ -35,7 +35,7 @@ ITEMS = Vocabulary.from_ids(["a", "b", "c"])
 def tastes(*rows: HistoryRow) -> dict[str, float]:
     """The strengths of a history by item id."""
     history = History.from_stored(StoredHistory.of(1, rows), ITEMS)
-    items, strengths = history.strengths(WEIGHTS)
+    items, strengths, _ = history.speakers(WEIGHTS)
     return {ITEMS[int(item)]: float(value) for item, value in zip(items, strengths, strict=True)}
 
 
@@ -76,7 +76,7 @@ def test_where_only_an_order_is_known_steps_count() -> None:
     baskets = [("a", 3), ("a", 5), ("b", 3), ("c", 7), ("b", 7)]
     rows = [did(item, EventKind.VIEW, None, position=position) for item, position in baskets]
     history = History.from_stored(StoredHistory.of(1, rows), ITEMS)
-    items, strengths = history.strengths(replace(WEIGHTS, half_life_steps=1.0))
+    items, strengths, _ = history.speakers(replace(WEIGHTS, half_life_steps=1.0))
     assert items.tolist() == [ITEMS.position(item) for item in "abc"]
     assert strengths.tolist() == pytest.approx([0.5 * 2.0**-1, 0.5, 0.25])
 
@@ -85,7 +85,7 @@ def test_what_has_faded_to_nothing_says_nothing() -> None:
     """With a half-life of a quarter of a step, the item one step back still speaks, the one two steps back does not."""
     rows = [did(item, EventKind.PURCHASE, None, position=place) for place, item in enumerate("abc")]
     history = History.from_stored(StoredHistory.of(1, rows), ITEMS)
-    items, strengths = history.strengths(replace(WEIGHTS, half_life_steps=0.25))
+    items, strengths, _ = history.speakers(replace(WEIGHTS, half_life_steps=0.25))
     assert items.tolist() == [ITEMS.position("b"), ITEMS.position("c")]
     assert strengths.tolist() == pytest.approx([2.0**-4, 1.0])
 
@@ -95,7 +95,7 @@ def test_positions_may_be_as_far_apart_as_they_are_large() -> None:
     ends = (("a", 1 - 2**63), ("b", 2**63 - 1))
     rows = [did(item, EventKind.PURCHASE, None, position=position) for item, position in ends]
     history = History.from_stored(StoredHistory.of(1, rows), ITEMS)
-    assert history.strengths(replace(WEIGHTS, half_life_steps=1.0))[1].tolist() == [0.5, 1.0]
+    assert history.speakers(replace(WEIGHTS, half_life_steps=1.0)).strengths.tolist() == [0.5, 1.0]
 
 
 def test_where_nothing_is_known_nothing_fades() -> None:
@@ -153,7 +153,7 @@ def test_training_and_serving_see_the_same_strengths(rows: list[tuple[str, str, 
     weights = replace(WEIGHTS, half_life_steps=3.0)
     matrix = interactions.strengths(weights)
     for customer in range(len(interactions.customers)):
-        items, strengths = interactions.history(customer).strengths(weights)
+        items, strengths, _ = interactions.history(customer).speakers(weights)
         row = matrix[[customer]]
         assert row.indices.tolist() == items.tolist()
         np.testing.assert_array_equal(row.data, strengths)
@@ -196,7 +196,7 @@ CANCELLABLE = (EventKind.VIEW, EventKind.PURCHASE, EventKind.RETURN, EventKind.A
 def test_the_strongest_kind_is_the_one_that_weighs_most(rows: list[tuple[str, EventKind]]) -> None:
     """Per item that carries taste, the kind of largest weight among those that happened and were not cancelled."""
     history = History.from_stored(StoredHistory.of(1, [did(item, kind) for item, kind in rows]), ITEMS)
-    items, _ = history.strengths(WEIGHTS)
+    items, _, found = history.speakers(WEIGHTS)
 
     def speaks(item: str, kind: EventKind) -> bool:
         opposite = {EventKind.PURCHASE: EventKind.RETURN, EventKind.ADD_TO_CART: EventKind.REMOVE_FROM_CART}
@@ -205,7 +205,7 @@ def test_the_strongest_kind_is_the_one_that_weighs_most(rows: list[tuple[str, Ev
 
     spoken = {ITEMS[int(item)]: [kind for kind in CANCELLABLE if speaks(ITEMS[int(item)], kind)] for item in items}
     expected = [max(kinds, key=lambda kind: WEIGHTS.kinds[kind].weight) for kinds in spoken.values()]
-    assert [KIND_BY_CODE[int(code)] for code in history.strongest_kinds(items, WEIGHTS)] == expected
+    assert [KIND_BY_CODE[code] for code in found.tolist()] == expected
 
 
 def test_what_was_cancelled_is_not_named_as_a_reason() -> None:
@@ -222,8 +222,7 @@ def test_what_was_cancelled_is_not_named_as_a_reason() -> None:
         did("c", EventKind.RETURN, 1),
     ]
     history = History.from_stored(StoredHistory.of(1, rows), ITEMS)
-    items, _ = history.strengths(WEIGHTS)
-    kinds = [KIND_BY_CODE[int(code)] for code in history.strongest_kinds(items, WEIGHTS)]
+    kinds = [KIND_BY_CODE[code] for code in history.speakers(WEIGHTS).kinds.tolist()]
     assert kinds == [EventKind.VIEW, EventKind.VIEW, EventKind.PURCHASE]
 
 

@@ -268,7 +268,7 @@ def test_evidence_names_what_the_customer_did(bundle: ModelBundle) -> None:
 def test_the_score_is_the_weighted_sum_of_the_manifest(bundle: ModelBundle) -> None:
     """Each source is scaled to its spread over all items, weighted as the manifest says, and added."""
     past = history(bundle, ("c0", EventKind.PURCHASE), ("g0", EventKind.VIEW))
-    items, strengths = past.strengths(bundle.manifest.event_weights)
+    items, strengths, _ = past.speakers(bundle.manifest.event_weights)
     sources = [
         (factors.scores(factors.coordinates(items, strengths)), bundle.manifest.blend.weights[name][0])
         for name, factors in (("als", bundle.als.factors()),)

@@ -6,19 +6,23 @@ import asyncio
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from recsys.bundle import BundleRepository
+from recsys.bundle import BundleRepository, ModelBundle
 from recsys.data.catalog import ITEM_SCHEMA, UNREAD
 from recsys.data.events import Event, EventKind
+from recsys.data.history import History
+from recsys.data.vocabulary import Vocabulary
 from recsys.errors import StoreUnavailableError
 from recsys.shop import ShopFolder
 from recsys.stores import open_store
 from recsys.stores.protocols import Store
 from serving.http.live import LiveStore
+from serving.http.moves import moves_among
 from serving.http.settings import Settings
 from serving.http.store_handle import StoreHandle
 from tests.serving.service import FakeClock, Service
@@ -36,34 +40,45 @@ def test_what_another_process_stored_counts_in_the_next_answer(service: Service,
             assert first not in service.get(TARGET).items
 
 
+class Asked(list[str]):
+    """A view of a shop's store that notes what it reads of histories."""
+
+    def __init__(self, home: Path, clock: FakeClock) -> None:
+        super().__init__()
+        shop, asked = ShopFolder(home), self
+
+        class Counting:
+            def __init__(self, path: Path) -> None:
+                self._store = open_store(path, create=False)
+                self.catalog = self._store.catalog
+                self.changes, self.secret, self.close = self._store.changes, self._store.secret, self._store.close
+                self.histories, self.profiles = self, self._store.profiles
+
+            def version(self, customer_id: str) -> int:
+                asked.append("version")
+                return self._store.histories.version(customer_id)
+
+            def at_once(self, customer_id: str, limit: int, most: int) -> object:
+                asked.append("history")
+                return self._store.histories.at_once(customer_id, limit, most)
+
+        handle = StoreHandle(shop.store, Counting, clock.clocks().monotonic)  # type: ignore[arg-type]
+        self.live = LiveStore(handle, 500, 10)
+        repository = BundleRepository(shop.models)
+        self.bundle = repository.load(str(repository.current_id()))
+
+    def of(self, bundle: ModelBundle) -> tuple[History, list[str]]:
+        """The history of somebody, and what was asked for it."""
+        self.clear()
+        return self.live.history("c1", bundle).history, list(self)
+
+
 def test_a_history_is_read_again_only_when_its_version_changed(home: Path, clock: FakeClock) -> None:
     """Unchanged store: not even the version is asked for. Other customers' events: only the version."""
-    shop = ShopFolder(home)
-    asked: list[str] = []
-
-    class Counting:
-        def __init__(self, path: Path) -> None:
-            self._store = open_store(path, create=False)
-            self.catalog = self._store.catalog
-            self.changes, self.secret, self.close = self._store.changes, self._store.secret, self._store.close
-            self.histories, self.profiles = self, self._store.profiles
-
-        def version(self, customer_id: str) -> int:
-            asked.append("version")
-            return self._store.histories.version(customer_id)
-
-        def at_once(self, customer_id: str, limit: int, most: int) -> object:
-            asked.append("history")
-            return self._store.histories.at_once(customer_id, limit, most)
-
-    live = LiveStore(StoreHandle(shop.store, Counting, clock.clocks().monotonic), 500, 10)  # type: ignore[arg-type]
-    repository = BundleRepository(shop.models)
-    bundle = repository.load(str(repository.current_id()))
+    asked = Asked(home, clock)
 
     def asks() -> list[str]:
-        asked.clear()
-        live.history("c1", bundle)
-        return list(asked)
+        return asked.of(asked.bundle)[1]
 
     with store_of(home) as store:
         assert asks() == ["history"]
@@ -73,7 +88,38 @@ def test_a_history_is_read_again_only_when_its_version_changed(home: Path, clock
         assert asks() == []
         store.events.append([purchase("c1", item(1, 1), 60)])
         assert asks() == ["version", "history"]
-    live.close()
+    asked.live.close()
+
+
+def test_a_history_follows_from_one_bundle_to_the_next(home: Path, clock: FakeClock) -> None:
+    """It is not read again, in the other's positions nevertheless, and what happens from then on counts; where nobody
+    says how, or where something was on an item that the first did not know, the store is asked."""
+    asked = Asked(home, clock)
+    bundle = asked.bundle
+    fewer = replace(
+        bundle,
+        bundle_id="fewer",
+        items=Vocabulary.from_ids(bundle.items[place] for place in range(len(bundle.items)) if place % 3),
+    )
+    before, _ = asked.of(bundle)
+    read, asks = asked.of(fewer)
+    assert asks == ["history"]
+    assert 0 < len(read) < len(before)
+    asked.of(bundle)
+    asked.live.moves = moves_among([bundle, fewer], {})
+    moved, asks = asked.of(fewer)
+    assert asks == []
+    assert moved.item.tolist() == read.item.tolist()
+    # There and back there are items that nobody knew on the way.
+    back, asks = asked.of(bundle)
+    assert asks == ["history"]
+    assert back.item.tolist() == before.item.tolist()
+    with store_of(home) as store:
+        store.events.append([purchase("c1", fewer.items[0], 60)])
+    after, asks = asked.of(fewer)
+    assert asks == ["version", "history"]
+    assert len(after) == len(read) + 1
+    asked.live.close()
 
 
 def test_copies_of_histories_are_bounded_and_strangers_take_no_place(home: Path, clock: FakeClock) -> None:

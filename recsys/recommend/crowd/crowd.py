@@ -92,8 +92,8 @@ class Crowd:
         return self.interactions.newest(HISTORY_LIMIT)
 
     def strongest_kinds(self, row: npt.NDArray[np.int64], item: npt.NDArray[np.int32]) -> npt.NDArray[np.int8]:
-        """By which kind of event each of these customers had to do most with an item, as `History.strongest_kinds` says
-        it: int8, shape as `row`. Every pair must have an event."""
+        """By which kind of event each of these customers had to do most with an item, as `History.speakers` says it:
+        int8, shape as `row`. Every pair must have an event."""
         wanted = keyed(row, item, self.items) * _RANKS
         place = np.searchsorted(self._ranked_kinds, wanted + _RANKS - 1, side="right") - 1
         return (self._ranked_kinds[place] % _KINDS).astype(np.int8)
@@ -102,10 +102,7 @@ class Crowd:
     def _ranked_kinds(self) -> Keys:
         """Every event as one number, ascending: the pair, whether it speaks, the weight of its kind, the kind."""
         events, weights = self.newest_events, self.recommender.bundle.manifest.event_weights
-        base = np.zeros(_KINDS)
-        for kind, entry in weights.kinds.items():
-            base[kind.code] = entry.weight
-        rank = np.unique(base, return_inverse=True)[1]
+        rank = np.unique(weights.base, return_inverse=True)[1]
         groups = events.groups()
         age = ages(events.timestamp, events.row, len(self), MS_PER_DAY)
         each = event_strengths(groups, events.kind, age, events.quantity, events.rating, weights)
