@@ -12,7 +12,7 @@ import numpy.typing as npt
 from recsys.data.events import KIND_BY_CODE, EventKind
 from recsys.data.packed import HistoryColumns, HistoryRow
 from recsys.data.signals import UNKNOWN_TIME, EventWeights
-from recsys.data.taste import Speakers, speakers
+from recsys.data.taste import Speakers, items_with, speakers
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 
 T = TypeVar("T")
@@ -117,7 +117,12 @@ class History:
         ----------
         places : shape (items of the vocabulary until now,); the position of each in the other one, or `UNKNOWN`.
         """
-        return None if self.unknown_items else self._placed(self, places, self.version)
+        if self.unknown_items:
+            return None
+        item, earlier = places[self.item], places[self.earlier_item]
+        if UNKNOWN in item or UNKNOWN in earlier:
+            return self._placed(self, places, self.version)
+        return replace(self, item=item, earlier_item=earlier)
 
     @classmethod
     def _placed(cls, columns: HistoryColumns | History, places: npt.NDArray[np.int32], version: int) -> Self:
@@ -164,4 +169,4 @@ class History:
         count too."""
         wanted = np.zeros(max(KIND_BY_CODE) + 1, dtype=np.bool_)
         wanted[[kind.code for kind in kinds]] = True
-        return np.unique(np.concatenate([self.item[wanted[self.kind]], self.earlier_item[wanted[self.earlier_kind]]]))
+        return items_with(self.item, self.kind, self.earlier_item, self.earlier_kind, wanted)

@@ -167,3 +167,31 @@ def _clocks(
         clock[group_of_last[event]] = tick
         before = event
     return clock
+
+
+@njit(nogil=True, cache=True)
+def items_with(
+    item: npt.NDArray[np.int32],
+    kind: npt.NDArray[np.int8],
+    earlier_item: npt.NDArray[np.int32],
+    earlier_kind: npt.NDArray[np.int8],
+    wanted: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.int32]:  # pragma: no cover - compiled
+    """The distinct items, ascending, with an event of a wanted kind; columns as of `History`, `wanted` by code."""
+    found = np.empty(len(item) + len(earlier_item), np.int32)
+    count = 0
+    for event in range(len(item)):
+        if wanted[kind[event]]:
+            found[count] = item[event]
+            count += 1
+    for event in range(len(earlier_item)):
+        if wanted[earlier_kind[event]]:
+            found[count] = earlier_item[event]
+            count += 1
+    in_order = np.sort(found[:count])
+    distinct = 0
+    for place in range(count):
+        if place == 0 or in_order[place] != in_order[place - 1]:
+            in_order[distinct] = in_order[place]
+            distinct += 1
+    return in_order[:distinct].copy()

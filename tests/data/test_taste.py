@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 from hypothesis import given, settings
@@ -19,6 +21,8 @@ from recsys.data.signals import (
     item_clocks,
     item_strengths,
 )
+
+Row = tuple[int, EventKind, int, int, float, float]
 
 TIMES = st.one_of(st.just(UNKNOWN_TIME), st.integers(-(2**62), 2**62), st.integers(0, 50 * int(MS_PER_DAY)))
 EVENT = st.tuples(
@@ -42,6 +46,20 @@ WEIGHTS = st.builds(
 )
 
 
+def history_of(rows: list[Row]) -> History:
+    """A history of these events."""
+    rows = sorted(rows, key=lambda row: row[2:4])
+    item, kind, timestamp, position, quantity, rating = zip(*rows, strict=True) if rows else [()] * 6
+    return History(
+        item=np.array(item, dtype=np.int32),
+        kind=np.array([each.code for each in kind], dtype=np.int8),
+        timestamp=np.array(timestamp, dtype=np.int64),
+        position=np.array(position, dtype=np.int64),
+        quantity=np.array(quantity, dtype=np.float32),
+        rating=np.array(rating, dtype=np.float32),
+    )
+
+
 def said_by_arrays(
     history: History, weights: EventWeights
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], list[int]]:
@@ -63,23 +81,22 @@ def said_by_arrays(
 
 @settings(max_examples=400)
 @given(st.lists(EVENT, max_size=40), WEIGHTS)
-def test_one_history_says_what_the_arrays_say(
-    rows: list[tuple[int, EventKind, int, int, float, float]], weights: EventWeights
-) -> None:
+def test_one_history_says_what_the_arrays_say(rows: list[Row], weights: EventWeights) -> None:
     """To the last bit, whatever happened in whatever order of arrival."""
-    rows = sorted(rows, key=lambda row: row[2:4])
-    item, kind, timestamp, position, quantity, rating = zip(*rows, strict=True) if rows else [()] * 6
-    history = History(
-        item=np.array(item, dtype=np.int32),
-        kind=np.array([each.code for each in kind], dtype=np.int8),
-        timestamp=np.array(timestamp, dtype=np.int64),
-        position=np.array(position, dtype=np.int64),
-        quantity=np.array(quantity, dtype=np.float32),
-        rating=np.array(rating, dtype=np.float32),
-    )
+    history = history_of(rows)
     items, strengths, kinds = said_by_arrays(history, weights)
     found = history.speakers(weights)
     assert found.items.tolist() == items.tolist()
     assert found.strengths.tobytes() == strengths.tobytes()
     assert found.kinds.tolist() == kinds
     assert [each.dtype for each in found] == [np.dtype(of) for of in (np.int32, np.float32, np.int8)]
+
+
+@given(st.lists(EVENT, max_size=12), st.lists(EVENT, max_size=12), st.sets(st.sampled_from(list(EventKind))))
+def test_items_with_an_event_of_some_kinds(rows: list[Row], earlier: list[Row], kinds: set[EventKind]) -> None:
+    """Each once, ascending, whether the event is a new one or an earlier one."""
+    before = history_of(earlier)
+    history = replace(history_of(rows), earlier_item=before.item, earlier_kind=before.kind)
+    found = history.items_of(kinds)
+    assert found.tolist() == sorted({row[0] for row in (*rows, *earlier) if row[1] in kinds})
+    assert found.dtype == np.int32
