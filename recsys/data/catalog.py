@@ -115,6 +115,26 @@ class Catalog:
         """The catalogue of a frame in `ITEM_SCHEMA`. An item without a row is available."""
         return cls.of(CatalogChanges(frame, (), version), items)
 
+    def moved(self, origins: npt.NDArray[np.int32]) -> Self:
+        """The same catalogue in the positions of another vocabulary; nothing is known of items that this one has not.
+
+        Parameters
+        ----------
+        origins : shape (items of the other vocabulary,); where each of them is in this one, or `UNKNOWN`.
+        """
+        new = origins == UNKNOWN
+        available, published, expires = self.available[origins], self.published[origins], self.expires[origins]
+        available[new], published[new], expires[new] = True, _ALWAYS, _NEVER
+        return replace(
+            self,
+            available=available,
+            published=published,
+            expires=expires,
+            appearances=_set_times(published),
+            expiries=_set_times(expires),
+            _last=[],
+        )
+
     def with_changes(self, changes: CatalogChanges, items: Vocabulary) -> Self:
         """The catalogue after these changes, which follow this one's version; `items` is its vocabulary."""
         # Where nothing was read yet, rows without limits say what is assumed anyway, and most have none.
@@ -212,6 +232,11 @@ def _written(old: npt.NDArray[_T], position: npt.NDArray[np.int32], values: npt.
     return new
 
 
+def _set_times(times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Those that are set, ascending."""
+    return np.sort(times[(times != _ALWAYS) & (times != _NEVER)])
+
+
 def _times(
     ascending: npt.NDArray[np.int64],
     old: npt.NDArray[np.int64],
@@ -221,7 +246,7 @@ def _times(
     """The times that are set in `new`, ascending, from those of `old`, which differs at `position` alone."""
     if new is old:
         return ascending
-    gone, come = (np.sort(times[(times != _ALWAYS) & (times != _NEVER)]) for times in (old[position], new[position]))
+    gone, come = _set_times(old[position]), _set_times(new[position])
     # Of equal times each that is gone takes away another one.
     nth = np.arange(len(gone)) - np.searchsorted(gone, gone)
     kept = np.delete(ascending, np.searchsorted(ascending, gone) + nth)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import orjson
 import polars as pl
 
+from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import InputError
 
 NO_CODE = -1
@@ -179,6 +180,14 @@ class ItemColumn:
         codes = self.text_codes
         order = np.argsort(codes, kind="stable").astype(np.int32)
         return order, np.searchsorted(codes[order], np.arange(len(self.texts) + 1))
+
+    def moved(self, origins: npt.NDArray[np.int32]) -> ItemColumn:
+        """The same values by the positions of another vocabulary; `origins` as of `Catalog.moved`."""
+        parts = {kind: part[origins] for kind, part in self.parts.items()}
+        for kind, part in parts.items():
+            part[origins == UNKNOWN] = _DTYPES[kind][1]
+        counts = {kind: int(np.count_nonzero(_is_held(part))) for kind, part in parts.items()}
+        return replace(self, size=len(origins), parts=parts, counts=counts)
 
     def with_values(
         self, touched: npt.NDArray[np.int32], positions: Sequence[int], values: Sequence[object]

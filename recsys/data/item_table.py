@@ -86,6 +86,16 @@ class ItemTable:
         """The table of a frame in `ITEM_SCHEMA`."""
         return cls.of(CatalogChanges(frame, (), version), items)
 
+    def moved(self, origins: npt.NDArray[np.int32]) -> ItemTable:
+        """The same in the positions of another vocabulary, of whose other items nothing is known; `origins` as of
+        `Catalog.moved`."""
+        columns = {name: column.moved(origins) for name, column in self.columns.items()}
+        new = np.flatnonzero(origins == UNKNOWN).astype(np.int32)
+        columns["available"] = columns["available"].with_values(new, new.tolist(), [True] * len(new))
+        held = {name: column for name, column in columns.items() if name in _DECLARED or not column.empty}
+        kept = Bounded(KEPT_BYTES)
+        return replace(self, size=len(origins), columns=MappingProxyType(held), kept=kept, state=next(_STATES))
+
     def with_changes(self, changes: CatalogChanges, items: Vocabulary) -> ItemTable:
         """The table after these changes, which follow this one's version; `items` is its vocabulary. Costs what
         changed, and a copy of each column that did."""

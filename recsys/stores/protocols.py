@@ -192,12 +192,12 @@ class CatalogStore(Protocol):
     def changes(self, since: int) -> CatalogChanges: ...
 
     @overload
-    def changes(self, since: int, at_most: int | None) -> CatalogChanges | None: ...
+    def changes(self, since: int, at_most: int | None, also: Collection[str] = ()) -> CatalogChanges | None: ...
 
-    def changes(self, since: int, at_most: int | None = None) -> CatalogChanges | None:
+    def changes(self, since: int, at_most: int | None = None, also: Collection[str] = ()) -> CatalogChanges | None:
         """What changed after `since`, an earlier version of the catalogue, as one consistent state; `UNREAD` gives all
-        there is, and so may any version before a put of very many rows. None, quickly, when that is more than `at_most`
-        items. Costs what changed, whatever the size of the catalogue."""
+        there is, and so may any version before a put of very many rows. The items `also` count as changed. None,
+        quickly, when that is more than `at_most` items. Costs what changed, whatever the size of the catalogue."""
         ...
 
     def version(self) -> int:

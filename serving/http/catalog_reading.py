@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+import numpy as np
+import numpy.typing as npt
 
 from recsys.data.catalog import UNREAD, Catalog, CatalogChanges
 from recsys.data.item_table import ItemTable
@@ -39,6 +43,11 @@ class ReadCatalog:
         """Nothing is known: everything counts as available. `tabled` is whether attributes are asked for."""
         return cls(Catalog.unread(len(items)), ItemTable.unread(len(items)) if tabled else None, None)
 
+    def moved(self, origins: npt.NDArray[np.int32]) -> ReadCatalog:
+        """The same in the positions of another bundle; `origins` as of `Catalog.moved`."""
+        table = None if self.table is None else self.table.moved(origins)
+        return ReadCatalog(self.catalog.moved(origins), table, self.origin)
+
     def followed_by(self, changes: CatalogChanges, items: Vocabulary, origin: Origin) -> ReadCatalog:
         """After these changes, which were read from that store."""
         table = None if self.table is None else self.table.with_changes(changes, items)
@@ -46,25 +55,32 @@ class ReadCatalog:
 
 
 def caught_up(
-    store: Store, origin: Origin, known: ReadCatalog, items: Vocabulary, at_most: int | None
+    store: Store,
+    origin: Origin,
+    known: ReadCatalog,
+    items: Vocabulary,
+    at_most: int | None,
+    new: Collection[str] = (),
 ) -> ReadCatalog | None:
-    """The catalogue as the store has it now, by what changed since it was read; None when that is more than `at_most`.
+    """The catalogue as the store has it now, by what changed since it was read, and by all there is of items that were
+    `new` to it; None when that is more than `at_most`.
 
     Another store, or a backup that was put in its place, counts its versions differently: then everything is read.
     """
     if known.origin != origin or store.catalog.version() < known.catalog.version:
-        known = ReadCatalog.unread(items, tabled=known.table is not None)
-    changes = store.catalog.changes(known.catalog.version, at_most)
+        known, new = ReadCatalog.unread(items, tabled=known.table is not None), ()
+    changes = store.catalog.changes(known.catalog.version, at_most, new)
     return None if changes is None else known.followed_by(changes, items, origin)
 
 
-def read_catalog(store_path: Path, items: Vocabulary, known: ReadCatalog) -> ReadCatalog:
-    """The catalogue as the store has it now, through a connection of its own. Raises StoreError."""
+def read_catalog(store_path: Path, items: Vocabulary, known: ReadCatalog, new: Collection[str] = ()) -> ReadCatalog:
+    """The catalogue as the store has it now, through a connection of its own; `new` as for `caught_up`. Raises
+    StoreError."""
     file = file_identity(store_path)
 
     def ask(store: Store) -> ReadCatalog:
         origin = (store.secret(), *file)
-        read = caught_up(store, origin, known, items, len(items) // _WHOLE_IS_QUICKER)
+        read = caught_up(store, origin, known, items, len(items) // _WHOLE_IS_QUICKER, new)
         if read is not None:
             return read
         nothing = ReadCatalog.unread(items, tabled=known.table is not None)

@@ -21,6 +21,7 @@ from recsys.data.held_versions import HeldVersions
 from recsys.data.history import History, StoredHistory
 from recsys.data.item_table import ItemTable
 from recsys.data.packed import HistoryRow
+from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, InputError, StoreError
 from recsys.experiments import Experiment
 from recsys.models.related import Relation
@@ -35,7 +36,7 @@ from serving.http.background import Background
 from serving.http.catalog_reading import FEW_CHANGES, ReadCatalog, read_catalog
 from serving.http.live import LiveStore, Stamp
 from serving.http.metrics import Metrics
-from serving.http.moves import moves_among
+from serving.http.moves import Moves, moves_among
 from serving.http.policies import NOTHING_PUBLISHED, Policies, PolicyWatch
 from serving.http.problems import Problem
 from serving.http.store_handle import Origin
@@ -45,6 +46,9 @@ log = structlog.get_logger("bookmatch.serving")
 
 RETRY_REFUSED = 30.0
 """Seconds after which a bundle that was refused is tried again: the fault may have been the disk's."""
+
+_MOSTLY_NEW = 4
+"""Where more than this part of a bundle's items are new, the whole catalogue is read: that takes no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,8 +412,7 @@ class Engines:
             if self._refused is not None and self._refused[0] == wanted and self._now() < self._refused[1]:
                 return
             with self._metrics.bundle_load_seconds.time():
-                engine = await self._background.run(self._load, wanted)
-            await self._carry_histories_to(engine)
+                engine = await self._loaded(wanted)
             published = next((each.at for each in self._repository.publications()[::-1] if each.bundle == wanted), None)
         except Exception as error:
             # Whatever is wrong with a bundle, the one that answers stays.
@@ -443,9 +446,7 @@ class Engines:
                 continue
             try:
                 # With attributes, whatever the placements ask for: a filter may come with any question.
-                other = await self._background.run(self._load, name, tabled=True)
-                await self._carry_histories_to(other)
-                self._others[name] = other
+                self._others[name] = await self._loaded(name, tabled=True)
             except Exception as error:
                 # Its arm is served to nobody: whoever is in it gets what everybody gets, and is not counted.
                 self._refused_others[name] = now + int(RETRY_REFUSED * 1000)
@@ -453,27 +454,33 @@ class Engines:
                 expected = isinstance(error, BundleError | StoreError)
                 log.warning("bundle of an arm refused", bundle=name, cause=str(error), exc_info=not expected)
 
-    async def _carry_histories_to(self, engine: Engine) -> None:
-        """Sees that histories which were read for a bundle that answers need not be read again for this one."""
-        answering = [each for each in (self._engine, *self._others.values()) if each is not None]
-        bundles = {each.bundle.bundle_id: each.bundle for each in (*answering, engine)}.values()
-        self._live.moves = await self._background.run(moves_among, bundles, self._live.moves)
+    async def _loaded(self, bundle_id: str, *, tabled: bool = False) -> Engine:
+        """An engine of this bundle. Copies of histories follow to it from those that answer now."""
+        engine, self._live.moves = await self._background.run(self._load, bundle_id, tabled=tabled)
+        return engine
 
-    def _load(self, bundle_id: str, *, tabled: bool = False) -> Engine:
+    def _load(self, bundle_id: str, *, tabled: bool) -> tuple[Engine, Moves]:
         """Verifies and maps the bundle and asks it once, so that the first customer does not wait for the disk."""
-        bundle = self._repository.load(bundle_id)
-        asked_for = tabled or (self._engine is not None and self._engine.table is not None)
+        bundle, before = self._repository.load(bundle_id), self._engine
+        bundles = {each.bundle.bundle_id: each.bundle for each in (before, *self._others.values()) if each is not None}
+        moves = moves_among({**bundles, bundle_id: bundle}.values(), self._live.moves)
+        asked_for = tabled or (before is not None and before.table is not None)
         tabled = asked_for or _ask_for_attributes(self.policies.in_force.placements)
-        nothing = ReadCatalog.unread(bundle.items, tabled=tabled)
+        known, new = ReadCatalog.unread(bundle.items, tabled=tabled), []
+        if before is not None and (before.table is not None) == tabled:
+            origins = moves[bundle_id, before.bundle.bundle_id]
+            unknown = np.flatnonzero(origins == UNKNOWN).tolist()
+            if len(unknown) < len(origins) // _MOSTLY_NEW:
+                known, new = before.read.moved(origins), [bundle.items[place] for place in unknown]
         try:
-            read = read_catalog(self._store_path, bundle.items, nothing)
+            read = read_catalog(self._store_path, bundle.items, known, new)
         except StoreError:
-            if self._engine is not None:
+            if before is not None:
                 raise
-            read = nothing
+            read = known
         engine = Engine.of(bundle, read, self.policies.in_force.placements)
         engine.rehearse(self._now())
-        return engine
+        return engine, moves
 
     async def _read_once(self, engine: Engine) -> ReadCatalog:
         """The catalogue, read in a thread; all answers that wait for it share one reading."""

@@ -82,15 +82,22 @@ class PlainCatalog:
 
 
 @settings(max_examples=120, deadline=None)
-@given(sequence=st.lists(moves, min_size=1, max_size=10), known=st.sets(st.sampled_from([*IDS, "z"]), min_size=1))
+@given(
+    sequence=st.lists(moves, min_size=1, max_size=10),
+    known=st.sets(st.sampled_from([*IDS, "z"]), min_size=1),
+    later=st.sets(st.sampled_from([*IDS, "z"])),
+)
 def test_changes_lead_from_any_version_to_the_newest(
     fresh: Callable[[], AbstractContextManager[OpenStore]],
     sequence: list[tuple],
     known: set[str],  # type: ignore[type-arg]
+    later: set[str],
 ) -> None:
     """Against an oracle that keeps all states: from every earlier version the changes hold what differs, each with the
-    row of now; and a catalogue that is kept up by them is the one that is read whole, masks and all."""
-    plain, names = PlainCatalog(), Vocabulary.from_ids(known)
+    row of now; and a catalogue that is kept up by them is the one that is read whole, masks and all. So is one that
+    moves to another vocabulary and reads what there is of items that it did not have."""
+    plain, names, others = PlainCatalog(), Vocabulary.from_ids(known), Vocabulary.from_ids(later)
+    origins, new = names.positions(others), sorted(later - known)
     with fresh() as opened:
         store, other = opened(), opened()
         plain.kept_at(0)
@@ -118,6 +125,13 @@ def test_changes_lead_from_any_version_to_the_newest(
             assert set(other.catalog.changes(UNREAD).items["item_id"]) == set(plain.rows)
             assert list(other.catalog.changes(UNREAD).removed) == sorted(plain.removed)
             assert_none_changed(other.catalog.changes(version))
+            for since, each in kept.items():
+                changes = other.catalog.changes(since, None, new)
+                assert changes is not None
+                told = [*changes.items["item_id"], *changes.removed]
+                assert len(set(told)) == len(told)
+                assert changes.items["item_id"].is_sorted()
+                assert_same(each.moved(origins).with_changes(changes, others), plain, others, version)
             # One that followed every step, and one that read all at once now and then.
             kept = {since: each.with_changes(other.catalog.changes(since), names) for since, each in kept.items()}
             for catalog in kept.values():

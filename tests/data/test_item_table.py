@@ -69,9 +69,12 @@ def said(table: ItemTable) -> dict[str, object]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(STEP, max_size=5))
-def test_changes_lead_to_what_the_whole_says(steps: list[tuple[dict[str, dict[str, object]], list[str]]]) -> None:
-    """However rows came, changed and went, the table is that of a catalogue that was always as it is now."""
+@given(st.lists(STEP, max_size=5), st.sets(st.sampled_from([*IDS, "unknown", "z"])))
+def test_changes_lead_to_what_the_whole_says(
+    steps: list[tuple[dict[str, dict[str, object]], list[str]]], others: set[str]
+) -> None:
+    """However rows came, changed and went, the table is that of a catalogue that was always as it is now; also after a
+    move to another vocabulary."""
     table, rows, removed = ItemTable.unread(len(ITEMS)), dict[str, Mapping[str, object]](), set[str]()
     for version, (put, taken_off) in enumerate(steps):
         gone = [item_id for item_id in taken_off if item_id not in put]
@@ -80,6 +83,11 @@ def test_changes_lead_to_what_the_whole_says(steps: list[tuple[dict[str, dict[st
         removed = (removed | set(gone)) - set(put)
     whole = ItemTable.of(CatalogChanges(frame(rows), sorted(removed), 9), ITEMS)
     assert said(table) == said(whole)
+    later = Vocabulary.from_ids(others)
+    moved, new = table.moved(ITEMS.positions(later)), others - set(IDS)
+    of_new = {item_id: row for item_id, row in rows.items() if item_id in new}
+    after = moved.with_changes(CatalogChanges(frame(of_new), sorted(removed & new), 9), later)
+    assert said(after) == said(ItemTable.of(CatalogChanges(frame(rows), sorted(removed), 9), later))
 
 
 def test_a_column_that_stays_the_same_is_shared() -> None:

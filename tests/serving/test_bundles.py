@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Collection
 from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
+import polars as pl
 import pytest
 import structlog
 
 from recsys.bundle import BundleRepository
+from recsys.data.catalog import ITEM_SCHEMA
 from recsys.data.vocabulary import Vocabulary
 from recsys.shop import ShopFolder
 from serving.http.catalog_reading import ReadCatalog, read_catalog
@@ -124,8 +128,8 @@ def test_a_bundle_that_is_swapped_in_while_the_catalogue_is_read_gets_its_own(
     with store_of(home) as store:
         store.events.append([purchase(f"n{n}", name, n) for n in range(6) for name in ("0-first", item(1, 2))])
 
-    def read_slowly(path: Path, items: Vocabulary, known: ReadCatalog) -> ReadCatalog:
-        catalog = read_catalog(path, items, known)
+    def read_slowly(path: Path, items: Vocabulary, known: ReadCatalog, new: Collection[str] = ()) -> ReadCatalog:
+        catalog = read_catalog(path, items, known, new)
         if not started.is_set():
             started.set()
             release.wait(10)
@@ -154,6 +158,34 @@ def test_a_bundle_that_is_swapped_in_while_the_catalogue_is_read_gets_its_own(
     hidden = [engine.bundle.items[int(place)] for place in np.flatnonzero(~engine.catalog.available)]
     assert "0-first" in engine.bundle.items
     assert hidden == [sold_out, item(1, 8)]
+
+
+@pytest.mark.parametrize("tabled", [False, True])
+def test_what_the_catalogue_says_of_new_items_comes_with_their_bundle(
+    service: Service, home: Path, *, tabled: bool
+) -> None:
+    """Of items that the bundle before did not have, written before it was loaded, as of all others: by what changed,
+    or read whole where filters came to be asked for meanwhile."""
+    wanted = {"filter": "author = 'Ann'", "limit": 60}
+    service.get(TARGET)
+    if tabled:
+        assert service.get(f"{TARGET}?{urlencode({'filter': 'price IS NULL'})}").status == 200
+    with store_of(home) as store:
+        names = ("0-first", "0-second", item(1, 2))
+        store.events.append([purchase(f"n{n}", name, n) for n in range(6) for name in names])
+        rows = [{"item_id": "0-first", "available": False}, {"item_id": "0-second", "author": "Ann"}]
+        store.catalog.put(pl.DataFrame(rows, schema=ITEM_SCHEMA))
+        store.catalog.put(items_frame(**{item(1, 6): False}))
+        service.get(TARGET)
+        learn_something_new(home, 2)
+        store.catalog.put(pl.DataFrame([{"item_id": item(1, 3), "author": "Ann"}], schema=ITEM_SCHEMA))
+    service.look_for_bundles()
+    answer = service.get(f"{TARGET}?{urlencode(wanted)}")
+    engine, _ = service.runner.run(service.state.engines.current())
+    assert "0-first" in engine.bundle.items
+    assert sorted(answer.items) == ["0-second", item(1, 3)]
+    everything = service.get(f"{TARGET}?limit=200").items
+    assert not {"0-first", item(1, 6)} & set(everything)
 
 
 def test_publishing_again_and_again_under_load_fails_no_request(home: Path, clock: FakeClock) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import overload
 
 import polars as pl
@@ -16,7 +16,9 @@ from recsys.stores.sqlite.described import DescribedTable
 _ANY = "changed > ?"
 # Said twice: only the constant lets SQLite see that the index of changed rows will do.
 _NEWER = "changed > 0 AND changed > ?"
-_HERE = "SELECT item_id FROM items WHERE NOT removed AND item_id IN (SELECT value FROM json_each(?))"
+_AMONG = "item_id IN (SELECT value FROM json_each(?))"
+_HERE = f"SELECT item_id FROM items WHERE NOT removed AND {_AMONG}"  # noqa: S608 - our own text
+_REMOVED = "SELECT item_id FROM items WHERE removed"
 _EMPTIED = ", ".join(f"{column} = NULL" for column in ITEM_SCHEMA if column != "item_id")
 _REMOVE = f"UPDATE items SET {_EMPTIED}, has_row = 0, removed = 1, changed = ? WHERE item_id = ?"  # noqa: S608 - our own text
 
@@ -78,20 +80,24 @@ class SqliteCatalog:
     def changes(self, since: int) -> CatalogChanges: ...
 
     @overload
-    def changes(self, since: int, at_most: int | None) -> CatalogChanges | None: ...
+    def changes(self, since: int, at_most: int | None, also: Collection[str] = ()) -> CatalogChanges | None: ...
 
-    def changes(self, since: int, at_most: int | None = None) -> CatalogChanges | None:
+    def changes(self, since: int, at_most: int | None = None, also: Collection[str] = ()) -> CatalogChanges | None:
         """See `CatalogStore`."""
         with self._database.snapshot():
             bulk = self._database.query(_BULK)
             if bulk and since < bulk[0][0]:
                 since = UNREAD
             newer = _ANY if since == UNREAD else _NEWER
-            if at_most is not None and self._count(newer, since, at_most + 1) > at_most:
+            if at_most is not None and len(also) + self._count(newer, since, at_most + 1) > at_most:
                 return None
             items = self._rows.where(newer, (since,))
-            removed = self._database.query(f"SELECT item_id FROM items WHERE removed AND {newer}", (since,))  # noqa: S608
-            return CatalogChanges(items, sorted(item_id for (item_id,) in removed), self.version())
+            removed = {one for (one,) in self._database.query(f"{_REMOVED} AND {newer}", (since,))}
+            more = sorted({each for each in also if storable(each)} - removed - set(items["item_id"] if also else ()))
+            if more:
+                items = pl.concat([items, self._rows.get(more)]).sort("item_id")
+                removed |= {one for (one,) in self._database.matching(f"{_REMOVED} AND {_AMONG}", more)}
+            return CatalogChanges(items, sorted(removed), self.version())
 
     def version(self) -> int:
         """See `CatalogStore`."""
