@@ -241,27 +241,20 @@ def _fitting(entry: object, index: int) -> _Given | Refused:
 
 
 def _event(given: _Given, index: int, now: int, new_id: Callable[[], str]) -> Event | Refused:
-    field = given.get
-    context, timestamp, quantity = field("context"), field("timestamp"), field("quantity")
-    event = Event(
-        event_id=field("event_id") or new_id(),
-        customer_id=given["customer_id"],
-        kind=given["kind"],
-        item_id=field("item_id"),
-        timestamp=now if timestamp is None else timestamp,
-        position=field("position"),
-        quantity=1.0 if quantity is None else quantity,
-        price=field("price"),
-        currency=field("currency"),
-        rating=field("rating"),
-        session_id=field("session_id"),
-        recommendation_id=field("recommendation_id"),
-        context=None if context is None else orjson.dumps(context).decode(),
-    )
+    fields = {"timestamp": now, **given}
+    if None in given.values():
+        # Said to be nothing is not said.
+        fields = {"timestamp": now} | {name: value for name, value in given.items() if value is not None}
+    if "event_id" not in fields:
+        fields["event_id"] = new_id()
+    context = fields.get("context")
+    if context is not None:
+        fields["context"] = orjson.dumps(context).decode()
+    event = Event(**fields)
     faults = _faults_between_fields(event, now, index)
-    if event.kind is EventKind.IMPRESSION and context is not None:
+    if context is not None and event.kind is EventKind.IMPRESSION:
         faults += _faults_of_seen(("body", "events", index, "context"), context)
-    return Refused(field("event_id"), tuple(faults)) if faults else event
+    return Refused(given.get("event_id"), tuple(faults)) if faults else event
 
 
 def _faults_between_fields(event: Event, now: int, index: int) -> list[Fault]:
@@ -274,6 +267,8 @@ def _faults_between_fields(event: Event, now: int, index: int) -> list[Fault]:
         faults.append(("timestamp", f"a time {when}", "a time from 1970 to at most 5 minutes after this moment"))
     if event.kind is EventKind.UNDO and undo_target(event.context) is None:
         faults.append(("context", "no event to undo", '{"undoes": "<event_id>"}'))
+    if not faults:
+        return []
     return [Fault(("body", "events", index, name), found, expected) for name, found, expected in faults]
 
 

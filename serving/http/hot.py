@@ -1,7 +1,8 @@
-"""The route that every page of a shop asks, answered before the framework sees it.
+"""The routes that every page of a shop asks, answered before the framework sees them.
 
-Only what is beyond doubt is answered here: a GET whose path and parameters fit. Everything else, and every error, goes
-the framework's way, so that there is one validation and one set of problem documents.
+Only what is beyond doubt is answered here: a request whose path and parameters fit. Everything else, and every error,
+goes the framework's way, so that there is one validation and one set of problem documents. Of events the body is read
+and answered by the route's own function, and only finding and calling it is left out.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
@@ -18,7 +19,8 @@ from serving.http.event_input import id_fault
 from serving.http.parameters import DEFAULT, DEFAULT_LIMIT, MAX_LIMIT, PLACEMENT_NAME
 from serving.http.problems import of_domain
 from serving.http.raw_path import decoded_segment
-from serving.http.routes.lists import recommendations_route
+from serving.http.routes import events, lists
+from serving.http.routes.describing import route_of
 from serving.http.state import ServiceState
 
 _PATH: Final = re.compile(r"/v1/customers/([^/]+)/recommendations")
@@ -32,20 +34,24 @@ class HotRoutes:
     def __init__(self, app: FastAPI) -> None:
         self._app = app
         self._state = app.state
-        self._route: APIRoute = recommendations_route()
+        self._lists: APIRoute = route_of(lists.router, lists.recommendations)
+        self._events: APIRoute = route_of(events.router, events.events)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
         asked = _asked(scope)
-        if asked is None:
+        if asked is None and not _posts_events(scope):
             await self._app(scope, receive, send)
             return
         state: ServiceState = self._state.service
-        scope["route"] = self._route
+        scope["route"] = self._events if asked is None else self._lists
         try:
-            customer_id, limit, placement = asked
-            looked = scope.get("bookmatch.looked")
-            body = await state.answerer.plain_recommendations(customer_id, limit, placement, looked)
+            if asked is None:
+                body = (await events.events(Request(scope, receive), state)).body
+            else:
+                customer_id, limit, placement = asked
+                looked = scope.get("bookmatch.looked")
+                body = await state.answerer.plain_recommendations(customer_id, limit, placement, looked)
         except BookmatchError as error:
             problem = of_domain(error)
             if problem is None:
@@ -54,6 +60,12 @@ class HotRoutes:
         headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _posts_events(scope: Scope) -> bool:
+    """Whether events come; a parameter is the framework's to refuse."""
+    is_there = scope["type"] == "http" and scope["path"] == "/v1/events"
+    return is_there and scope["method"] == "POST" and not scope["query_string"]
 
 
 def _asked(scope: Scope) -> tuple[str, int, str] | None:

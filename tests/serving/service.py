@@ -93,10 +93,10 @@ class Service:
         """One request; `target` is the path and query as they would stand on the wire."""
         return self.runner.run(self.asking(method, target, body, **headers))
 
-    def ask_framework(self, method: str, target: str) -> Reply:
+    def ask_framework(self, method: str, target: str, body: bytes = b"", **headers: str) -> Reply:
         """One request that no hot route answers."""
         layer = RequestLayer(self.app.framework, self.state.metrics, self.state.clocks.monotonic)
-        return self.runner.run(self.asking(method, target, app=layer))
+        return self.runner.run(self.asking(method, target, body, app=layer, **headers))
 
     def get(self, target: str) -> Reply:
         """A GET request."""

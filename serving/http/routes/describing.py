@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, Depends, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from serving.http.event_input import ID_SHAPE
@@ -29,6 +30,11 @@ WITH_ID: dict[str, Any] = {"parameters": [{"name": "id", "in": "path", "required
 def versioned(tag: str) -> APIRouter:
     """A router below /v1 that knows its parameters."""
     return APIRouter(prefix="/v1", dependencies=[Depends(known_parameters_only)], tags=[tag])
+
+
+def route_of(router: APIRouter, endpoint: Callable[..., object]) -> APIRoute:
+    """The route that this function answers."""
+    return next(route for route in router.routes if isinstance(route, APIRoute) and route.endpoint is endpoint)
 
 
 def problems(**reasons: str) -> dict[int | str, dict[str, Any]]:

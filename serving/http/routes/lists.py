@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 
 from recsys.models.related import Relation
 from serving.http.body import read_json
@@ -73,8 +72,3 @@ async def related(
     """What goes with an item, best first."""
     body = await state.answerer.related(item_id, limit, relation, exclude, filtered)
     return Response(body, media_type="application/json")
-
-
-def recommendations_route() -> APIRoute:
-    """The route that `serving.http.hot` answers for."""
-    return next(route for route in router.routes if isinstance(route, APIRoute) and route.endpoint is recommendations)
