@@ -57,7 +57,7 @@ _DTYPES: Mapping[str, tuple[type[np.generic], float]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Dictionary:
-    """The distinct texts of a column by their code; those that no item has any more stay."""
+    """The distinct texts of a column by their code; those that no item has any more stay until `tidied`."""
 
     texts: pl.Series
 
@@ -79,6 +79,18 @@ class _Dictionary:
         # Each change adds a piece; of too many one is made, or reading them would take longer and longer.
         texts = texts.rechunk() if texts.n_chunks() > _MOST_CHUNKS else texts
         return _Dictionary(texts), [code[text] for text in values]
+
+    def tidied(self, codes: npt.NDArray[Any]) -> tuple[_Dictionary, npt.NDArray[Any]]:
+        """Without the texts that are not among these codes, of all items, and the codes in it; as it is while those
+        texts are at most half of it."""
+        used = np.zeros(len(self.texts), dtype=np.bool_)
+        used[codes[codes != NO_CODE]] = True
+        if 2 * np.count_nonzero(used) >= len(used):
+            return self, codes
+        after = np.append(np.cumsum(used) - 1, NO_CODE).astype(codes.dtype)
+        # By a plain list: a part of a series may hold on to the memory of the whole.
+        texts = pl.Series(self.texts.gather(np.flatnonzero(used)).to_list(), dtype=pl.String)
+        return _Dictionary(texts), after[codes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,12 +194,15 @@ class ItemColumn:
         return order, np.searchsorted(codes[order], np.arange(len(self.texts) + 1))
 
     def moved(self, origins: npt.NDArray[np.int32]) -> ItemColumn:
-        """The same values by the positions of another vocabulary; `origins` as of `Catalog.moved`."""
-        parts = {kind: part[origins] for kind, part in self.parts.items()}
+        """The same values by the positions of another vocabulary; `origins` as of `Catalog.moved`. Most texts of a
+        dictionary are of items."""
+        parts, dictionaries = {kind: part[origins] for kind, part in self.parts.items()}, dict(self.dictionaries)
         for kind, part in parts.items():
             part[origins == UNKNOWN] = _DTYPES[kind][1]
+            if kind in dictionaries:
+                dictionaries[kind], parts[kind] = dictionaries[kind].tidied(part)
         counts = {kind: int(np.count_nonzero(_is_held(part))) for kind, part in parts.items()}
-        return replace(self, size=len(origins), parts=parts, counts=counts)
+        return replace(self, size=len(origins), parts=parts, counts=counts, dictionaries=dictionaries)
 
     def with_values(
         self, touched: npt.NDArray[np.int32], positions: Sequence[int], values: Sequence[object]

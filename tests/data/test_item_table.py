@@ -90,6 +90,21 @@ def test_changes_lead_to_what_the_whole_says(
     assert said(after) == said(ItemTable.of(CatalogChanges(frame(rows), sorted(removed), 9), later))
 
 
+def test_texts_that_no_item_has_any_more_go_with_a_move() -> None:
+    """A service takes the table over from bundle to bundle: what was said once must not stay for good."""
+    table = table_of(*({"stamp": "old", "tags": ["old"]} for _ in IDS))
+    where = np.arange(len(IDS), dtype=np.int32)[::-1].copy()
+    for turn in range(50):
+        row = {"attributes": {"stamp": f"at {turn}", "tags": [f"at {turn}", "x"]}}
+        changed = {"b": row} if turn % 2 else {"b": row, "c": row}
+        table = table.with_changes(CatalogChanges(frame(changed), (), turn), ITEMS)
+        # There and back: the same items.
+        before, table = said(table), table.moved(where).moved(where)
+        assert said(table) == before
+        columns = table.columns["stamp"], table.columns["tags"]
+        assert max(len(columns[0].texts), len(columns[1].lists)) <= 2 * 3
+
+
 def test_a_column_that_stays_the_same_is_shared() -> None:
     """A change of one attribute leaves the columns of the others as they are."""
     table = table_of({"stock": 1, "series": "x"}, {"stock": 2, "series": "y"})
