@@ -44,6 +44,8 @@ class BundleModels:
         self.sources = AllSources(bundle)
         self.filtered = object()
         """Owns what histories keep of what filters let through."""
+        # Histories hold whoever owns what they keep, and outlive a bundle: none of them may hold it.
+        self._tastes = object()
         self._seen = object()
         self._own = threading.local()
 
@@ -56,7 +58,7 @@ class BundleModels:
 
     def taste(self, history: History, mask_kinds: frozenset[EventKind]) -> Taste:
         """What a history says where items with one of these kinds of events are not shown again; made once."""
-        made: dict[frozenset[EventKind], Taste] = history.kept(self, dict)
+        made: dict[frozenset[EventKind], Taste] = history.kept(self._tastes, dict)
         taste = made.get(mask_kinds)
         if taste is None:
             seen = self.seen(history, mask_kinds)

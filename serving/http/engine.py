@@ -467,7 +467,9 @@ class Engines:
         asked_for = tabled or (before is not None and before.table is not None)
         tabled = asked_for or _ask_for_attributes(self.policies.in_force.placements)
         known, new = ReadCatalog.unread(bundle.items, tabled=tabled), []
-        if before is not None and (before.table is not None) == tabled:
+        table = None if before is None else before.table
+        # Attributes that had no room are in no table: with other items there may be.
+        if before is not None and (table is not None) == tabled and not (table is not None and table.left_out):
             origins = moves[bundle_id, before.bundle.bundle_id]
             unknown = np.flatnonzero(origins == UNKNOWN).tolist()
             if len(unknown) < len(origins) // _MOSTLY_NEW:

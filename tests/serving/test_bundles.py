@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
 import threading
+import weakref
 from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import urlencode
@@ -15,6 +18,7 @@ import structlog
 
 from recsys.bundle import BundleRepository
 from recsys.data.catalog import ITEM_SCHEMA
+from recsys.data.item_table import MOST_ATTRIBUTES
 from recsys.data.vocabulary import Vocabulary
 from recsys.shop import ShopFolder
 from serving.http.catalog_reading import ReadCatalog, read_catalog
@@ -186,6 +190,34 @@ def test_what_the_catalogue_says_of_new_items_comes_with_their_bundle(
     assert sorted(answer.items) == ["0-second", item(1, 3)]
     everything = service.get(f"{TARGET}?limit=200").items
     assert not {"0-first", item(1, 6)} & set(everything)
+
+
+def test_an_attribute_that_had_no_room_is_there_with_the_next_bundle(service: Service, home: Path) -> None:
+    """A table holds so many attributes. What it had to leave out is read with a bundle under which there is room."""
+    full = json.dumps({f"a{number:03}": 1 for number in range(MOST_ATTRIBUTES)})
+    rows = [{"item_id": item(1, 3), "attributes": full}, {"item_id": item(1, 5), "attributes": '{"late": 1}'}]
+    late = f"{TARGET}?{urlencode({'filter': 'late = 1'})}"
+    with store_of(home) as store:
+        store.catalog.put(pl.DataFrame(rows, schema=ITEM_SCHEMA))
+        assert service.get(late).status == 422
+        store.catalog.put(pl.DataFrame(rows[:1], schema=ITEM_SCHEMA).with_columns(attributes=pl.lit("{}")))
+    learn_something_new(home, 2)
+    service.look_for_bundles()
+    assert service.get(late).items == [item(1, 5)]
+
+
+def test_a_bundle_that_was_replaced_is_let_go(service: Service, home: Path) -> None:
+    """Though the history of somebody who asked it, and did not come back, is still there for the next."""
+    service.get(TARGET)
+    engine = service.state.engines.in_force
+    assert engine is not None
+    items, engine = weakref.ref(engine.bundle.items), None
+    learn_something_new(home, 2)
+    service.look_for_bundles()
+    service.get("/v1/customers/c2/recommendations")
+    gc.collect()
+    assert service.state.live.copies == 2
+    assert items() is None
 
 
 def test_publishing_again_and_again_under_load_fails_no_request(home: Path, clock: FakeClock) -> None:
