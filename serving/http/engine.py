@@ -264,7 +264,7 @@ class Engines:
         self._others: dict[str, Engine] = {}
         self._refused_others: dict[str, int] = {}
         self._refused: tuple[str, int] | None = None
-        self._reading: tuple[str, asyncio.Task[ReadCatalog]] | None = None
+        self._reading: tuple[tuple[str, bool], asyncio.Task[ReadCatalog]] | None = None
         self._table_reading: tuple[str, asyncio.Task[ReadCatalog]] | None = None
         self.trouble: str | None = "no bundle was loaded yet"
         """Why there is no engine, or why the newest bundle is not it; None when all is well."""
@@ -487,9 +487,11 @@ class Engines:
     async def _read_once(self, engine: Engine) -> ReadCatalog:
         """The catalogue, read in a thread; all answers that wait for it share one reading."""
         reading, bundle = self._reading, engine.bundle
-        if reading is None or reading[0] != bundle.bundle_id or reading[1].done():
+        # What is read without the attributes of items is of no use to whoever has them: it would lose them.
+        wanted = bundle.bundle_id, engine.table is not None
+        if reading is None or reading[0] != wanted or reading[1].done():
             read = asyncio.to_thread(read_catalog, self._store_path, bundle.items, engine.read)
-            reading = self._reading = (bundle.bundle_id, asyncio.create_task(read))
+            reading = self._reading = (wanted, asyncio.create_task(read))
         return await asyncio.shield(reading[1])
 
     async def _table_once(self, bundle: ModelBundle) -> ReadCatalog:

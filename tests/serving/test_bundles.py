@@ -25,6 +25,7 @@ from serving.http.catalog_reading import ReadCatalog, read_catalog
 from serving.http.settings import Settings
 from tests.serving.service import FakeClock, Reply, Service
 from tests.serving.shop import item, items_frame, purchase, store_of, train_shop
+from tests.serving.test_repeated import publish
 
 TARGET = "/v1/customers/c1/recommendations"
 
@@ -162,6 +163,46 @@ def test_a_bundle_that_is_swapped_in_while_the_catalogue_is_read_gets_its_own(
     hidden = [engine.bundle.items[int(place)] for place in np.flatnonzero(~engine.catalog.available)]
     assert "0-first" in engine.bundle.items
     assert hidden == [sold_out, item(1, 8)]
+
+
+def test_attributes_stay_that_are_asked_for_while_the_catalogue_is_read_without_them(
+    service: Service, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Placements with a filter come into force while a reading from before is under way: it takes nothing back."""
+    started, release = threading.Event(), threading.Event()
+
+    def read_slowly(path: Path, items: Vocabulary, known: ReadCatalog, new: Collection[str] = ()) -> ReadCatalog:
+        catalog = read_catalog(path, items, known, new)
+        if not started.is_set():
+            started.set()
+            release.wait(10)
+        return catalog
+
+    def sell_out(item_id: str) -> None:
+        with store_of(home) as store:
+            store.catalog.put(items_frame(**{item_id: False}))
+
+    async def scenario() -> list[Reply]:
+        left = asyncio.create_task(service.asking("GET", TARGET))
+        await asyncio.to_thread(started.wait)
+        left.cancel()
+        publish(home, '[placements.default]\nfilter = "author IS NULL"\n', service.state.clocks.now())
+        await service.state.engines.look()
+        sell_out(item(1, 8))
+        asked = asyncio.create_task(service.asking("GET", TARGET))
+        await asyncio.sleep(0.05)
+        release.set()
+        return [await asked, await service.asking("GET", TARGET)]
+
+    monkeypatch.setattr("serving.http.engine.FEW_CHANGES", 0)
+    monkeypatch.setattr("serving.http.engine.read_catalog", read_slowly)
+    sell_out(item(1, 6))
+    replies = service.runner.run(scenario())
+    assert [reply.status for reply in replies] == [200, 200]
+    assert all(reply.items for reply in replies)
+    engine = service.state.engines.in_force
+    assert engine is not None
+    assert engine.table is not None
 
 
 @pytest.mark.parametrize("tabled", [False, True])
