@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +26,8 @@ from recsys.data.signals import (
 
 Row = tuple[int, EventKind, int, int, float, float]
 
-TIMES = st.one_of(st.just(UNKNOWN_TIME), st.integers(-(2**62), 2**62), st.integers(0, 50 * int(MS_PER_DAY)))
+DAYS = 50 * int(MS_PER_DAY)
+TIMES = st.one_of(st.just(UNKNOWN_TIME), st.integers(-(2**62), 2**62), st.integers(-DAYS, -1), st.integers(0, DAYS))
 EVENT = st.tuples(
     st.integers(0, 3),
     st.sampled_from(list(EventKind)),
@@ -83,7 +86,27 @@ def said_by_arrays(
 @given(st.lists(EVENT, max_size=40), WEIGHTS)
 def test_one_history_says_what_the_arrays_say(rows: list[Row], weights: EventWeights) -> None:
     """To the last bit, whatever happened in whatever order of arrival."""
-    history = history_of(rows)
+    check_equal(history_of(rows), weights)
+
+
+@pytest.mark.parametrize("scale", [(1.0, 5.0), (3.0, 3.0)])
+def test_what_is_taken_back_and_rated_counts_as_the_arrays_say(scale: tuple[float, float]) -> None:
+    """Where nothing fades, so that every event shows: pieces that go back or not, ratings on the scale and off it."""
+    chance = random.Random(8)
+    kinds = [EventKind.PURCHASE, EventKind.RETURN, EventKind.ADD_TO_CART, EventKind.REMOVE_FROM_CART]
+    kinds += [EventKind.RATE, EventKind.REVIEW]
+    worth = {kind: KindWeight(0.1 * kind.code, None) for kind in kinds}
+    weights = EventWeights(kinds=worth, half_life_steps=None, cap=20.0, rating_scale=scale)
+    for _ in range(300):
+        events = [
+            (1, chance.choice(kinds), place, 0, chance.choice([0.0, 1.0, 2.0]), chance.choice([float("nan"), -1, 2, 7]))
+            for place in range(chance.randint(1, 5))
+        ]
+        check_equal(history_of(events), weights)
+
+
+def check_equal(history: History, weights: EventWeights) -> None:
+    """Raises AssertionError unless compiled code and arrays say the same."""
     items, strengths, kinds = said_by_arrays(history, weights)
     found = history.speakers(weights)
     assert found.items.tolist() == items.tolist()
