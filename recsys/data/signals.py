@@ -1,4 +1,5 @@
-"""How strongly an event says "this is for me": one rule, read by training and by serving alike.
+"""How strongly an event says "this is for me": one rule, read by training and by serving alike; `recsys.data.taste` has
+it compiled for one history.
 
 The strength of a customer's taste for an item is
 

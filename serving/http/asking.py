@@ -89,10 +89,10 @@ class Person(NamedTuple):
     Attributes
     ----------
     subject : of the cache's questions; None for a session, whose lists are not kept.
-    history : what taste is read from; empty where nothing is known or wanted.
+    history : what taste is read from, and what says which items stay away; no taste where none is known or wanted.
     profile_version : of what a customer said; 0 where it does not matter.
     degraded : why this may not be the latest, or None.
-    why_not : why nothing of the history counts although there may be one, or None.
+    why_not : why no taste is read from the history although there may be one, or None.
     spent : seconds of computing that it took to know this.
     customer_id : of the person, whose impressions count and who may be in an experiment; None where nobody's do.
     attributes : what the shop knows of the customer.

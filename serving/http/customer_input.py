@@ -63,7 +63,11 @@ class CustomerIn(BaseModel):
 
     account_id: Id | None = Field(None, description="The household or company that several customers share.")
     attributes: Attributes | None = Field(None, description="Anything else, as an object.")
-    recommendations: bool | None = Field(None, description="False: personal lists are not wanted.")
+    recommendations: bool | None = Field(
+        None,
+        description="False: personal lists are not wanted. Lists are then of popular items, without what the customer "
+        "said `not_interested` or `own` of.",
+    )
     consents: Annotated[dict[Purpose, ConsentIn], Field(max_length=MAX_PURPOSES)] = Field(
         {}, description=f"By purpose: {PURPOSE}. What was never said is a no."
     )

@@ -48,7 +48,7 @@ RETRY_REFUSED = 30.0
 """Seconds after which a bundle that was refused is tried again: the fault may have been the disk's."""
 
 _MOSTLY_NEW = 4
-"""Where more than this part of a bundle's items are new, the whole catalogue is read: that takes no longer."""
+"""Where more than one in so many of a bundle's items is new, the whole catalogue is read: that takes no longer."""
 
 
 @dataclass(frozen=True, slots=True)
