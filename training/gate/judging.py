@@ -65,8 +65,8 @@ MOST_LATENCY: Final = 1.25
 """A candidate is refused when the library call takes surely longer than this times what it takes with the bundle in
 force,"""
 
-FAST_ENOUGH: Final = 0.000_25
-"""and more than so many seconds."""
+FAST_ENOUGH: Final = 0.000_5
+"""and more than so many seconds: a faster one holds nobody up, however much faster the one before was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from recsys.data.vocabulary import Vocabulary
 from tests.training.gate.shelves import CONFIG, LEARNED_UNTIL, ONLY_POPULAR, shelves, tuned
 from tests.worlds import DAY, START, event_frame, event_table, no_catalogue, published
 from training.fitting import TrainingConfig
-from training.gate import LEAST_COVERAGE, Budget, Verdict, judge, latency
+from training.gate import LEAST_COVERAGE, Budget, Verdict, judge, judging, latency
 from training.stages import StageLog
 
 
@@ -24,6 +24,7 @@ def _few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls are timed as often as is needed to compare like with like: what bundles here foresee is asked, not how fast
     they are."""
     monkeypatch.setattr(latency, "MOST_ROUNDS", latency.LEAST_ROUNDS)
+    monkeypatch.setattr(judging, "FAST_ENOUGH", float("inf"))
 
 
 def judged(frame: pl.DataFrame, candidate: ModelBundle, in_force: ModelBundle, config: TrainingConfig) -> Verdict:
