@@ -51,6 +51,7 @@ class Trial(NamedTuple):
     stay : per slot, how likely it is to hold the item that it holds without.
     ids : of what is tried.
     followed, changed : what was believed, and what had changed since, to know them by: beliefs are not kept.
+    drawn_before : position, id and JSON of candidates, by their places; looked up when one is drawn for the first time.
     """
 
     ranked: RankedList
@@ -60,6 +61,7 @@ class Trial(NamedTuple):
     ids: CatalogIndex
     followed: weakref.ref[Followed]
     changed: frozenset[str] | None
+    drawn_before: dict[int, tuple[int, str, bytes]]
 
     @property
     def size(self) -> int:
@@ -74,17 +76,23 @@ class Trial(NamedTuple):
 
     def draw(self, seed: str) -> Draw:
         """What an answer with this seed shows."""
-        chances, ids = self.chances, self.ids
+        chances, known = self.chances, len(self.ids.items)
         slots, given = (part.tolist() for part in chances.picked(seed))
         parts, propensity, positions, newcomers = self.parts.copy(), self.stay.copy(), {}, {}
         for slot, own in zip(slots, given, strict=True):
-            position = positions[slot] = int(chances.candidates[own])
-            item_id = ids.id_of(position)
-            if position >= len(ids.items):
+            position, item_id, parts[slot] = self.drawn_before.get(own) or self._named(own)
+            positions[slot] = position
+            if position >= known:
                 newcomers[position] = item_id
             propensity[slot] = round(float(chances.won[own, slot]), _DIGITS)
-            parts[slot] = there_for(EXPLORE, item_id)
         return Draw(parts, positions, Explored(seed, propensity, len(slots), newcomers, None))
+
+    def _named(self, own: int) -> tuple[int, str, bytes]:
+        """As `drawn_before`, of one that was not."""
+        position = int(self.chances.candidates[own])
+        item_id = self.ids.id_of(position)
+        named = self.drawn_before[own] = position, item_id, there_for(EXPLORE, item_id)
+        return named
 
     def drawn(self, seed: str) -> RankedList:
         """The list of an answer with this seed."""
@@ -147,6 +155,7 @@ def tried(
         index,
         weakref.ref(followed),
         changed,
+        {},
     )
 
 
