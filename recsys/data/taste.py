@@ -1,7 +1,7 @@
 """What one customer's history says, compiled: `recsys.data.signals` for a single row, to the last bit.
 
 Every event makes a history another, and the next answer reads it anew. The array functions of `signals`, which training
-uses, take most of a millisecond for it whatever the number of events, more than the answer itself.
+uses, take ten times as long for it whatever the number of events, nearly as long as the answer itself.
 
 Powers of two are numpy's here as there: another library's may differ in the last bit.
 """
