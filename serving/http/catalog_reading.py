@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from recsys.data.catalog import UNREAD, Catalog, CatalogChanges
 from recsys.data.item_table import ItemTable
-from recsys.data.vocabulary import Vocabulary
+from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.stores.protocols import Store
 from serving.http.store_handle import Origin, file_identity, reading
 
@@ -20,7 +20,8 @@ FEW_CHANGES = 1_000
 """So many changed items are read right where answers are made: it takes a few milliseconds at most."""
 
 _WHOLE_IS_QUICKER = 4
-"""Where more than this part of the items changed, everything is read: most rows say nothing about what may be shown."""
+"""Where more than this part of the items changed or is new, everything is read: most rows say nothing about what may be
+shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,24 @@ class ReadCatalog:
         """Nothing is known: everything counts as available. `tabled` is whether attributes are asked for."""
         return cls(Catalog.unread(len(items)), ItemTable.unread(len(items)) if tabled else None, None)
 
-    def moved(self, origins: npt.NDArray[np.int32]) -> ReadCatalog:
-        """The same in the positions of another bundle; `origins` as of `Catalog.moved`."""
+    def taken_over(
+        self, items: Vocabulary, origins: npt.NDArray[np.int32], *, tabled: bool
+    ) -> tuple[ReadCatalog, list[str]]:
+        """What this says of the items of another bundle, and those that are new to it; nothing where it has not what
+        is asked for, or where most are new.
+
+        Parameters
+        ----------
+        origins : as of `Catalog.moved`.
+        tabled : whether attributes are asked for.
+        """
+        # Attributes that had no room are in no table: with other items there may be.
+        fits = tabled == (self.table is not None) and (self.table is None or not self.table.left_out)
+        new = np.flatnonzero(origins == UNKNOWN).tolist()
+        if not fits or len(new) >= len(origins) // _WHOLE_IS_QUICKER:
+            return self.unread(items, tabled=tabled), []
         table = None if self.table is None else self.table.moved(origins)
-        return ReadCatalog(self.catalog.moved(origins), table, self.origin)
+        return ReadCatalog(self.catalog.moved(origins), table, self.origin), [items[place] for place in new]
 
     def followed_by(self, changes: CatalogChanges, items: Vocabulary, origin: Origin) -> ReadCatalog:
         """After these changes, which were read from that store."""

@@ -21,7 +21,6 @@ from recsys.data.held_versions import HeldVersions
 from recsys.data.history import History, StoredHistory
 from recsys.data.item_table import ItemTable
 from recsys.data.packed import HistoryRow
-from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, InputError, StoreError
 from recsys.experiments import Experiment
 from recsys.models.related import Relation
@@ -46,9 +45,6 @@ log = structlog.get_logger("bookmatch.serving")
 
 RETRY_REFUSED = 30.0
 """Seconds after which a bundle that was refused is tried again: the fault may have been the disk's."""
-
-_MOSTLY_NEW = 4
-"""Where more than one in so many of a bundle's items is new, the whole catalogue is read: that takes no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,14 +462,10 @@ class Engines:
         moves = moves_among({**bundles, bundle_id: bundle}.values(), self._live.moves)
         asked_for = tabled or (before is not None and before.table is not None)
         tabled = asked_for or _ask_for_attributes(self.policies.in_force.placements)
-        known, new = ReadCatalog.unread(bundle.items, tabled=tabled), []
-        table = None if before is None else before.table
-        # Attributes that had no room are in no table: with other items there may be.
-        if before is not None and (table is not None) == tabled and not (table is not None and table.left_out):
+        known, new = ReadCatalog.unread(bundle.items, tabled=tabled), list[str]()
+        if before is not None:
             origins = moves[bundle_id, before.bundle.bundle_id]
-            unknown = np.flatnonzero(origins == UNKNOWN).tolist()
-            if len(unknown) < len(origins) // _MOSTLY_NEW:
-                known, new = before.read.moved(origins), [bundle.items[place] for place in unknown]
+            known, new = before.read.taken_over(bundle.items, origins, tabled=tabled)
         try:
             read = read_catalog(self._store_path, bundle.items, known, new)
         except StoreError:

@@ -37,6 +37,23 @@ def learn_something_new(home: Path, number: int) -> str:
     return train_shop(home)
 
 
+def reading_waits(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Every change is read in a thread from now on. The first reading says that it has read, and waits until it may
+    hand over."""
+    started, release = threading.Event(), threading.Event()
+
+    def read_slowly(path: Path, items: Vocabulary, known: ReadCatalog, new: Collection[str] = ()) -> ReadCatalog:
+        catalog = read_catalog(path, items, known, new)
+        if not started.is_set():
+            started.set()
+            release.wait(10)
+        return catalog
+
+    monkeypatch.setattr("serving.http.engine.FEW_CHANGES", 0)
+    monkeypatch.setattr("serving.http.engine.read_catalog", read_slowly)
+    return started, release
+
+
 def test_a_published_bundle_answers_after_the_next_look(service: Service, home: Path) -> None:
     """The answer names it; a rollback works the same way."""
     before = service.get(TARGET).served_from["bundle"]
@@ -128,17 +145,10 @@ def test_a_bundle_that_is_swapped_in_while_the_catalogue_is_read_gets_its_own(
     service: Service, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The catalogue under way is in the old bundle's positions: it must not meet the new bundle's items."""
-    started, release = threading.Event(), threading.Event()
+    started, release = reading_waits(monkeypatch)
     sold_out = item(1, 6)
     with store_of(home) as store:
         store.events.append([purchase(f"n{n}", name, n) for n in range(6) for name in ("0-first", item(1, 2))])
-
-    def read_slowly(path: Path, items: Vocabulary, known: ReadCatalog, new: Collection[str] = ()) -> ReadCatalog:
-        catalog = read_catalog(path, items, known, new)
-        if not started.is_set():
-            started.set()
-            release.wait(10)
-        return catalog
 
     async def scenario() -> list[Reply]:
         asked = [asyncio.create_task(service.asking("GET", TARGET)) for _ in range(3)]
@@ -153,8 +163,6 @@ def test_a_bundle_that_is_swapped_in_while_the_catalogue_is_read_gets_its_own(
         return await asyncio.gather(*asked)
 
     train_shop(home)
-    monkeypatch.setattr("serving.http.engine.FEW_CHANGES", 0)
-    monkeypatch.setattr("serving.http.engine.read_catalog", read_slowly)
     with store_of(home) as store:
         store.catalog.put(items_frame(**{sold_out: False}))
     replies = service.runner.run(scenario())
@@ -169,14 +177,7 @@ def test_attributes_stay_that_are_asked_for_while_the_catalogue_is_read_without_
     service: Service, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Placements with a filter come into force while a reading from before is under way: it takes nothing back."""
-    started, release = threading.Event(), threading.Event()
-
-    def read_slowly(path: Path, items: Vocabulary, known: ReadCatalog, new: Collection[str] = ()) -> ReadCatalog:
-        catalog = read_catalog(path, items, known, new)
-        if not started.is_set():
-            started.set()
-            release.wait(10)
-        return catalog
+    started, release = reading_waits(monkeypatch)
 
     def sell_out(item_id: str) -> None:
         with store_of(home) as store:
@@ -194,8 +195,6 @@ def test_attributes_stay_that_are_asked_for_while_the_catalogue_is_read_without_
         release.set()
         return [await asked, await service.asking("GET", TARGET)]
 
-    monkeypatch.setattr("serving.http.engine.FEW_CHANGES", 0)
-    monkeypatch.setattr("serving.http.engine.read_catalog", read_slowly)
     sell_out(item(1, 6))
     replies = service.runner.run(scenario())
     assert [reply.status for reply in replies] == [200, 200]
